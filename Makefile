@@ -1,0 +1,100 @@
+# Every target makes its own set-up: git, make and Python 3.11 or newer are enough.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
+
+$(READY): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "python3-venv is missing" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: venv
+venv: $(READY) ## Make the virtual environment
+
+.PHONY: demo
+demo: $(READY) ## Watch the main job on an embedded cluster, in under a minute
+	@$(BIN)/python -m tests.demo embedded
+
+.PHONY: demo-real
+demo-real: $(READY) ## The same story on a real cluster with real Tekton on this machine
+	@$(BIN)/python -m tests.demo real
+
+.PHONY: lint
+lint: $(READY) ## Format and rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+.PHONY: types
+types: $(READY) ## mypy, strict
+	$(BIN)/mypy
+
+.PHONY: contracts
+contracts: $(READY) ## The import directions
+	$(BIN)/lint-imports
+
+.PHONY: unit
+unit: $(READY) ## Pure and fast
+	$(PYTEST) tests/unit --timeout 20
+
+.PHONY: component
+component: $(READY) ## The whole program against the in-process cluster
+	$(PYTEST) tests/component --timeout 60
+
+.PHONY: integration
+integration: $(READY) ## Real apiserver, etcd and controller-manager; the test plays Tekton
+	$(PYTEST) tests/integration --timeout 300
+
+.PHONY: e2e
+e2e: $(READY) ## Real Tekton, real containers
+	$(PYTEST) tests/e2e --timeout 600
+
+.PHONY: check
+check: lint types contracts ## The fast inner loop: no cluster
+	$(PYTEST) tests/unit tests/component --timeout 60
+
+.PHONY: coverage
+coverage: $(READY) ## Branch coverage of the whole package; domain, api and runtime at 100 %
+	rm -f .coverage .coverage.*
+	$(PYTEST) tests/unit tests/component --timeout 60 --cov --cov-report=
+	$(BIN)/coverage report --fail-under=90
+	$(BIN)/coverage report --fail-under=100 \
+	  --include='workflowexecution/domain/*,workflowexecution/api/*,workflowexecution/runtime/*'
+
+.PHONY: test
+test: lint types contracts ## Everything CI runs: static checks and all four suites
+	rm -f .coverage .coverage.*
+	$(PYTEST) tests/unit tests/component tests/integration tests/e2e -m 'not long' \
+	  --timeout 600 --cov --cov-report=
+	$(BIN)/coverage report --fail-under=90 > .coverage-report.txt || { cat .coverage-report.txt; exit 1; }
+	$(BIN)/coverage report --fail-under=100 \
+	  --include='workflowexecution/domain/*,workflowexecution/api/*,workflowexecution/runtime/*' \
+	  > .coverage-report.txt || { cat .coverage-report.txt; exit 1; }
+
+.PHONY: bench
+bench: $(READY) ## Throughput, latency, CPU, requests and memory beside the reactive floor
+	@$(BIN)/python -m tests.benchmark
+
+.PHONY: crd
+crd: $(READY) ## Write manifests/crd from the models
+	$(BIN)/python -m workflowexecution.crd
+
+.PHONY: lock
+lock: ## Resolve requirements/*.in again (needs uv)
+	cd requirements && for name in runtime dev; do uv pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header $$name.in -o $$name.txt; done
+
+.PHONY: clean
+clean: ## Remove what the targets made
+	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
