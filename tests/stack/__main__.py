@@ -1,0 +1,77 @@
+"""The command line of the stack."""
+
+import argparse
+import logging
+import sys
+
+from tests.stack import errors
+from tests.stack.cluster import NodeKind, Parts, Stack
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
+    options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except errors.StackError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.stack", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for command, text in (
+        ("up", "start the stack and wait until it is ready"),
+        ("down", "end the stack and remove what it made"),
+        ("status", "show each process and whether it is ready"),
+        ("kubeconfig", "print the path of the administrator's kubeconfig"),
+    ):
+        sub = commands.add_parser(command, help=text)
+        sub.add_argument("--name", default="stack", help="which stack (default: stack)")
+        if command == "up":
+            _add_up_options(sub)
+    return parser
+
+
+def _add_up_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--parts", choices=[part.value for part in Parts], default=Parts.FULL.value
+    )
+    parser.add_argument("--base-port", type=int, help="first of 40 ports (default: free ones)")
+    parser.add_argument("--tekton-crds", action="store_true", help="Tekton's CRDs without Tekton")
+    parser.add_argument("--node", choices=[kind.value for kind in NodeKind], help="what runs pods")
+    parser.add_argument(
+        "--apiserver-flag", action="append", default=[], help="further flag, may be repeated"
+    )
+    parser.add_argument("--fresh", action="store_true", help="end a running one first")
+
+
+def _run(options: argparse.Namespace) -> int:
+    match options.command:
+        case "up":
+            stack = Stack(
+                name=options.name,
+                parts=Parts(options.parts),
+                base_port=options.base_port,
+                tekton_crds=options.tekton_crds,
+                node_kind=NodeKind(options.node) if options.node else None,
+                apiserver_flags=options.apiserver_flag,
+            )
+            stack.up(fresh=options.fresh)
+            sys.stdout.write(f"{stack.kubeconfig}\n")
+        case "down":
+            Stack(name=options.name).down()
+        case "kubeconfig":
+            sys.stdout.write(f"{Stack.find(options.name).kubeconfig}\n")
+        case _:
+            states = Stack.find(options.name).status()
+            for name, state in states.items():
+                sys.stdout.write(f"{name:<28}{state}\n")
+            return 0 if set(states.values()) == {"ready"} else 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
