@@ -1,0 +1,168 @@
+"""The workers: take a key, reconcile it, decide when it comes again."""
+
+import asyncio
+import dataclasses
+import enum
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import structlog
+
+from workflowexecution.runtime import errors, queue, resource
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Result:
+    """What a reconcile that succeeded asks for: nothing, or to come again after some seconds."""
+
+    requeue_after_s: float | None = None
+    priority: queue.Priority = queue.Priority.NORMAL
+
+
+class Outcome(enum.Enum):
+    """How a reconcile ended."""
+
+    SUCCESS = "success"
+    CONFLICT = "conflict"
+    THROTTLED = "throttled"
+    ERROR = "error"
+    TERMINAL_ERROR = "terminal_error"
+
+
+class ControllerObserver(Protocol):
+    """Sees how reconciles end. Calls are synchronous and must be cheap."""
+
+    def reconciled(self, outcome: Outcome, duration_s: float) -> None:
+        """Note one reconcile and how many seconds it took."""
+
+
+class NoObserver:
+    """Sees nothing."""
+
+    def reconciled(self, outcome: Outcome, duration_s: float) -> None:
+        """Ignore it."""
+
+
+def never_held(key: resource.ObjectKey) -> bool:
+    """Hold no key."""
+    return False
+
+
+class Controller:
+    """A fixed number of workers over one queue.
+
+    What follows a reconcile: success resets the key's back-off; `errors.TerminalError` is logged
+    and never retried; a conflict, or a lease that may have ended, retries quietly after the key's
+    back-off; a 429 waits for what the server asked for; anything else, a missed deadline included,
+    is logged and backs off. A held key is given back without a reconcile; who holds it adds it
+    again.
+
+    Source: controller-runtime pkg/internal/controller/controller.go.
+    """
+
+    def __init__(
+        self,
+        *,
+        reconcile: Callable[[resource.ObjectKey], Awaitable[Result]],
+        queue: queue.WorkQueue,
+        workers: int,
+        reconcile_deadline_s: float,
+        held: Callable[[resource.ObjectKey], bool] = never_held,
+        observer: ControllerObserver | None = None,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            reconcile: brings one object nearer to what is wanted; a missing object is a success.
+            queue: where keys come from and go back to.
+            workers: how many keys are reconciled at the same time.
+            reconcile_deadline_s: a reconcile that takes longer is cancelled and counts as failed.
+            held: whether a key must wait; whoever says so adds it again when it need not.
+            observer: sees how reconciles end; default: nobody.
+        """
+        self._reconcile = reconcile
+        self._queue = queue
+        self._workers = workers
+        self._deadline_s = reconcile_deadline_s
+        self._held = held
+        self._observer: ControllerObserver = observer or NoObserver()
+        self._active = 0
+
+    @property
+    def active(self) -> int:
+        """How many reconciles run now."""
+        return self._active
+
+    async def run(self) -> None:
+        """Work until `stop`, or the shut-down of the queue, and the running reconciles end.
+
+        Cancelling it cancels the running reconciles.
+        """
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._workers):
+                group.create_task(self._work(), name=f"worker-{number}")
+
+    def stop(self) -> None:
+        """Start no further reconcile; `run` returns when the running ones have ended."""
+        self._queue.shut_down(drain=False)
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                key = await self._queue.get()
+            except queue.QueueClosed:
+                return
+            try:
+                if not self._held(key):
+                    await self._handle(key)
+            finally:
+                self._queue.done(key)
+
+    async def _handle(self, key: resource.ObjectKey) -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        self._active += 1
+        try:
+            outcome = await self._attempt(key)
+        finally:
+            self._active -= 1
+        self._observer.reconciled(outcome, loop.time() - started)
+
+    async def _attempt(self, key: resource.ObjectKey) -> Outcome:
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                result = await self._reconcile(key)
+        except errors.TerminalError as error:
+            self._queue.forget(key)
+            _log.error("Reconcile cannot succeed", key=str(key), error=str(error))
+            return Outcome.TERMINAL_ERROR
+        except (errors.Conflict, errors.LeaseLost) as error:
+            delay_s = self._queue.add_backoff(key)
+            _log.debug("Reconcile was overtaken", key=str(key), error=str(error), retry_s=delay_s)
+            return Outcome.CONFLICT
+        except errors.Throttled as error:
+            delay_s = self._queue.add_backoff(key, at_least_s=error.retry_after_s or 0.0)
+            _log.info("Reconcile was throttled", key=str(key), retry_s=delay_s)
+            return Outcome.THROTTLED
+        except Exception as error:  # noqa: BLE001 - one object's error must not end the worker
+            self._fail(key, error)
+            return Outcome.ERROR
+        self._queue.forget(key)
+        if result.requeue_after_s is not None:
+            self._queue.add_after(key, result.requeue_after_s, result.priority)
+        return Outcome.SUCCESS
+
+    def _fail(self, key: resource.ObjectKey, error: Exception) -> None:
+        """Log a failure, with a traceback unless the cluster is its cause, and back off."""
+        attempt = self._queue.failures(key) + 1
+        delay_s = self._queue.add_backoff(key)
+        _log.error(
+            "Reconcile failed",
+            key=str(key),
+            attempt=attempt,
+            retry_s=round(delay_s, 3),
+            error=str(error) or type(error).__name__,
+            exc_info=None if isinstance(error, errors.ClusterError) else error,
+        )

@@ -1,0 +1,236 @@
+"""Own writes and the cache: a key waits until the cache has reached what was written under it."""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from workflowexecution.runtime import resource, store
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class _Wait:
+    """Until `version` of the object `uid` arrives (empty: until the object goes)."""
+
+    key: resource.ObjectKey
+    resource: resource.Resource
+    uid: str
+    version: str
+    lists_begun: int
+    since: float
+
+
+class Write:
+    """One write in flight: remembers what the cache receives for the object meanwhile.
+
+    Used as a context manager around the call, with `answered` inside it. A write that raises parks
+    nothing: what it did is unknown, or nothing.
+    """
+
+    __slots__ = ("_freshness", "_key", "_object_key", "_resource", "arrived")
+
+    def __init__(
+        self,
+        freshness: "Freshness",
+        key: resource.ObjectKey,
+        kind: resource.Resource,
+        object_key: resource.ObjectKey,
+    ) -> None:
+        """Use `Freshness.writing` instead."""
+        self._freshness = freshness
+        self._key = key
+        self._resource = kind
+        self._object_key = object_key
+        self.arrived: set[tuple[str, str]] = set()
+        """UID and version of each arrival, the version empty for a disappearance."""
+
+    def __enter__(self) -> Self:
+        """Begin to remember."""
+        self._freshness._begin(self, (self._resource, self._object_key))
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop remembering."""
+        self._freshness._end(self, (self._resource, self._object_key))
+
+    def answered(self, answer: resource.JsonObject) -> None:
+        """Park the key until the cache has reached this answer, unless it has already.
+
+        Args:
+            answer: the written object, or the Status of a deletion that took effect at once, which
+                waits for the disappearance. An answer without a UID parks nothing.
+        """
+        metadata = answer.get("metadata") or {}
+        uid, version = metadata.get("uid"), metadata.get("resourceVersion", "")
+        if answer.get("kind") == "Status":
+            uid, version = (answer.get("details") or {}).get("uid"), ""
+        if uid:
+            self._freshness.wrote(self._key, self._resource, self._object_key, (uid, version), self)
+
+
+class Freshness:
+    """Knows which keys have writes that the cache has not reached yet.
+
+    A key is parked from the answer of a write until the informer has delivered exactly the written
+    version of that object, or its disappearance. Versions are opaque, so they are compared for
+    equality only; therefore what arrives while a write is in flight is remembered (the event can
+    come before the answer), and of several writes on an object only the last version counts.
+    A write that changed nothing answers with a version that the cache has or will get: it parks
+    only in the second case.
+
+    Not every written version arrives: a relist jumps over versions, and a write may take an object
+    out of what is watched. So a key is also released by a relist that began after the answer
+    (it contains the write), and, whatever happened, by `max_park_s`: releasing early costs a
+    refused write at worst, since every write carries the version it was decided on. Nothing is
+    parked for ever, and nothing is kept of what is released.
+
+    Lock-free: it changes only between awaits.
+    """
+
+    def __init__(
+        self,
+        *,
+        stores: Callable[[resource.Resource], store.Store[Any] | None],
+        on_unpark: Callable[[resource.ObjectKey], None],
+        max_park_s: float = 120.0,
+    ) -> None:
+        """Start with nothing parked.
+
+        Args:
+            stores: the cache that a resource is informed into, None for one that is not watched:
+                a write on such a one parks nothing.
+            on_unpark: called with a key that was asked for while it was parked, once it is not.
+            max_park_s: the longest that one write parks, at most twice this by the sweep.
+        """
+        self._stores = stores
+        self._on_unpark = on_unpark
+        self._max_park_s = max_park_s
+        self._writing: dict[tuple[resource.Resource, resource.ObjectKey], list[Write]] = {}
+        self._by_key: dict[resource.ObjectKey, dict[str, _Wait]] = {}
+        # The same waits by the UID that ends them.
+        self._by_uid: dict[str, list[_Wait]] = {}
+        self._asked: set[resource.ObjectKey] = set()
+        self._lists_begun: dict[resource.Resource, int] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        """Count the parked keys."""
+        return len(self._by_key)
+
+    def writing(
+        self, key: resource.ObjectKey, kind: resource.Resource, object_key: resource.ObjectKey
+    ) -> Write:
+        """Open a write on an object, made in the reconcile of `key`."""
+        return Write(self, key, kind, object_key)
+
+    def parked(self, key: resource.ObjectKey) -> bool:
+        """Tell whether the key must wait; if so, `on_unpark` is called for it when it need not."""
+        if key not in self._by_key:
+            return False
+        self._asked.add(key)
+        return True
+
+    def forget(self, key: resource.ObjectKey) -> None:
+        """Drop all waits of a key, as when its object is gone. `on_unpark` is not called."""
+        self._asked.discard(key)
+        for wait in list(self._by_key.get(key, {}).values()):
+            self._drop(wait)
+
+    def wrote(
+        self,
+        key: resource.ObjectKey,
+        kind: resource.Resource,
+        object_key: resource.ObjectKey,
+        reached: tuple[str, str],
+        write: Write,
+    ) -> None:
+        """Park the key until UID and version `reached` are in the cache, unless they are."""
+        uid, version = reached
+        before = self._by_key.get(key, {}).get(uid)
+        if before is not None:
+            if before.version == version:
+                return
+            self._drop(before)
+        cache = self._stores(kind)
+        if cache is None or reached in write.arrived or (uid, "") in write.arrived:
+            return
+        cached = cache.get(object_key)
+        if cached is not None and (cached.uid, cached.resource_version) == reached:
+            return
+        now = asyncio.get_running_loop().time()
+        wait = _Wait(key, kind, uid, version, self._lists_begun.get(kind, 0), now)
+        self._by_key.setdefault(key, {})[uid] = wait
+        self._by_uid.setdefault(uid, []).append(wait)
+        if self._sweeper is None:
+            self._arm()
+
+    def seen(
+        self,
+        kind: resource.Resource,
+        object_key: resource.ObjectKey,
+        uid: str,
+        resource_version: str,
+    ) -> None:
+        """Note that the cache holds this version now; empty: that the object is gone from it."""
+        for write in self._writing.get((kind, object_key), ()):
+            write.arrived.add((uid, resource_version))
+        for wait in list(self._by_uid.get(uid, ())):
+            if not resource_version or wait.version == resource_version:
+                self._release(wait)
+
+    def relist_begun(self, kind: resource.Resource) -> int:
+        """Note that a list was begun, and return its number."""
+        number = self._lists_begun.get(kind, 0) + 1
+        self._lists_begun[kind] = number
+        return number
+
+    def relisted(self, kind: resource.Resource, number: int) -> None:
+        """Note that the cache now holds the list of that number, and all writes before it."""
+        for wait in [wait for waits in self._by_key.values() for wait in waits.values()]:
+            if wait.resource == kind and wait.lists_begun < number:
+                self._release(wait)
+
+    def _begin(self, write: Write, watched: tuple[resource.Resource, resource.ObjectKey]) -> None:
+        self._writing.setdefault(watched, []).append(write)
+
+    def _end(self, write: Write, watched: tuple[resource.Resource, resource.ObjectKey]) -> None:
+        writes = self._writing[watched]
+        writes.remove(write)
+        if not writes:
+            del self._writing[watched]
+
+    def _release(self, wait: _Wait) -> None:
+        self._drop(wait)
+        if wait.key not in self._by_key and wait.key in self._asked:
+            self._asked.discard(wait.key)
+            self._on_unpark(wait.key)
+
+    def _drop(self, wait: _Wait) -> None:
+        waits = self._by_key[wait.key]
+        del waits[wait.uid]
+        if not waits:
+            del self._by_key[wait.key]
+        others = self._by_uid[wait.uid]
+        others.remove(wait)
+        if not others:
+            del self._by_uid[wait.uid]
+
+    def _arm(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._sweeper = loop.call_later(self._max_park_s, self._sweep)
+
+    def _sweep(self) -> None:
+        """Release what has waited too long; runs only while something waits."""
+        self._sweeper = None
+        limit = asyncio.get_running_loop().time() - self._max_park_s
+        for wait in [wait for waits in self._by_key.values() for wait in waits.values()]:
+            if wait.since <= limit:
+                self._release(wait)
+        if self._by_key:
+            self._arm()

@@ -1,0 +1,336 @@
+"""The work queue: which keys need a reconcile, in what order and not before when."""
+
+import asyncio
+import collections
+import enum
+import heapq
+import random
+from collections.abc import Callable
+from typing import Protocol
+
+from workflowexecution.runtime import resource
+
+_FAIR_EVERY = 8
+_COMPACT_ABOVE = 64
+_MAX_EXPONENT = 32
+
+
+class Priority(enum.IntEnum):
+    """How urgent a key is; a smaller number goes first."""
+
+    URGENT = 0
+    """Somebody waits for a cancellation."""
+    HIGH = 1
+    """Starts, and ends that others wait for."""
+    NORMAL = 2
+    """Progress."""
+    LOW = 3
+    """Resync and retention."""
+
+
+class QueueClosed(Exception):
+    """The queue is shut down and hands out nothing more."""
+
+
+class QueueObserver(Protocol):
+    """Sees what the queue does. Calls are synchronous and must be cheap."""
+
+    def added(self, priority: Priority) -> None:
+        """Note that a key began to wait; one that waits already is not counted again."""
+
+    def started(self, wait_s: float) -> None:
+        """Note that a key was handed out after waiting so many seconds, delays not counted."""
+
+    def done(self, work_s: float) -> None:
+        """Note that work on a key ended after so many seconds."""
+
+    def depth(self, waiting: int) -> None:
+        """Note how many keys wait now, delayed ones not counted."""
+
+
+class NoObserver:
+    """Sees nothing."""
+
+    def added(self, priority: Priority) -> None:
+        """Ignore it."""
+
+    def started(self, wait_s: float) -> None:
+        """Ignore it."""
+
+    def done(self, work_s: float) -> None:
+        """Ignore it."""
+
+    def depth(self, waiting: int) -> None:
+        """Ignore it."""
+
+
+class _Waiting:
+    """A key that can be handed out; `sequence` is its age, `since` the loop time of its arrival."""
+
+    __slots__ = ("key", "priority", "sequence", "since")
+
+    def __init__(
+        self, key: resource.ObjectKey, priority: Priority, sequence: int, since: float
+    ) -> None:
+        self.key = key
+        self.priority = priority
+        self.sequence = sequence
+        self.since = since
+
+
+class WorkQueue:
+    """Deduplicating, delaying queue of keys with priorities and per-key back-off.
+
+    The contract of client-go's work queue: a key that waits is not added twice; a key is never
+    handed out twice at once; one that is added while it is being worked on waits until `done` and
+    is then handed out again.
+
+    Order: the most urgent class first, within a class by arrival. After eight keys that were handed
+    out while more than one class waited, the key that has waited longest of all is next: none
+    starves, and the n-th oldest key is handed out within 9 n.
+
+    Lock-free: it changes only between awaits. Times are loop times, in seconds.
+
+    Source: client-go util/workqueue/queue.go, delaying_queue.go, default_rate_limiters.go.
+    """
+
+    def __init__(
+        self,
+        *,
+        observer: QueueObserver | None = None,
+        backoff_base_s: float = 0.05,
+        backoff_cap_s: float = 60.0,
+        uniform: Callable[[], float] = random.random,
+    ) -> None:
+        """Start empty.
+
+        Args:
+            observer: sees what happens; default: nobody.
+            backoff_base_s: delay after the first failure of a key; it doubles with each further.
+            backoff_cap_s: the delay never exceeds this.
+            uniform: random number in [0, 1) for the jitter.
+        """
+        self._observer: QueueObserver = observer or NoObserver()
+        self._backoff_base_s = backoff_base_s
+        self._backoff_cap_s = backoff_cap_s
+        self._uniform = uniform
+        self._classes: list[collections.deque[_Waiting]] = [collections.deque() for _ in Priority]
+        # The truth about who waits; an entry of a class that is not in here has moved to a more
+        # urgent class.
+        self._waiting: dict[resource.ObjectKey, _Waiting] = {}
+        self._processing: dict[resource.ObjectKey, tuple[Priority, float]] = {}
+        # Added while being worked on; never in `_waiting` at the same time.
+        self._again: dict[resource.ObjectKey, Priority] = {}
+        # The truth about delays; a heap entry that differs from it is stale.
+        self._delayed: dict[resource.ObjectKey, tuple[float, Priority]] = {}
+        self._heap: list[tuple[float, resource.ObjectKey]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._failures: dict[resource.ObjectKey, int] = {}
+        self._getters: collections.deque[asyncio.Future[None]] = collections.deque()
+        self._sequence = 0
+        self._overtakes = 0
+        self._closed = False
+
+    def __len__(self) -> int:
+        """Count the keys that can be handed out now or after their current work."""
+        return len(self._waiting) + len(self._again)
+
+    @property
+    def delayed(self) -> int:
+        """How many keys wait for a time."""
+        return len(self._delayed)
+
+    def failures(self, key: resource.ObjectKey) -> int:
+        """Return how often the key failed since it was last forgotten."""
+        return self._failures.get(key, 0)
+
+    def add(self, key: resource.ObjectKey, priority: Priority = Priority.NORMAL) -> None:
+        """Ask for a reconcile now. A key that waits already keeps the more urgent priority."""
+        if self._closed:
+            return
+        if key in self._processing:
+            before = self._again.get(key)
+            self._again[key] = priority if before is None else min(priority, before)
+            return
+        entry = self._waiting.get(key)
+        if entry is None:
+            self._push(key, priority)
+        elif priority < entry.priority:
+            moved = _Waiting(key, priority, entry.sequence, entry.since)
+            self._waiting[key] = moved
+            self._classes[priority].append(moved)
+
+    def add_after(
+        self, key: resource.ObjectKey, delay_s: float, priority: Priority = Priority.NORMAL
+    ) -> None:
+        """Ask for a reconcile after a delay. Of several delays of a key the earliest counts."""
+        if self._closed:
+            return
+        if delay_s <= 0:
+            self.add(key, priority)
+            return
+        deadline = asyncio.get_running_loop().time() + delay_s
+        before = self._delayed.get(key)
+        if before is not None:
+            priority = min(priority, before[1])
+            if before[0] <= deadline:
+                self._delayed[key] = (before[0], priority)
+                return
+        self._delayed[key] = (deadline, priority)
+        heapq.heappush(self._heap, (deadline, key))
+        self._compact()
+        if self._heap[0][0] == deadline:
+            self._arm()
+
+    def add_backoff(
+        self,
+        key: resource.ObjectKey,
+        priority: Priority | None = None,
+        *,
+        at_least_s: float = 0.0,
+    ) -> float:
+        """Ask for a reconcile after the key's back-off, and count a failure.
+
+        Args:
+            key: what failed.
+            priority: default: the one it is being worked on with, else NORMAL.
+            at_least_s: what the server asked for; it is kept, with jitter on top.
+
+        Returns:
+            The delay in seconds.
+        """
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        full = self._backoff_base_s * 2.0 ** min(failures, _MAX_EXPONENT)
+        delay_s = min(full, self._backoff_cap_s) * (1 + self._uniform()) / 2
+        if at_least_s > 0:
+            delay_s = max(delay_s, at_least_s * (1 + self._uniform() / 4))
+        if priority is None:
+            current = self._processing.get(key)
+            priority = Priority.NORMAL if current is None else current[0]
+        self.add_after(key, delay_s, priority)
+        return delay_s
+
+    def forget(self, key: resource.ObjectKey) -> None:
+        """Reset the key's back-off; whoever waits goes on waiting."""
+        self._failures.pop(key, None)
+
+    async def get(self) -> resource.ObjectKey:
+        """Wait for a key; it is the caller's until `done`. Cancelling loses no key.
+
+        Raises:
+            QueueClosed: the queue is shut down and nothing waits.
+        """
+        while not self._waiting:
+            if self._closed and not self._again:
+                raise QueueClosed
+            await self._wait()
+        return self._pop()
+
+    def done(self, key: resource.ObjectKey) -> None:
+        """Give a key back. If it was added meanwhile it waits again."""
+        _, started = self._processing.pop(key)
+        self._observer.done(asyncio.get_running_loop().time() - started)
+        priority = self._again.pop(key, None)
+        if priority is not None:
+            self._push(key, priority)
+        elif self._closed and not self._again:
+            self._wake_all()
+
+    def shut_down(self, *, drain: bool = True) -> None:
+        """Take nothing more and drop the delayed keys.
+
+        Args:
+            drain: hand out what waits already; without it, that is dropped too.
+        """
+        self._closed = True
+        self._delayed.clear()
+        self._heap.clear()
+        self._arm()
+        if not drain:
+            self._waiting.clear()
+            self._again.clear()
+            for entries in self._classes:
+                entries.clear()
+            self._observer.depth(0)
+        self._wake_all()
+
+    def _push(self, key: resource.ObjectKey, priority: Priority) -> None:
+        self._sequence += 1
+        now = asyncio.get_running_loop().time()
+        entry = _Waiting(key, priority, self._sequence, now)
+        self._waiting[key] = entry
+        self._classes[priority].append(entry)
+        self._observer.added(priority)
+        self._observer.depth(len(self._waiting))
+        self._wake_one()
+
+    def _pop(self) -> resource.ObjectKey:
+        heads = [head for entries in self._classes if (head := self._head(entries)) is not None]
+        chosen = heads[0]
+        if len(heads) > 1:
+            self._overtakes += 1
+            if self._overtakes > _FAIR_EVERY:
+                self._overtakes = 0
+                chosen = min(heads, key=lambda head: head.sequence)
+        self._classes[chosen.priority].popleft()
+        del self._waiting[chosen.key]
+        now = asyncio.get_running_loop().time()
+        self._processing[chosen.key] = (chosen.priority, now)
+        self._observer.started(now - chosen.since)
+        self._observer.depth(len(self._waiting))
+        return chosen.key
+
+    def _head(self, entries: collections.deque[_Waiting]) -> _Waiting | None:
+        while entries:
+            if self._waiting.get(entries[0].key) is entries[0]:
+                return entries[0]
+            entries.popleft()
+        return None
+
+    async def _wait(self) -> None:
+        getter = asyncio.get_running_loop().create_future()
+        self._getters.append(getter)
+        try:
+            await getter
+        except asyncio.CancelledError:
+            if not getter.cancelled():
+                # Woken and cancelled in one turn: the wake-up goes to somebody who can use it.
+                self._wake_one()
+            raise
+
+    def _wake_one(self) -> None:
+        while self._getters:
+            getter = self._getters.popleft()
+            # A cancelled getter stays in the line until its turn comes.
+            if not getter.done():
+                getter.set_result(None)
+                return
+
+    def _wake_all(self) -> None:
+        while self._getters:
+            self._wake_one()
+
+    def _compact(self) -> None:
+        """Drop stale heap entries once they are the larger part."""
+        if len(self._heap) > _COMPACT_ABOVE and len(self._heap) > 2 * len(self._delayed):
+            self._heap = [(deadline, key) for key, (deadline, _) in self._delayed.items()]
+            heapq.heapify(self._heap)
+
+    def _arm(self) -> None:
+        """Let the one timer stand at the earliest deadline."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._heap:
+            self._timer = asyncio.get_running_loop().call_at(self._heap[0][0], self._release_due)
+
+    def _release_due(self) -> None:
+        now = asyncio.get_running_loop().time()
+        while self._heap and self._heap[0][0] <= now:
+            deadline, key = heapq.heappop(self._heap)
+            current = self._delayed.get(key)
+            if current is not None and current[0] == deadline:
+                del self._delayed[key]
+                self.add(key, current[1])
+        self._arm()
