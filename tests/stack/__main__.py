@@ -32,13 +32,13 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--name", default="stack", help="which stack (default: stack)")
         if command == "up":
             _add_up_options(sub)
+    build = commands.add_parser("build", help="build what `up` would build, and start nothing")
+    build.add_argument("--parts", choices=[part.value for part in Parts], default=Parts.FULL.value)
     return parser
 
 
 def _add_up_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--parts", choices=[part.value for part in Parts], default=Parts.FULL.value
-    )
+    parser.add_argument("--parts", choices=[part.value for part in Parts], default=Parts.FULL.value)
     parser.add_argument("--base-port", type=int, help="first of 40 ports (default: free ones)")
     parser.add_argument("--tekton-crds", action="store_true", help="Tekton's CRDs without Tekton")
     parser.add_argument("--node", choices=[kind.value for kind in NodeKind], help="what runs pods")
@@ -61,6 +61,8 @@ def _run(options: argparse.Namespace) -> int:
             )
             stack.up(fresh=options.fresh)
             sys.stdout.write(f"{stack.kubeconfig}\n")
+        case "build":
+            Stack(name="build", parts=Parts(options.parts)).build()
         case "down":
             Stack(name=options.name).down()
         case "kubeconfig":

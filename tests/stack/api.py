@@ -43,15 +43,16 @@ class Api:
         Raises:
             OSError: The apiserver cannot be reached, or does not answer in time.
         """
-        headers = {"Authorization": f"Bearer {self._token}", "User-Agent": "workflowexecution-stack"}
+        headers = {
+            "Authorization": f"Bearer {self._token}",
+            "User-Agent": "workflowexecution-stack",
+        }
         content = None
         if body is not None:
             content = json.dumps(body).encode()
             headers["Content-Type"] = content_type
         context = ssl.create_default_context(cafile=str(self._ca_file))
-        connection = http.client.HTTPSConnection(
-            self._netloc, timeout=_TIMEOUT_S, context=context
-        )
+        connection = http.client.HTTPSConnection(self._netloc, timeout=_TIMEOUT_S, context=context)
         try:
             connection.request(method, path, content, headers)
             answer = connection.getresponse()

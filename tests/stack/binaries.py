@@ -141,7 +141,13 @@ def _build(go: Path, binary: Binary, position: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{binary.name}.partial")
     log = target.with_name(f"{binary.name}.build.log")
-    command = [str(go), "build", "-buildvcs=false", "-ldflags", " ".join(_link_flags(binary.module))]
+    command = [
+        str(go),
+        "build",
+        "-buildvcs=false",
+        "-ldflags",
+        " ".join(_link_flags(binary.module)),
+    ]
     command += ["-o", str(partial), binary.package]
     started = time.monotonic()
     LOG.info("building %s (%s)", binary.name, position)

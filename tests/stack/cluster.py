@@ -1,7 +1,7 @@
 """The stack as fixtures, the demo and the benchmarks use it.
 
-    with Stack(name="it", tekton_crds=True) as stack:
-        subprocess.run([stack.program("kubectl"), "--kubeconfig", stack.kubeconfig, ...])
+with Stack(name="it", tekton_crds=True) as stack:
+    subprocess.run([stack.program("kubectl"), "--kubeconfig", stack.kubeconfig, ...])
 """
 
 import logging
@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.stack import api, binaries, controlplane, errors, kubeconfig, paths
+from tests.stack import api, binaries, controlplane, crds, errors, kubeconfig, paths, tektonfiles
 from tests.stack import settings as settings_module
 from tests.stack.process import Spec, Table, end
 from tests.stack.settings import NodeKind, Parts, Settings, Wish
@@ -181,6 +181,10 @@ class Stack:
             raise errors.StackError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
 
+    def build(self) -> None:
+        """Build what `up` needs and does not find."""
+        binaries.ensure(self._programs())
+
     def up(self, *, fresh: bool = False) -> None:
         """Start what does not run yet and wait until all of it is ready.
 
@@ -257,7 +261,13 @@ class Stack:
         raise errors.StackError(f"this stack has no process {process}, but {names}")
 
     def _programs(self) -> list[str]:
-        return list(binaries.CONTROL_PLANE)
+        parts = self._wish.parts
+        names = list(binaries.CONTROL_PLANE)
+        if parts.has_node:
+            names += binaries.NODE
+        if parts.has_tekton:
+            names += binaries.TEKTON_PROCESSES + binaries.TEKTON_IMAGES
+        return names
 
     def _specs(self, settings: Settings, programs: Mapping[str, Path]) -> list[Spec]:
         return controlplane.specs(settings, programs)
@@ -269,6 +279,8 @@ class Stack:
         for spec in control_plane:
             self._table.start(spec)
         self._table.wait_ready(control_plane)
+        if settings.tekton_crds and not settings.parts.has_tekton:
+            crds.install(self.api, tektonfiles.load().crds(conversion=False))
 
     def _remove_all(self) -> None:
         end(self._table.marked(), sig=signal.SIGKILL, grace_s=_STOP_GRACE_S)

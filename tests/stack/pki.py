@@ -36,16 +36,16 @@ class Authority:
                 names.append(x509.DNSName(host))
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         extension = x509.SubjectAlternativeName(names)
-        self._issue(name, subject, extension, x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]))
+        self._issue(
+            name, subject, extension, x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+        )
 
     def issue_client(self, name: str, *, group: str) -> None:
         """Write NAME.crt and NAME.key for a client that is user `name` in `group`."""
-        subject = x509.Name(
-            [
-                x509.NameAttribute(NameOID.ORGANIZATION_NAME, group),
-                x509.NameAttribute(NameOID.COMMON_NAME, name),
-            ]
-        )
+        subject = x509.Name([
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, group),
+            x509.NameAttribute(NameOID.COMMON_NAME, name),
+        ])
         self._issue(name, subject, x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]))
 
     def write_key_pair(self, name: str) -> None:
@@ -71,7 +71,8 @@ class Authority:
     ) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
         return (
-            x509.CertificateBuilder()
+            x509
+            .CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
             .public_key(public_key)

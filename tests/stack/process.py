@@ -6,6 +6,7 @@ differs, so a reused pid is never hit. The environment marker finds what a recor
 process started just before a crash, and the shims that containerd leaves behind.
 """
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -168,11 +169,9 @@ def _signal(pid: int, sig: signal.Signals) -> None:
 
 def _start_ticks(pid: int) -> int | None:
     """Return when a process started, in clock ticks since boot, or None if it has ended."""
-    try:
+    with contextlib.suppress(ChildProcessError):
         # A child of this very process stays a zombie until it is waited for.
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

@@ -253,7 +253,7 @@ def _check_ports(base_port: int) -> None:
     for number in range(base_port, base_port + _PORTS_PER_STACK):
         if not _port_is_free(number):
             raise errors.StackError(
-                f"port {number} is in use; a stack takes {_PORTS_PER_STACK} ports from its base port"
+                f"port {number} is in use; a stack takes {_PORTS_PER_STACK} from its base port on"
             )
 
 
