@@ -36,21 +36,21 @@ class Binary:
 
 
 def _catalogue() -> dict[str, Binary]:
-    programs = [
-        Binary("etcd", ETCD, "go.etcd.io/etcd/server/v3"),
-        Binary("kwok", KWOK, "sigs.k8s.io/kwok/cmd/kwok"),
-    ]
-    for name in (
+    kubernetes = (
         "kube-apiserver",
         "kube-controller-manager",
         "kube-scheduler",
         "kubelet",
         "kubectl",
-    ):
-        programs.append(Binary(name, KUBERNETES, f"k8s.io/kubernetes/cmd/{name}"))
-    for name in ("controller", "webhook", "resolvers", "entrypoint", "nop", "workingdirinit"):
-        package = f"github.com/tektoncd/pipeline/cmd/{name}"
-        programs.append(Binary(f"tekton-{name}", TEKTON, package))
+    )
+    tekton = ("controller", "webhook", "resolvers", "entrypoint", "nop", "workingdirinit")
+    upstream = "github.com/tektoncd/pipeline"
+    programs = [
+        Binary("etcd", ETCD, "go.etcd.io/etcd/server/v3"),
+        Binary("kwok", KWOK, "sigs.k8s.io/kwok/cmd/kwok"),
+        *(Binary(name, KUBERNETES, f"k8s.io/kubernetes/cmd/{name}") for name in kubernetes),
+        *(Binary(f"tekton-{name}", TEKTON, f"{upstream}/cmd/{name}") for name in tekton),
+    ]
     return {program.name: program for program in programs}
 
 

@@ -1,7 +1,7 @@
 """The stack as fixtures, the demo and the benchmarks use it.
 
-with Stack(name="it", tekton_crds=True) as stack:
-    subprocess.run([stack.program("kubectl"), "--kubeconfig", stack.kubeconfig, ...])
+A `Stack` is a handle: `up` starts the cluster or finds it running, `down` leaves nothing behind,
+and as a context manager it does both.
 """
 
 import logging
@@ -14,7 +14,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.stack import api, binaries, controlplane, crds, errors, kubeconfig, paths, tektonfiles
+from tests.stack import (
+    api,
+    binaries,
+    controlplane,
+    crds,
+    debian,
+    errors,
+    images,
+    kubeconfig,
+    node,
+    paths,
+    tektonfiles,
+)
 from tests.stack import settings as settings_module
 from tests.stack.process import Spec, Table, end
 from tests.stack.settings import NodeKind, Parts, Settings, Wish
@@ -197,6 +209,7 @@ class Stack:
         """
         wish = self._wish
         started = time.monotonic()
+        self._install()
         with paths.file_lock(paths.run_root() / f"{wish.name}.lock", wait_s=_LOCK_WAIT_S):
             found = settings_module.load(wish.name)
             if found and not fresh and self._table.marked() and not found.answers(wish):
@@ -260,6 +273,14 @@ class Stack:
         names = ", ".join(spec.name for spec in specs)
         raise errors.StackError(f"this stack has no process {process}, but {names}")
 
+    def _install(self) -> None:
+        wanted: dict[str, str] = {}
+        if self._wish.parts.has_node and self._wish.settled_node_kind is NodeKind.KUBELET:
+            wanted |= debian.NODE
+        if self._wish.parts.has_tekton:
+            wanted |= debian.REGISTRY
+        debian.ensure(wanted)
+
     def _programs(self) -> list[str]:
         parts = self._wish.parts
         names = list(binaries.CONTROL_PLANE)
@@ -270,7 +291,10 @@ class Stack:
         return names
 
     def _specs(self, settings: Settings, programs: Mapping[str, Path]) -> list[Spec]:
-        return controlplane.specs(settings, programs)
+        specs = controlplane.specs(settings, programs)
+        if settings.real_node:
+            specs += [node.containerd_spec(settings), *node.specs(settings, programs)]
+        return specs
 
     def _start_all(self, settings: Settings, programs: Mapping[str, Path]) -> None:
         controlplane.prepare(settings)
@@ -278,18 +302,37 @@ class Stack:
         # All at once: each retries until the one it needs answers.
         for spec in control_plane:
             self._table.start(spec)
+        if settings.real_node:
+            self._start_containerd(settings, programs)
         self._table.wait_ready(control_plane)
+        if settings.real_node:
+            self._start_ready(node.specs(settings, programs))
         if settings.tekton_crds and not settings.parts.has_tekton:
             crds.install(self.api, tektonfiles.load().crds(conversion=False))
 
+    def _start_containerd(self, settings: Settings, programs: Mapping[str, Path]) -> None:
+        node.prepare(settings)
+        self._start_ready([node.containerd_spec(settings)])
+        node.import_images(
+            settings, [*images.node_images(), images.kubectl_image(programs["kubectl"])]
+        )
+
+    def _start_ready(self, specs: Sequence[Spec]) -> None:
+        for spec in specs:
+            self._table.start(spec)
+        self._table.wait_ready(specs)
+
     def _remove_all(self) -> None:
+        settings = settings_module.load(self._wish.name)
         end(self._table.marked(), sig=signal.SIGKILL, grace_s=_STOP_GRACE_S)
+        if settings is not None and settings.real_node:
+            node.remove(settings)
         if not self._run_dir.exists():
             return
         for entry in self._run_dir.iterdir():
-            if entry.name == "logs":
-                continue
-            if entry.is_dir() and not entry.is_symlink():
+            if entry.is_dir() and entry.name != "logs":
                 shutil.rmtree(entry)
-            else:
+            elif not entry.is_dir() and entry.name != settings_module.FILE:
                 entry.unlink()
+        # Last, so that a second `down` finds what an interrupted one has left.
+        (self._run_dir / settings_module.FILE).unlink(missing_ok=True)

@@ -150,7 +150,7 @@ def end(pids: Iterable[int], *, sig: signal.Signals, grace_s: float) -> None:
     waiting = {pid: ticks for pid in pids if (ticks := _start_ticks(pid)) is not None}
     for this_sig, wait_s in ((sig, grace_s), (signal.SIGKILL, 10.0)):
         for pid in waiting:
-            _signal(pid, this_sig)
+            send(pid, this_sig)
         deadline = time.monotonic() + wait_s
         while waiting and time.monotonic() < deadline:
             waiting = {pid: ticks for pid, ticks in waiting.items() if _start_ticks(pid) == ticks}
@@ -160,11 +160,10 @@ def end(pids: Iterable[int], *, sig: signal.Signals, grace_s: float) -> None:
     raise errors.StackError(f"processes {sorted(waiting)} do not end, even when killed")
 
 
-def _signal(pid: int, sig: signal.Signals) -> None:
-    try:
+def send(pid: int, sig: signal.Signals) -> None:
+    """Send a signal; a process that has ended meanwhile is no error."""
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, sig)
-    except ProcessLookupError:
-        return
 
 
 def _start_ticks(pid: int) -> int | None:

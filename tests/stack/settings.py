@@ -19,7 +19,7 @@ from tests.stack import errors, paths
 _FIRST_PORT = 16443
 _PORTS_PER_STACK = 40
 _MAX_STACKS = 200
-_FILE = "stack.json"
+FILE = "stack.json"
 _NAME_LENGTH = 24
 
 # Users of the token file beside the administrator, with their groups, for tests of roles.
@@ -85,6 +85,11 @@ class Wish:
     node_kind: NodeKind | None = None
     apiserver_flags: tuple[str, ...] = ()
     users: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def settled_node_kind(self) -> NodeKind:
+        """Return what runs the pods: the kubelet where root asks for nothing else."""
+        return self.node_kind or (NodeKind.KUBELET if os.geteuid() == 0 else NodeKind.KWOK)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,9 +174,9 @@ class Settings:
         self.run_dir.mkdir(parents=True, exist_ok=True)
         document = dataclasses.asdict(self)
         document |= {"parts": self.parts.value, "node_kind": self.node_kind.value}
-        partial = self.run_dir / f".{_FILE}.partial"
+        partial = self.run_dir / f".{FILE}.partial"
         partial.write_text(json.dumps(document, indent=2))
-        partial.replace(self.run_dir / _FILE)
+        partial.replace(self.run_dir / FILE)
 
     def answers(self, wish: Wish) -> bool:
         """Tell whether a running stack with these settings is what the caller asks for."""
@@ -185,12 +190,13 @@ class Settings:
 
 def load(name: str) -> Settings | None:
     """Return the settings of the stack `name`, or None if there is no such stack."""
-    return _read(paths.run_dir(name) / _FILE)
+    return _read(paths.run_dir(name) / FILE)
 
 
-def forget(settings: Settings) -> None:
-    """Give up the name, ports and subnets of a stack that has ended."""
-    (settings.run_dir / _FILE).unlink(missing_ok=True)
+def all_stacks() -> list[Settings]:
+    """Return the settings of all stacks of this user that are up or were left by a crash."""
+    found = [_read(path) for path in paths.run_root().glob(f"*/{FILE}")]
+    return [settings for settings in found if settings]
 
 
 def settle(wish: Wish) -> Settings:
@@ -202,10 +208,9 @@ def settle(wish: Wish) -> Settings:
     _check_name(wish.name)
     if wish.base_port is not None:
         _check_ports(wish.base_port)
-    kind = wish.node_kind or (NodeKind.KUBELET if os.geteuid() == 0 else NodeKind.KWOK)
+    kind = wish.settled_node_kind
     with paths.file_lock(paths.run_root() / "settle.lock", wait_s=30):
-        others = [_read(path) for path in paths.run_root().glob(f"*/{_FILE}")]
-        taken = {other.index for other in others if other and other.name != wish.name}
+        taken = {other.index for other in all_stacks() if other.name != wish.name}
         for index in range(_MAX_STACKS):
             base_port = wish.base_port or _FIRST_PORT + index * _PORTS_PER_STACK
             settings = _settle(wish, index, base_port, kind)
