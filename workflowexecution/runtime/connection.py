@@ -1,0 +1,258 @@
+"""The way to the API server: where it is, who we are, and sessions to talk through."""
+
+import asyncio
+import base64
+import dataclasses
+import datetime
+import os
+import pathlib
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import aiohttp
+import yaml
+
+from workflowexecution.runtime import credentials, errors, kubelibrary
+
+SERVICE_ACCOUNT = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where the kubelet puts token and CA certificate of a pod."""
+
+_PROVIDERS = {"gcp", "oidc"}
+"""Authentication providers that the library's loader renews by loading again."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Connection:
+    """Where the API server is and how to be let in; sessions are opened from it.
+
+    `configuration` is the library's: host, CA, client certificate, proxy.
+    """
+
+    configuration: Any
+    credentials: credentials.Credentials
+
+    @property
+    def server(self) -> str:
+        """URL of the API server, without a slash at its end."""
+        return str(self.configuration.host).rstrip("/")
+
+    def request_options(self) -> dict[str, Any]:
+        """Say what each request needs besides its content: proxy and TLS server name.
+
+        Raises:
+            errors.ConnectionConfigError: the proxy is of a kind that is not supported.
+        """
+        options: dict[str, Any] = {}
+        proxy = self.configuration.proxy or _environment_proxy(self.server)
+        if proxy:
+            if not proxy.startswith(("http://", "https://")):
+                message = "only http and https proxies are supported"
+                raise errors.ConnectionConfigError(message)
+            options["proxy"] = proxy
+        if self.configuration.tls_server_name:
+            options["server_hostname"] = self.configuration.tls_server_name
+        return options
+
+    def open_session(self, *, limit: int) -> aiohttp.ClientSession:
+        """Open a session with connections of its own; the caller closes it.
+
+        The connector, with TLS set up, is the library's. Its session is not used: with it, each
+        request asks two threads for the netrc file and the environment's proxy.
+
+        Args:
+            limit: the most connections at the same time; further requests wait.
+
+        Raises:
+            errors.ConnectionConfigError: a certificate cannot be used.
+        """
+        try:
+            library = kubelibrary.load().rest.RESTClientObject(self.configuration, maxsize=limit)
+        except OSError as error:
+            message = f"certificates cannot be loaded: {error}"
+            raise errors.ConnectionConfigError(message) from error
+        connector = library.pool_manager.connector
+        library.pool_manager.detach()
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),
+        )
+
+
+def _environment_proxy(server: str) -> str | None:
+    """Return the proxy that the environment names for the server, as client-go does."""
+    parts = urllib.parse.urlsplit(server)
+    if urllib.request.proxy_bypass(parts.hostname or ""):
+        return None
+    return urllib.request.getproxies().get(parts.scheme)
+
+
+def _utc_now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+async def connect(
+    *,
+    kubeconfig: str = "",
+    context: str = "",
+    environ: Mapping[str, str] = os.environ,
+    now: Callable[[], datetime.datetime] = _utc_now,
+) -> Connection:
+    """Find the way to the API server and get the first credentials.
+
+    In this order: the given file; the files of KUBECONFIG; the pod's service account; the file
+    `~/.kube/config`.
+
+    Args:
+        kubeconfig: a file, or several separated by colons; empty: look around.
+        context: the context to use; empty: the current one of the first file that names one.
+        environ: the environment.
+        now: the wall time in UTC, for the expiry of credentials.
+
+    Raises:
+        errors.ConnectionConfigError: there is none, or it cannot be used. The text holds no secret.
+    """
+    paths = kubeconfig or environ.get("KUBECONFIG", "")
+    if not paths and environ.get("KUBERNETES_SERVICE_HOST"):
+        return _in_cluster(environ)
+    paths = paths or "~/.kube/config"
+    library = kubelibrary.load()
+    try:
+        async with asyncio.timeout(2 * credentials.FETCH_LIMIT_S):
+            return await _from_kubeconfig(paths, context, environ, now)
+    except errors.ClusterError:
+        raise
+    except library.config_exception.ConfigException as error:
+        # What follows quotes the file's contents, tokens included.
+        reason = str(error).partition(" in ")[0]
+    except TimeoutError:
+        reason = "the authentication provider does not answer"
+    except (OSError, yaml.YAMLError, aiohttp.ClientError) as error:
+        reason = str(error)
+    except (LookupError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        # The library's way to say that the structure is not what it expects.
+        reason = f"{type(error).__name__} while it was read"
+    message = f"kubeconfig {paths} cannot be used: {reason}"
+    raise errors.ConnectionConfigError(message)
+
+
+def _new_configuration() -> Any:  # noqa: ANN401 - a class of the library, which is not typed
+    configuration = kubelibrary.load().configuration.Configuration()
+    # From 3.13 on, Python refuses the CA certificates of many clusters, which lack extensions that
+    # neither client-go nor older versions ask for.
+    configuration.disable_strict_ssl_verification = True
+    return configuration
+
+
+def _in_cluster(environ: Mapping[str, str]) -> Connection:
+    library = kubelibrary.load()
+    configuration = _new_configuration()
+    token = str(SERVICE_ACCOUNT / "token")
+    try:
+        library.incluster_config.InClusterConfigLoader(
+            token_filename=token,
+            cert_filename=str(SERVICE_ACCOUNT / "ca.crt"),
+            try_refresh_token=False,
+            environ=environ,
+        ).load_and_set(configuration)
+    except (library.config_exception.ConfigException, OSError) as error:
+        message = f"service account cannot be used: {error}"
+        raise errors.ConnectionConfigError(message) from error
+    return Connection(configuration, credentials.TokenFile(token))
+
+
+async def _from_kubeconfig(
+    paths: str, context: str, environ: Mapping[str, str], now: Callable[[], datetime.datetime]
+) -> Connection:
+    """Load with the library, except for what it does once only: exec plugin and token file."""
+    library = kubelibrary.load()
+    merged = _merge(paths)
+    context = context or _current_context(merged.config_files)
+    user, folder = _user_of(merged.config.value, context)
+    own = await _own_credentials(user, folder, environ, now)
+    configuration = _new_configuration()
+    loader = library.kube_config.KubeConfigLoader(
+        config_dict=merged.config, config_base_path=None, active_context=context
+    )
+    await loader.load_and_set(configuration)
+
+    async def load_again() -> credentials.Fetched:
+        await loader.load_and_set(configuration)
+        return credentials.Fetched(_authorization(configuration))
+
+    if own is None and loader.provider in _PROVIDERS:
+        first = credentials.Fetched(_authorization(configuration))
+        own = credentials.FetchedToken(first=first, fetch=load_again, now=now)
+    return Connection(configuration, own or credentials.Fixed(_authorization(configuration)))
+
+
+def _merge(paths: str) -> Any:  # noqa: ANN401 - a class of the untyped library
+    """Read the files that exist, the first definition of a name winning."""
+    files = (pathlib.Path(path).expanduser() for path in paths.split(":") if path)
+    if not any(file.exists() for file in files):
+        message = f"kubeconfig not found: {paths}"
+        raise errors.ConnectionConfigError(message)
+    return kubelibrary.load().kube_config.KubeConfigMerger(paths)
+
+
+def _authorization(configuration: Any) -> str:  # noqa: ANN401 - a class of the untyped library
+    return str(configuration.api_key.get("BearerToken", "")).strip()
+
+
+def _current_context(files: Mapping[str, Any]) -> str:
+    """Return the current context of the first file that names one, as kubectl does."""
+    for content in files.values():
+        if content.get("current-context"):
+            return str(content["current-context"])
+    message = "the kubeconfig names no current context"
+    raise errors.ConnectionConfigError(message)
+
+
+def _user_of(merged: Mapping[str, Any], context: str) -> tuple[dict[str, Any], str]:
+    """Return the context's user section, ready to be changed, and the folder of its file."""
+    for entry in merged["contexts"]:
+        if entry["name"] != context:
+            continue
+        name = entry.value["context"].get("user")
+        for user in merged["users"]:
+            if user["name"] == name:
+                section = user.value["user"] = dict(user.value.get("user") or {})
+                return section, os.path.dirname(os.path.abspath(user.path))  # noqa: PTH100, PTH120
+    message = f"the kubeconfig has no context {context} with a user"
+    raise errors.ConnectionConfigError(message)
+
+
+async def _own_credentials(
+    user: dict[str, Any],
+    folder: str,
+    environ: Mapping[str, str],
+    now: Callable[[], datetime.datetime],
+) -> credentials.Credentials | None:
+    """Take out of the user section what is renewed here, and make its paths absolute."""
+    for name in ("client-certificate", "client-key"):
+        if name in user:
+            user[name] = str(pathlib.Path(folder, user[name]))
+    token_file = user.pop("tokenFile", None)
+    if token_file:
+        return credentials.TokenFile(str(pathlib.Path(folder, token_file)))
+    section = user.pop("exec", None)
+    if not section:
+        return None
+    plugin = credentials.ExecPlugin(section, folder=folder, environ=environ)
+    status = await plugin.run()
+    if "clientCertificateData" in status:
+        # Handed on as inline data, which the library puts into files for TLS.
+        for field, name in (
+            ("clientCertificateData", "client-certificate-data"),
+            ("clientKeyData", "client-key-data"),
+        ):
+            user[name] = base64.standard_b64encode(status[field].encode()).decode()
+        if "token" not in status:
+            return credentials.Fixed()
+
+    async def fetch() -> credentials.Fetched:
+        return credentials.token_of(await plugin.run())
+
+    return credentials.FetchedToken(first=credentials.token_of(status), fetch=fetch, now=now)

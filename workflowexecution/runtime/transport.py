@@ -1,0 +1,213 @@
+"""Requests to the API server, with credentials, deadlines, and errors of the tree only."""
+
+import asyncio
+import urllib.parse
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple, TypeVar
+
+import aiohttp
+import aiohttp.http
+import yarl
+
+from workflowexecution.runtime import connection, errors
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+
+FOREIGN_ERRORS = (aiohttp.ClientError, OSError, aiohttp.http.HttpProcessingError)
+"""All that a session or a response raises.
+
+TimeoutError and the errors of ssl are OSErrors; HttpProcessingError comes from a broken chunk in
+the middle of a body.
+"""
+
+_NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+_CONNECT_S = 10.0
+_MAX_ERROR_CHARS = 300
+
+R = TypeVar("R")
+Reader = Callable[[aiohttp.ClientResponse], Awaitable[R]]
+
+
+class Call(NamedTuple):
+    """One request without what all requests share."""
+
+    method: str
+    path: str
+    params: Mapping[str, str] | None = None
+    body: bytes | None = None
+    content_type: str = JSON
+
+
+def transport_error(error: BaseException) -> errors.TransportError:
+    """Turn one of FOREIGN_ERRORS into an error of the tree; to be chained with `from`."""
+    text = f"{type(error).__name__}: {error}"[:_MAX_ERROR_CHARS]
+    return errors.TransportError(text, sent=not isinstance(error, _NOT_SENT))
+
+
+async def read_all(response: aiohttp.ClientResponse) -> bytes:
+    """Read the whole answer."""
+    return await response.read()
+
+
+async def _send_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a write again on its own.
+
+    It repeats PUT and DELETE when a kept-alive connection turns out to be dead, though the first
+    copy may have taken effect. An error that is not its own ends that loop.
+
+    Source: aiohttp client.py `_retry_connection`, aio-libs/aiohttp#10790.
+    """
+    try:
+        return await handler(request)
+    except _NOT_SENT:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise transport_error(error) from error
+
+
+_ONCE = (_send_once,)
+_REPEATABLE = frozenset({"GET", "POST", "PATCH"})
+"""GET may be sent twice; POST and PATCH are never repeated by aiohttp."""
+
+
+class Transport:
+    """Sends requests over two sets of connections: one for watches, one for everything else.
+
+    A 401 renews the credentials once and, if there are others then, gives the request a second try.
+    Answers are asked for without compression: packing and unpacking costs more CPU on both ends
+    than it saves anywhere but on slow networks.
+    """
+
+    def __init__(
+        self,
+        *,
+        connection: connection.Connection,
+        user_agent: str,
+        observe_date: Callable[[str, float], None] | None,
+        max_connections: int,
+    ) -> None:
+        """Open the sessions; called in the running loop.
+
+        Args:
+            connection: the way to the server.
+            user_agent: who asks, for the server's audit log.
+            observe_date: gets the Date header of every answer and the loop time of its arrival.
+            max_connections: connections at the same time, watches not counted.
+
+        Raises:
+            errors.ConnectionConfigError: certificates or proxy cannot be used.
+        """
+        self._server = connection.server
+        self._credentials = connection.credentials
+        self._options = connection.request_options()
+        self._work = connection.open_session(limit=max_connections)
+        # Unlimited, so that no watch ever waits for another one to end.
+        self._watches = connection.open_session(limit=0)
+        self._observe_date = observe_date
+        self._headers = {"Accept": JSON, "Accept-Encoding": "identity", "User-Agent": user_agent}
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_S)
+
+    async def close(self) -> None:
+        """Close all connections; requests after this raise TransportError."""
+        await self._watches.close()
+        await self._work.close()
+
+    async def exchange(
+        self, call: Call, deadline_s: float, read: Reader[bytes] = read_all
+    ) -> bytes:
+        """Send a request and read the answer.
+
+        Args:
+            call: the request.
+            deadline_s: bound of each try, connecting and waiting for a free connection included;
+                the renewal of credentials has its own.
+            read: what is read of the answer.
+
+        Raises:
+            errors.ApiError: the server refuses.
+            errors.TransportError: no usable answer.
+        """
+
+        async def attempt(authorization: str) -> bytes:
+            try:
+                async with asyncio.timeout(deadline_s):
+                    response = await self._send(self._work, call, authorization, self._timeout)
+                    try:
+                        return await read(response)
+                    finally:
+                        # Does nothing when all was read: the connection is back in the pool then.
+                        response.close()
+            except FOREIGN_ERRORS as error:
+                raise transport_error(error) from error
+
+        return await self._authorized(attempt)
+
+    async def open_stream(
+        self, call: Call, *, total_s: float, idle_s: float
+    ) -> aiohttp.ClientResponse:
+        """Send a request and return the answer unread; the caller closes it.
+
+        Reading it raises FOREIGN_ERRORS, also after `idle_s` without a byte and after `total_s`.
+
+        Raises:
+            errors.ApiError: the server refuses.
+            errors.TransportError: no usable answer.
+        """
+        limits = aiohttp.ClientTimeout(total=total_s, connect=_CONNECT_S, sock_read=idle_s)
+
+        async def attempt(authorization: str) -> aiohttp.ClientResponse:
+            try:
+                return await self._send(self._watches, call, authorization, limits)
+            except FOREIGN_ERRORS as error:
+                raise transport_error(error) from error
+
+        return await self._authorized(attempt)
+
+    async def _authorized(self, attempt: Callable[[str], Awaitable[R]]) -> R:
+        authorization = await self._credentials.authorization()
+        try:
+            return await attempt(authorization)
+        except errors.Unauthorized:
+            if not await self._credentials.renew(authorization):
+                raise
+        return await attempt(await self._credentials.authorization())
+
+    async def _send(
+        self,
+        session: aiohttp.ClientSession,
+        call: Call,
+        authorization: str,
+        limits: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        """Send a request and return the answer to be read, if it is not a refusal."""
+        if session.closed:
+            message = "client is closed"
+            raise errors.TransportError(message, sent=False)
+        query = f"?{urllib.parse.urlencode(call.params)}" if call.params else ""
+        headers = self._headers.copy()
+        if authorization:
+            headers["Authorization"] = authorization
+        if call.body is not None:
+            headers["Content-Type"] = call.content_type
+        response = await session.request(
+            call.method,
+            yarl.URL(f"{self._server}{call.path}{query}", encoded=True),
+            data=call.body,
+            headers=headers,
+            timeout=limits,
+            allow_redirects=False,
+            middlewares=() if call.method in _REPEATABLE else _ONCE,
+            **self._options,
+        )
+        if self._observe_date is not None and (date := response.headers.get("Date")):
+            self._observe_date(date, asyncio.get_running_loop().time())
+        if response.status < 300:
+            return response
+        async with response:
+            refusal = await response.read()
+        raise errors.map_response(
+            response.status, refusal, retry_after=response.headers.get("Retry-After")
+        )
