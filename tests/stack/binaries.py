@@ -43,13 +43,14 @@ def _catalogue() -> dict[str, Binary]:
         "kubelet",
         "kubectl",
     )
-    tekton = ("controller", "webhook", "resolvers", "entrypoint", "nop", "workingdirinit")
+    tekton = ("controller", "webhook", "entrypoint", "nop", "workingdirinit")
     upstream = "github.com/tektoncd/pipeline"
     programs = [
         Binary("etcd", ETCD, "go.etcd.io/etcd/server/v3"),
         Binary("kwok", KWOK, "sigs.k8s.io/kwok/cmd/kwok"),
         *(Binary(name, KUBERNETES, f"k8s.io/kubernetes/cmd/{name}") for name in kubernetes),
         *(Binary(f"tekton-{name}", TEKTON, f"{upstream}/cmd/{name}") for name in tekton),
+        Binary("tekton-resolvers", TEKTON, "./resolvers"),
     ]
     return {program.name: program for program in programs}
 
@@ -78,10 +79,11 @@ def module_version(module: str) -> str:
 
 
 def module_key(module: str) -> str:
-    """Return what names a module's folder in the cache: its version and a hash of its pins."""
+    """Return what names a module's folder in the cache: its version and a hash of its files."""
     digest = hashlib.sha256(" ".join(_link_flags(module)).encode())
-    for name in ("go.mod", "go.sum"):
-        digest.update((paths.MODULES / module / name).read_bytes())
+    for file in sorted((paths.MODULES / module).rglob("*")):
+        if file.name in {"go.mod", "go.sum"} or file.suffix == ".go":
+            digest.update(file.read_bytes())
     return f"{module}-{module_version(module)}-{digest.hexdigest()[:10]}"
 
 

@@ -25,6 +25,8 @@ from tests.stack import (
     kubeconfig,
     node,
     paths,
+    registry,
+    tekton,
     tektonfiles,
 )
 from tests.stack import settings as settings_module
@@ -139,6 +141,11 @@ class Stack:
     def ca_file(self) -> Path:
         """Return the certificate of the authority that signed the apiserver's."""
         return self.settings.pki / "ca.crt"
+
+    @property
+    def registry(self) -> str:
+        """Return host and port of the registry, as the start of a bundle's reference."""
+        return self.settings.registry
 
     @property
     def audit_log(self) -> Path:
@@ -294,6 +301,8 @@ class Stack:
         specs = controlplane.specs(settings, programs)
         if settings.real_node:
             specs += [node.containerd_spec(settings), *node.specs(settings, programs)]
+        if settings.parts.has_tekton:
+            specs += [registry.spec(settings), *tekton.specs(settings, programs)]
         return specs
 
     def _start_all(self, settings: Settings, programs: Mapping[str, Path]) -> None:
@@ -307,15 +316,24 @@ class Stack:
         self._table.wait_ready(control_plane)
         if settings.real_node:
             self._start_ready(node.specs(settings, programs))
-        if settings.tekton_crds and not settings.parts.has_tekton:
+        if settings.parts.has_tekton:
+            self._start_tekton(settings, programs)
+        elif settings.tekton_crds:
             crds.install(self.api, tektonfiles.load().crds(conversion=False))
 
     def _start_containerd(self, settings: Settings, programs: Mapping[str, Path]) -> None:
         node.prepare(settings)
         self._start_ready([node.containerd_spec(settings)])
-        node.import_images(
-            settings, [*images.node_images(), images.kubectl_image(programs["kubectl"])]
-        )
+        wanted = [*images.node_images(), images.kubectl_image(programs["kubectl"])]
+        if settings.parts.has_tekton:
+            wanted += images.tekton_images(programs)
+        node.import_images(settings, wanted)
+
+    def _start_tekton(self, settings: Settings, programs: Mapping[str, Path]) -> None:
+        registry.prepare(settings)
+        self._table.start(registry.spec(settings))
+        tekton.install(settings)
+        self._start_ready([registry.spec(settings), *tekton.specs(settings, programs)])
 
     def _start_ready(self, specs: Sequence[Spec]) -> None:
         for spec in specs:

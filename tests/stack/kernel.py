@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -23,6 +24,7 @@ _SYSCTLS = (
     "kernel/keys/root_maxbytes",
 )
 _CAP_SYS_RESOURCE = 24
+_DEVICES = Path("/var/lib/kubelet/device-plugins")
 
 
 def may_lower_oom_score() -> bool:
@@ -72,8 +74,8 @@ def remember_sysctls() -> None:
             _remembered().write_text(json.dumps(values))
 
 
-def restore_sysctls(stack: Settings) -> None:
-    """Put the values back when the last node on this machine ends."""
+def restore(stack: Settings) -> None:
+    """Put back what all nodes of this machine share, when the last of them ends."""
     with paths.file_lock(paths.run_root() / "settle.lock", wait_s=30):
         others = [other for other in settings.all_stacks() if other.name != stack.name]
         if any(other.real_node for other in others) or not _remembered().exists():
@@ -82,6 +84,11 @@ def restore_sysctls(stack: Settings) -> None:
             if _sysctl(name).read_text().strip() != value:
                 _sysctl(name).write_text(value)
         _remembered().unlink()
+        # The kubelet's folder for devices is always here; more in it is another kubelet's.
+        if _DEVICES.is_dir() and [entry.name for entry in _DEVICES.parent.iterdir()] == [
+            "device-plugins"
+        ]:
+            shutil.rmtree(_DEVICES.parent)
 
 
 def _remembered() -> Path:

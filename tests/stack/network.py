@@ -1,7 +1,8 @@
 """The bridge of one stack and its firewall rules.
 
 Pods reach the apiserver under the address of the service `kubernetes`, which one DNAT rule leads
-to the bridge. The apiserver listens on all addresses then; two rules keep other machines out.
+to the bridge. The apiserver and Tekton's webhook listen on all addresses then; two more rules let
+the pods in and keep other machines out.
 """
 
 import shlex
@@ -40,11 +41,11 @@ def _wanted_rules(settings: Settings) -> list[list[str]]:
     comment = ["--match", "comment", "--comment", _comment(settings)]
     redirect = ["--jump", "DNAT", "--to-destination", f"{settings.bridge_ip}:{port}"]
     to_service = ["--destination", settings.service_ip, "--protocol", "tcp", "--dport", "443"]
-    to_port = ["--protocol", "tcp", "--dport", port]
+    to_stack = ["--protocol", "tcp", "--dport", f"{settings.base_port}:{settings.last_port}"]
     # Each is inserted at the top, so the last one is asked first.
     return [
         ["nat", "PREROUTING", "--in-interface", bridge, *to_service, *comment, *redirect],
-        ["filter", "INPUT", "!", "--in-interface", "lo", *to_port, *comment, "--jump", "DROP"],
+        ["filter", "INPUT", "!", "--in-interface", "lo", *to_stack, *comment, "--jump", "DROP"],
         ["filter", "INPUT", "--in-interface", bridge, *comment, "--jump", "ACCEPT"],
     ]
 

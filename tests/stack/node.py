@@ -116,11 +116,8 @@ def remove(settings: Settings) -> None:
     kernel.unmount_below(run)
     network.remove(settings)
     _remove_links(run)
-    results = re.compile(rf"{re.escape(_network_name(settings))}-[0-9a-f]{{64}}-\w+")
-    for result in _CNI_RESULTS.glob("*"):
-        if results.fullmatch(result.name):
-            result.unlink(missing_ok=True)
-    kernel.restore_sysctls(settings)
+    _remove_cni_results(settings)
+    kernel.restore(settings)
 
 
 def socket_path(settings: Settings) -> Path:
@@ -153,6 +150,14 @@ def _remove_links(run: Path) -> None:
         if link.is_symlink() and link.readlink().is_relative_to(run):
             link.unlink(missing_ok=True)
     shutil.rmtree(run / "pod-logs", ignore_errors=True)
+
+
+def _remove_cni_results(settings: Settings) -> None:
+    pattern = re.compile(rf"{re.escape(_network_name(settings))}-([0-9a-f]{{64}})-\w+")
+    for result in list(_CNI_RESULTS.glob("*")):
+        if found := pattern.fullmatch(result.name):
+            result.unlink(missing_ok=True)
+            (_CNI_RESULTS / f"cni-loopback-{found.group(1)}-lo").unlink(missing_ok=True)
 
 
 def _network_name(settings: Settings) -> str:

@@ -146,6 +146,24 @@ class Settings:
         return f"10.213.{self.index}.1"
 
     @property
+    def host_ip(self) -> str:
+        """Return an address of this machine that is not loopback.
+
+        Raises:
+            StackError: The machine has none.
+        """
+        if self.real_node:
+            return self.bridge_ip
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                # Only asks for a route; a datagram socket sends nothing on connect.
+                probe.connect(("192.0.2.1", 9))
+            except OSError as error:
+                raise errors.StackError("this machine has no address but loopback") from error
+            address: str = probe.getsockname()[0]
+        return address
+
+    @property
     def service_subnet(self) -> str:
         """Return the subnet of the services."""
         return f"10.214.{self.index}.0/24"
@@ -164,6 +182,11 @@ class Settings:
     def node_name(self) -> str:
         """Return the name of the only node."""
         return f"{self.name}-node"
+
+    @property
+    def last_port(self) -> int:
+        """Return the last port that belongs to this stack."""
+        return self.base_port + _PORTS_PER_STACK - 1
 
     def port(self, port: Port, plus: int = 0) -> int:
         """Return a port number of this stack."""
