@@ -256,7 +256,9 @@ class Settings(pydantic_settings.BaseSettings):
         cls,
         settings_cls: type[pydantic_settings.BaseSettings],
         init_settings: pydantic_settings.PydanticBaseSettingsSource,
-        **_: pydantic_settings.PydanticBaseSettingsSource,
+        env_settings: pydantic_settings.PydanticBaseSettingsSource,
+        dotenv_settings: pydantic_settings.PydanticBaseSettingsSource,
+        file_secret_settings: pydantic_settings.PydanticBaseSettingsSource,
     ) -> tuple[pydantic_settings.PydanticBaseSettingsSource, ...]:
         """Take what `load` hands in and nothing behind its back: it merges the sources itself."""
         return (init_settings,)
@@ -377,7 +379,9 @@ def _describe(detail: Any, origins: Mapping[str, str]) -> str:  # noqa: ANN401 -
     elif detail["type"] == "value_error" and not _is_leaf(key):
         # A check over several settings names its own key, relative to where it stands.
         return f"{key}.{message}" if key else message
-    origin = next((name for of, name in origins.items() if key == of or key.startswith(f"{of}.")), "")
+    origin = next(
+        (name for of, name in origins.items() if key == of or key.startswith(f"{of}.")), ""
+    )
     return f"{key}{f' ({origin})' if origin else ''}: {message}"
 
 

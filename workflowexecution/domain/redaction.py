@@ -18,14 +18,17 @@ _SECRET_KEY = re.compile(rf"(?:^|[_.\-]){_KEY}(?:$|[_.\-])", re.IGNORECASE)
 _VALUE = r"(?:\"[^\"]*\"|'[^']*'|(?:Bearer|Basic)\s+\S+|[^\s,;&\"']+)"
 # A key may be quoted and may carry a prefix (DB_PASSWORD); what follows = or : is its value.
 _ASSIGNED = re.compile(
-    rf"(?P<key>[\"']?[A-Za-z0-9_.\-]*{_KEY}[A-Za-z0-9_.\-]*[\"']?)(?P<sep>\s*[=:]\s*){_VALUE}",
+    rf"(?P<key>[\"']?[A-Za-z0-9_.\-]*{_KEY}(?![A-Za-z])[A-Za-z0-9_.\-]*[\"']?)"
+    rf"(?P<sep>\s*[=:]\s*){_VALUE}",
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9+/._~\-]{8,}=*", re.IGNORECASE)
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_\-]{5,}(?:\.[A-Za-z0-9_\-]*){0,2}")
 _LONG = re.compile(r"(?P<key>secret|token|key)(?P<sep>\W{1,3})[A-Za-z0-9+/]{32,}=*", re.IGNORECASE)
 # Texts without any of these cannot match: most lines cost one cheap search.
-_HINT = re.compile(r"pass|pwd|key|connection|database|auth|token|secret|bearer|basic|eyJ", re.I)
+_HINT = re.compile(
+    r"pass|pwd|key|connection|database|auth|token|secret|bearer|basic|eyJ", re.IGNORECASE
+)
 
 
 def redact(text: str) -> str:

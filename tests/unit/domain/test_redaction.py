@@ -1,0 +1,53 @@
+import pytest
+
+from workflowexecution.domain import redaction
+
+B = redaction.BLANK
+
+
+@pytest.mark.parametrize(
+    ("given", "redacted"),
+    [
+        pytest.param("password=hunter2 next", f"password={B} next", id="password"),
+        pytest.param("PASSWD: hunter2", f"PASSWD: {B}", id="colon"),
+        pytest.param("DB_PASSWORD=x&y=1", f"DB_PASSWORD={B}&y=1", id="prefixed"),
+        pytest.param('{"pwd": "a b c"}', f'{{"pwd": {B}}}', id="json"),
+        pytest.param("api-key='k 1'", f"api-key={B}", id="quoted"),
+        pytest.param("apikey=k1, mode=fast", f"apikey={B}, mode=fast", id="list"),
+        pytest.param("AWS_ACCESS_KEY_ID=AKIA1", f"AWS_ACCESS_KEY_ID={B}", id="aws-id"),
+        pytest.param("aws_secret_access_key=abc/d", f"aws_secret_access_key={B}", id="aws-secret"),
+        pytest.param("connection_string=host", f"connection_string={B}", id="connection-string"),
+        pytest.param("DATABASE_URL=pg://u:p@h/d", f"DATABASE_URL={B}", id="database-url"),
+        pytest.param("Authorization: Bearer abcdefgh.1", f"Authorization: {B}", id="header"),
+        pytest.param("got Bearer abcdefgh1234", f"got Bearer {B}", id="bearer"),
+        pytest.param("jwt eyJhbGciOi.eyJzdWIi.c2ln", f"jwt {B}", id="jwt"),
+        pytest.param("secret " + "A" * 40, f"secret {B}", id="long-base64"),
+    ],
+)
+def test_redact_blanks_the_value_when_it_looks_secret(given: str, redacted: str) -> None:
+    assert redaction.redact(given) == redacted
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        pytest.param('"step-run" exited with code 42: Error', id="exit-code"),
+        pytest.param('secrets "db" is forbidden: User cannot get', id="rbac"),
+        pytest.param("author: somebody", id="author"),
+        pytest.param("authentication failed", id="authentication"),
+        pytest.param("3 tokens left", id="tokens"),
+        pytest.param("the room is full", id="no-hint"),
+    ],
+)
+def test_redact_leaves_the_text_when_nothing_is_secret(harmless: str) -> None:
+    assert redaction.redact(harmless) == harmless
+
+
+@pytest.mark.parametrize("key", ["password", "DB_PASSWORD", "api_key", "x-auth-token"])
+def test_redact_value_blanks_all_when_the_key_is_secret(key: str) -> None:
+    assert redaction.redact_value(key, "anything") == B
+
+
+@pytest.mark.parametrize("key", ["event", "keys", "author", "tokenizer"])
+def test_redact_value_looks_inside_when_the_key_is_not_secret(key: str) -> None:
+    assert redaction.redact_value(key, "token=abc fine") == f"token={B} fine"

@@ -1,0 +1,49 @@
+"""Writes to WorkflowExecutions: merge patches of own fields, each with its precondition."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from workflowexecution.api import names
+from workflowexecution.runtime import resource
+
+if TYPE_CHECKING:
+    from workflowexecution.runtime import client, freshness
+    from workflowexecution.runtime.resource import ObjectKey
+
+EXECUTIONS = resource.Resource(
+    group=names.GROUP, version=names.VERSION, plural=names.PLURAL, kind=names.KIND
+)
+
+
+class Executions:
+    """The `ExecutionWriter` over the API server.
+
+    After a write the key is parked until the cache has what was written, so the next decision is
+    never taken on what this process itself has changed.
+    """
+
+    def __init__(self, *, client: client.Client, freshness: freshness.Freshness) -> None:
+        """Write through this client, and tell the freshness what was written."""
+        self._client = client
+        self._freshness = freshness
+
+    async def patch(self, key: ObjectKey, changes: dict[str, Any], *, resource_version: str) -> str:
+        """Merge-patch the object but for its status."""
+        return await self._patch(key, changes, resource_version, "")
+
+    async def patch_status(
+        self, key: ObjectKey, changes: dict[str, Any], *, resource_version: str
+    ) -> str:
+        """Merge-patch the status."""
+        return await self._patch(key, {"status": changes}, resource_version, "status")
+
+    async def _patch(
+        self, key: ObjectKey, changes: dict[str, Any], resource_version: str, subresource: str
+    ) -> str:
+        metadata = {**changes.get("metadata", {}), "resourceVersion": resource_version}
+        body = {**changes, "metadata": metadata}
+        with self._freshness.writing(key, EXECUTIONS, key) as write:
+            answer = await self._client.merge_patch(EXECUTIONS, key, body, subresource=subresource)
+            write.answered(answer)
+        return str(answer["metadata"]["resourceVersion"])

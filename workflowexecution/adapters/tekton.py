@@ -1,0 +1,202 @@
+"""Tekton as the engine: PipelineRuns and TaskRuns through the API server and the caches."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Protocol
+
+from workflowexecution.api import names, tekton
+from workflowexecution.runtime import errors, resource
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workflowexecution.runtime import client, freshness, store
+    from workflowexecution.runtime.resource import ObjectKey
+
+PIPELINERUNS = resource.Resource("tekton.dev", "v1", "pipelineruns", "PipelineRun")
+TASKRUNS = resource.Resource("tekton.dev", "v1", "taskruns", "TaskRun")
+PODS = resource.Resource("", "v1", "pods", "Pod")
+CRDS = resource.Resource(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition",
+    namespaced=False,
+)  # fmt: skip
+
+BY_OWNER = "owner"
+BY_RUN = "run"
+RUN_UID_LABEL = "tekton.dev/pipelineRunUID"
+_REMEMBERED = 1000
+_DONE_PODS = "status.phase!=Succeeded,status.phase!=Failed"
+
+
+class Run(tekton.PipelineRun):
+    """A run in the cache."""
+
+    __slots__ = ()
+
+    @property
+    def key(self) -> resource.ObjectKey:
+        """Where it is."""
+        return resource.ObjectKey(self.namespace, self.name)
+
+
+class Task(tekton.TaskRun):
+    """A TaskRun in the cache."""
+
+    __slots__ = ()
+
+    @property
+    def key(self) -> resource.ObjectKey:
+        """Where it is."""
+        return resource.ObjectKey(self.namespace, self.name)
+
+
+def project_run(raw: dict[str, Any]) -> Run:
+    """The record of a run as the API gives it."""
+    return tekton.project_pipelinerun(raw, Run)
+
+
+def project_task(raw: dict[str, Any]) -> Task:
+    """The record of a TaskRun as the API gives it."""
+    return tekton.project_taskrun(raw, Task)
+
+
+class Watched(Protocol):
+    """What the engine asks of an informer."""
+
+    @property
+    def missing(self) -> bool:
+        """Whether the API itself is not served."""
+        ...
+
+    @property
+    def synced(self) -> bool:
+        """Whether the cache has been filled."""
+        ...
+
+
+class TektonEngine:
+    """The `ExecutionEngine` over Tekton's v1 API.
+
+    Reads come from the caches but for those named `read`; a run that disappears is remembered for a
+    while, since its last state may be the only record of how it ended.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: client.Client,
+        freshness: freshness.Freshness,
+        namespace: str,
+        runs: store.Store[Run],
+        tasks: store.Store[Task],
+        informers: Sequence[Watched],
+    ) -> None:
+        """Work in this execution namespace, over these caches."""
+        self._client = client
+        self._freshness = freshness
+        self._namespace = namespace
+        self._runs = runs
+        self._tasks = tasks
+        self._informers = informers
+        self._gone: OrderedDict[str, Run] = OrderedDict()
+
+    def unavailable(self) -> str:
+        """Why nothing can be said about any run now, or the empty text."""
+        if any(informer.missing for informer in self._informers):
+            return "Tekton's API (tekton.dev/v1) is not served by this cluster"
+        if not all(informer.synced for informer in self._informers):
+            return "Tekton's runs have not been listed yet"
+        return ""
+
+    def observe(self, owner_uid: str) -> tekton.PipelineRun | None:
+        """The run of an execution, from the cache."""
+        return next(iter(self._runs.by_index(BY_OWNER, owner_uid)), None)
+
+    def children(self, run_uid: str) -> Sequence[tekton.TaskRun]:
+        """The TaskRuns of a run, from the cache."""
+        return tuple(self._tasks.by_index(BY_RUN, run_uid))
+
+    def last_seen(self, owner_uid: str) -> tekton.PipelineRun | None:
+        """The last state of a run that is gone, if this process saw it go."""
+        return self._gone.get(owner_uid)
+
+    def note(self, delta: store.Delta[Run]) -> None:
+        """Remember a run that disappears."""
+        if delta.new is None and delta.old is not None:
+            self._gone[delta.old.owner_uid] = delta.old
+            while len(self._gone) > _REMEMBERED:
+                self._gone.popitem(last=False)
+
+    async def create(self, owner: ObjectKey, manifest: dict[str, Any]) -> tekton.PipelineRun:
+        """Create the run; atomic by its name."""
+        key = resource.ObjectKey(self._namespace, manifest["metadata"]["name"])
+        with self._freshness.writing(owner, PIPELINERUNS, key) as write:
+            answer = await self._client.create(PIPELINERUNS, self._namespace, manifest)
+            write.answered(answer)
+        return project_run(answer)
+
+    async def read(self, name: str) -> tekton.PipelineRun | None:
+        """The run of that name from the server itself; None when it is not there."""
+        key = resource.ObjectKey(self._namespace, name)
+        try:
+            return project_run(await self._client.get(PIPELINERUNS, key))
+        except errors.NotFound:
+            return None
+
+    async def uninstalled(self) -> str:
+        """Why an absent run may be gone with its API, or the empty text when the API is there."""
+        name = f"{PIPELINERUNS.plural}.{PIPELINERUNS.group}"
+        try:
+            crd = await self._client.get(CRDS, resource.ObjectKey("", name))
+        except errors.NotFound:
+            return f"CustomResourceDefinition {name} is not installed"
+        if "deletionTimestamp" in crd["metadata"]:
+            return f"CustomResourceDefinition {name} is being deleted"
+        return ""
+
+    async def read_children(self, run_uid: str) -> Sequence[tekton.TaskRun]:
+        """The TaskRuns of a run from the server itself."""
+        page = await self._client.list_page(
+            TASKRUNS, namespace=self._namespace, label_selector=f"{RUN_UID_LABEL}={run_uid}"
+        )
+        return tuple(project_task(item) for item in page.items)
+
+    async def has_live_pods(self, run_uid: str) -> bool:
+        """Whether a pod of the run is outside Succeeded and Failed, from the server itself."""
+        page = await self._client.list_page(
+            PODS,
+            namespace=self._namespace,
+            label_selector=f"{RUN_UID_LABEL}={run_uid}",
+            field_selector=_DONE_PODS,
+            limit=1,
+        )
+        return bool(page.items)
+
+    async def delete(self, owner: ObjectKey, run: tekton.PipelineRun) -> None:
+        """Delete exactly this run, its pods first; one that is gone is fine."""
+        key = resource.ObjectKey(run.namespace, run.name)
+        with self._freshness.writing(owner, PIPELINERUNS, key) as write:
+            try:
+                answer = await self._client.delete(
+                    PIPELINERUNS, key, uid=run.uid, propagation="Foreground"
+                )
+            except (errors.NotFound, errors.Conflict):
+                # Gone, or another run has the name by now: this one is no more.
+                return
+            write.answered(answer)
+
+
+def run_indexes() -> dict[str, Any]:
+    """Runs by the UID of the execution they are of."""
+    return {BY_OWNER: lambda run: (run.owner_uid,) if run.owner_uid else ()}
+
+
+def task_indexes() -> dict[str, Any]:
+    """TaskRuns by the UID of their run."""
+    return {BY_RUN: lambda task: (task.run_uid,) if task.run_uid else ()}
+
+
+def owner_selector() -> str:
+    """Label selector of the runs and TaskRuns of this program's making."""
+    return names.LABEL_EXECUTION_UID

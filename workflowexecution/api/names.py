@@ -1,0 +1,29 @@
+"""Names that clusters carry: they outlive every process, so they never change."""
+
+from __future__ import annotations
+
+from typing import Final
+
+GROUP: Final = "kubernaut.ai"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "WorkflowExecution"
+PLURAL: Final = "workflowexecutions"
+
+FINALIZER: Final = "kubernaut.ai/workflowexecution-cleanup"
+LEGACY_FINALIZER: Final = "workflowexecution.kubernaut.ai/workflowexecution-cleanup"
+"""Left by the Go implementation; taken off on deletion, never put on."""
+FINALIZERS: Final = (FINALIZER, LEGACY_FINALIZER)
+
+# On the run; an annotation of the same name holds what the label cannot.
+LABEL_EXECUTION: Final = "kubernaut.ai/workflow-execution"
+LABEL_EXECUTION_UID: Final = "kubernaut.ai/workflow-execution-uid"
+LABEL_WORKFLOW_ID: Final = "kubernaut.ai/workflow-id"
+LABEL_TARGET_RESOURCE: Final = "kubernaut.ai/target-resource"
+LABEL_SOURCE_NAMESPACE: Final = "kubernaut.ai/source-namespace"
+
+# On executions and runs alike.
+LABEL_INSTANCE: Final = "kubernaut.ai/instance"
+LABEL_TARGET: Final = "kubernaut.ai/target"
+
+ANNOTATION_START_ATTEMPT: Final = "kubernaut.ai/start-attempt"

@@ -1,0 +1,321 @@
+"""What is read of Tekton's objects, in light frozen records.
+
+Thousands of them pass by, so only the needed fields are kept, and odd or absent values never fail:
+what cannot be read counts as absent. Wire names stand here and nowhere else.
+
+Source: tekton.dev/v1 PipelineRun and TaskRun, Tekton Pipelines 1.9.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from sys import intern
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from workflowexecution.api import names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RUN_UID_LABEL = "tekton.dev/pipelineRunUID"
+TASK_LABEL = "tekton.dev/pipelineTask"
+_CANCELLED = frozenset({"TaskRunCancelled", "Cancelled"})
+_TRUE, _FALSE = "True", "False"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """The condition `Succeeded`; its status is True, False or Unknown."""
+
+    status: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A child that a run names."""
+
+    kind: str
+    name: str
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineRun:
+    """A run.
+
+    Attributes:
+        owner_uid: UID of its execution, empty for a run of another making.
+        labels: the project's own labels; annotations likewise.
+        skipped: how many tasks Tekton skipped.
+        task_names: the tasks of the resolved pipeline, empty until it is resolved.
+        digest: of the bundle that was resolved.
+        spec_status: a cancellation that was asked for.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    owner_uid: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    created_at: datetime.datetime | None
+    deleted_at: datetime.datetime | None
+    started_at: datetime.datetime | None
+    completed_at: datetime.datetime | None
+    condition: Condition | None
+    children: tuple[Child, ...]
+    task_names: tuple[str, ...]
+    finally_names: tuple[str, ...]
+    skipped: int
+    digest: str
+    spec_status: str
+
+    @property
+    def is_done(self) -> bool:
+        """Whether `Succeeded` is final."""
+        return self.condition is not None and self.condition.status in (_TRUE, _FALSE)
+
+    @property
+    def is_successful(self) -> bool:
+        """Whether the run succeeded."""
+        return self.condition is not None and self.condition.status == _TRUE
+
+    @property
+    def deleting(self) -> bool:
+        """Whether the run is on its way out."""
+        return self.deleted_at is not None
+
+    @property
+    def task_count(self) -> int | None:
+        """Tasks in all, `finally` included; None until the pipeline is resolved."""
+        return len(self.task_names) + len(self.finally_names) if self.task_names else None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step or sidecar; `ran` says whether its container ever existed.
+
+    Tekton writes `terminated` with exit code 1 for steps that never ran: only an image or container
+    id is proof.
+    """
+
+    name: str
+    ran: bool
+    running: bool
+    waiting: str
+    exit_code: int | None
+    reason: str
+    finished: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRun:
+    """A TaskRun; `retries` counts its earlier attempts, `ran` looks at all of them."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    run_uid: str
+    owner_uid: str
+    task: str
+    created: str
+    started_at: datetime.datetime | None
+    completed_at: datetime.datetime | None
+    condition: Condition | None
+    pod_name: str
+    steps: tuple[Step, ...]
+    retries: int
+    ran: bool
+
+    @property
+    def is_done(self) -> bool:
+        """Whether `Succeeded` is final."""
+        return self.condition is not None and self.condition.status in (_TRUE, _FALSE)
+
+    @property
+    def is_successful(self) -> bool:
+        """Whether the task succeeded."""
+        return self.condition is not None and self.condition.status == _TRUE
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it was ended from outside, as by another task's failure."""
+        return self.condition is not None and self.condition.reason in _CANCELLED
+
+
+RunT = TypeVar("RunT", bound=PipelineRun)
+TaskT = TypeVar("TaskT", bound=TaskRun)
+
+
+def project_pipelinerun(raw: Mapping[str, Any], record: type[RunT]) -> RunT:
+    """The record of a run as the API gives it.
+
+    Args:
+        raw: the object.
+        record: `PipelineRun`, or what a cache makes of it.
+
+    Raises:
+        KeyError: it has no name, UID or resourceVersion.
+    """
+    metadata = raw["metadata"]
+    status = _mapping(raw.get("status"))
+    labels = _own(metadata.get("labels"))
+    pipeline = _mapping(status.get("pipelineSpec"))
+    source = _mapping(_mapping(status.get("provenance")).get("refSource"))
+    return record(
+        namespace=intern(_text(metadata.get("namespace"))),
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        owner_uid=labels.get(names.LABEL_EXECUTION_UID, ""),
+        labels=labels,
+        annotations=_own(metadata.get("annotations")),
+        created_at=parse_time(metadata.get("creationTimestamp")),
+        deleted_at=parse_time(metadata.get("deletionTimestamp")),
+        started_at=parse_time(status.get("startTime")),
+        completed_at=parse_time(status.get("completionTime")),
+        condition=_succeeded(status),
+        children=tuple(_child(it) for it in _list(status.get("childReferences"))),
+        task_names=_task_names(pipeline.get("tasks")),
+        finally_names=_task_names(pipeline.get("finally")),
+        skipped=len(_list(status.get("skippedTasks"))),
+        digest=_digest(source.get("digest")),
+        spec_status=_text(_mapping(raw.get("spec")).get("status")),
+    )
+
+
+def project_taskrun(raw: Mapping[str, Any], record: type[TaskT]) -> TaskT:
+    """The record of a TaskRun as the API gives it.
+
+    Args:
+        raw: the object.
+        record: `TaskRun`, or what a cache makes of it.
+
+    Raises:
+        KeyError: it has no name, UID or resourceVersion.
+    """
+    metadata = raw["metadata"]
+    labels = _mapping(metadata.get("labels"))
+    status = _mapping(raw.get("status"))
+    attempts = [_mapping(it) for it in _list(status.get("retriesStatus"))]
+    return record(
+        namespace=intern(_text(metadata.get("namespace"))),
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        run_uid=_text(labels.get(RUN_UID_LABEL)),
+        owner_uid=_text(labels.get(names.LABEL_EXECUTION_UID)),
+        task=intern(_text(labels.get(TASK_LABEL)) or metadata["name"]),
+        created=_text(metadata.get("creationTimestamp")),
+        started_at=parse_time(status.get("startTime")),
+        completed_at=parse_time(status.get("completionTime")),
+        condition=_succeeded(status),
+        pod_name=_text(status.get("podName")),
+        steps=tuple(_step(it) for it in _list(status.get("steps"))),
+        retries=len(attempts),
+        ran=any(_ran(it) for it in (status, *attempts)),
+    )
+
+
+def parse_time(value: object) -> datetime.datetime | None:
+    """A metav1.Time or MicroTime; None for anything else."""
+    if not isinstance(value, str):
+        return None
+    try:
+        when = datetime.datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return when if when.tzinfo is not None else None
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _own(marks: object) -> dict[str, str]:
+    prefix = f"{names.GROUP}/"
+    return {
+        intern(key): _text(value)
+        for key, value in _mapping(marks).items()
+        if key.startswith(prefix)
+    }
+
+
+def _succeeded(status: Mapping[str, Any]) -> Condition | None:
+    for item in _list(status.get("conditions")):
+        condition = _mapping(item)
+        if condition.get("type") == "Succeeded":
+            return Condition(
+                intern(_text(condition.get("status"))),
+                intern(_text(condition.get("reason"))),
+                _text(condition.get("message")),
+            )
+    return None
+
+
+def _child(item: object) -> Child:
+    child = _mapping(item)
+    return Child(
+        intern(_text(child.get("kind"))),
+        _text(child.get("name")),
+        intern(_text(child.get("pipelineTaskName"))),
+    )
+
+
+def _task_names(tasks: object) -> tuple[str, ...]:
+    return tuple(intern(_text(_mapping(task).get("name"))) for task in _list(tasks))
+
+
+def _digest(value: object) -> str:
+    digests = _mapping(value)
+    return f"sha256:{digests['sha256']}" if isinstance(digests.get("sha256"), str) else ""
+
+
+def _has_id(item: object) -> bool:
+    container = _mapping(item)
+    return bool(container.get("imageID") or container.get("containerID")) or bool(
+        _mapping(container.get("terminated")).get("containerID")
+    )
+
+
+def _ran(status: Mapping[str, Any]) -> bool:
+    """Whether a container of this attempt ever existed, sidecars included."""
+    return any(
+        _has_id(item) for item in (*_list(status.get("steps")), *_list(status.get("sidecars")))
+    )
+
+
+def _step(item: object) -> Step:
+    step = _mapping(item)
+    terminated = _mapping(step.get("terminated"))
+    code = terminated.get("exitCode")
+    return Step(
+        name=intern(_text(step.get("name"))),
+        ran=_has_id(step),
+        running="running" in step,
+        waiting=_text(_mapping(step.get("waiting")).get("reason")),
+        exit_code=code if isinstance(code, int) else None,
+        reason=_step_reason(terminated, step),
+        finished=_text(terminated.get("finishedAt")),
+    )
+
+
+def _step_reason(terminated: Mapping[str, Any], step: Mapping[str, Any]) -> str:
+    """The container's own reason where it says something, else Tekton's."""
+    reason = _text(terminated.get("reason"))
+    if reason in ("", "Error", "Completed"):
+        return _text(step.get("terminationReason")) or reason
+    return reason

@@ -1,0 +1,196 @@
+"""The WorkflowExecution: metadata, spec, status.
+
+The CRD is generated from these models. The API server has checked an object by that schema; one
+that got past it (an old CRD, a relaxed one) is read leniently, to be told what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pydantic
+from pydantic import Field
+
+from workflowexecution.api import duration
+from workflowexecution.api.status import Status, Time, WireModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TARGET_PATTERN = (
+    r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?/)?"
+    r"[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?/"
+    r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+)
+DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
+DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$"
+
+Duration = Annotated[
+    float,
+    pydantic.BeforeValidator(duration.seconds_of),
+    pydantic.PlainSerializer(duration.format_seconds, return_type=str),
+    pydantic.WithJsonSchema({"type": "string", "maxLength": 64, "pattern": DURATION_PATTERN}),
+]
+"""Seconds here, Go's duration text on the wire."""
+
+
+class Engine(StrEnum):
+    """What runs a workflow."""
+
+    TEKTON = "tekton"
+
+
+class ObjectReference(WireModel):
+    """core/v1 ObjectReference."""
+
+    api_version: Annotated[str, Field(max_length=253)] | None = None
+    kind: Annotated[str, Field(max_length=63)] | None = None
+    namespace: Annotated[str, Field(max_length=63)] | None = None
+    name: Annotated[str, Field(max_length=253)] | None = None
+    uid: Annotated[str, Field(max_length=128)] | None = None
+    resource_version: Annotated[str, Field(max_length=128)] | None = None
+    field_path: Annotated[str, Field(max_length=253)] | None = None
+
+
+class WorkflowRef(WireModel):
+    """Which workflow, and where its bundle is."""
+
+    workflow_id: str = Field(min_length=1, max_length=253, description="Id in the catalog.")
+    version: str = Field(min_length=1, max_length=128, description="Version in the catalog.")
+    container_image: str = Field(
+        min_length=1, max_length=1024, description="OCI reference of the Tekton bundle."
+    )
+    container_digest: str | None = Field(
+        None,
+        max_length=71,
+        pattern=DIGEST_PATTERN,
+        description="Digest of the reviewed bundle; the run is pinned to it.",
+    )
+    engine: Engine = Field(Engine.TEKTON, description="What runs it.")
+
+
+class ExecutionConfig(WireModel):
+    """How it is run."""
+
+    timeout: Duration | None = Field(
+        None, description="Of the whole run, 1s to 24h; the controller's default when absent."
+    )
+    service_account_name: str | None = Field(
+        None, max_length=253, description="Account of the steps, if the controller allows it."
+    )
+
+
+class Cancel(WireModel):
+    """A person or program asks that it ends now. May be set once."""
+
+    requested_by: str = Field(min_length=1, max_length=253)
+    reason: str = Field(min_length=1, max_length=1024)
+
+
+class Spec(WireModel):
+    """What is asked for. It cannot change after creation, but for cancel, which may be set once."""
+
+    remediation_request_ref: ObjectReference = Field(
+        description="The remediation this belongs to; its name correlates audit records."
+    )
+    workflow_ref: WorkflowRef
+    target_resource: str = Field(
+        min_length=1,
+        max_length=500,
+        pattern=TARGET_PATTERN,
+        description="namespace/kind/name, or kind/name of a cluster-scoped resource.",
+    )
+    parameters: dict[str, str] | None = Field(
+        None, description="Passed to the run unchanged; names are UPPER_SNAKE_CASE by custom."
+    )
+    confidence: float | None = Field(
+        None, ge=0, le=1, description="Of whoever chose the workflow; informational."
+    )
+    rationale: str | None = Field(None, max_length=16384, description="Informational.")
+    execution_config: ExecutionConfig | None = None
+    cancel: Cancel | None = None
+
+
+class ObjectMeta(WireModel):
+    """The part of metav1.ObjectMeta that is read."""
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 1
+    creation_timestamp: Time | None = None
+    deletion_timestamp: Time | None = None
+    finalizers: tuple[str, ...] = ()
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class WorkflowExecution(WireModel):
+    """One remediation workflow, to be run once against one target."""
+
+    metadata: ObjectMeta
+    spec: Spec
+    status: Status = Field(default_factory=Status)
+
+
+def parse_execution(raw: Mapping[str, Any]) -> WorkflowExecution:
+    """The model of an object as the API gives it.
+
+    Raises:
+        pydantic.ValidationError: it is not what the schema says; see `describe_errors`.
+    """
+    return WorkflowExecution.model_validate(raw)
+
+
+def parse_leniently(raw: Mapping[str, Any]) -> WorkflowExecution:
+    """The model of an object whose spec or status cannot be read, as far as it can be.
+
+    What cannot be read is empty: enough to say in its status what is wrong with it.
+    """
+    try:
+        metadata = ObjectMeta.model_validate(raw.get("metadata"))
+    except pydantic.ValidationError:
+        name = _text(_mapping(raw.get("metadata")).get("name"))
+        metadata = ObjectMeta.model_construct(name=name)
+    spec = _mapping(raw.get("spec"))
+    reference = _mapping(spec.get("workflowRef"))
+    remediation = _mapping(spec.get("remediationRequestRef"))
+    readable = Spec.model_construct(
+        remediation_request_ref=ObjectReference(name=_text(remediation.get("name")) or None),
+        workflow_ref=WorkflowRef.model_construct(
+            workflow_id=_text(reference.get("workflowId")),
+            version=_text(reference.get("version")),
+            container_image=_text(reference.get("containerImage")),
+        ),
+        target_resource=_text(spec.get("targetResource")),
+    )
+    return WorkflowExecution(metadata=metadata, spec=readable, status=_readable_status(raw))
+
+
+def describe_errors(error: pydantic.ValidationError) -> list[str]:
+    """One sentence for each fault, beginning with the field as it is written on the wire."""
+    return [
+        f"{'.'.join(str(part) for part in detail['loc'])}: "
+        f"{detail['msg'].removeprefix('Value error, ')}"
+        for detail in error.errors(include_url=False, include_input=False)
+    ]
+
+
+def _readable_status(raw: Mapping[str, Any]) -> Status:
+    """The status without its faulty members; a member is all or nothing."""
+    members = _mapping(raw.get("status"))
+    try:
+        return Status.model_validate(members)
+    except pydantic.ValidationError as error:
+        faulty = {detail["loc"][0] for detail in error.errors(include_url=False)}
+        return Status.model_validate({k: v for k, v in members.items() if k not in faulty})
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

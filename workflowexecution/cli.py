@@ -1,0 +1,99 @@
+"""The command line: arguments in, an exit code out.
+
+Exit codes: 0 after a clean stop, 1 when the program failed, 2 when arguments or settings are wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workflowexecution import app, config, identity, logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
+
+_BOOLEANS = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the controller until it is told to stop; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    flags = {key: value for key, value in vars(arguments).items() if "." in key}
+    try:
+        settings = config.load(arguments.config, flags=flags)
+    except config.ConfigurationError as error:
+        for problem in error.problems:
+            print(f"workflowexecution: {problem}", file=sys.stderr)  # noqa: T201 - before logging
+        return EXIT_USAGE
+    who = identity.identity_of()
+    logs.configure(level=settings.logging.level, form=settings.logging.format, identity=who)
+    try:
+        asyncio.run(app.run(settings, kubeconfig=arguments.kubeconfig, identity=who))
+    except app.CannotStart as error:
+        print(f"workflowexecution: {error}", file=sys.stderr)  # noqa: T201 - a person started it
+        return EXIT_USAGE
+    except app.Failed:
+        return EXIT_FAILED
+    return EXIT_OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="workflowexecution",
+        description="Runs one Tekton PipelineRun for each WorkflowExecution, safely.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=identity.version())
+    parser.add_argument(
+        "--config", type=Path, default=None, metavar="FILE",
+        help=f"settings in YAML (default: {config.DEFAULT_PATH} where it exists)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--kubeconfig", type=Path, default=None, metavar="FILE",
+        help="default: the service account in a pod, else KUBECONFIG, else ~/.kube/config",
+    )  # fmt: skip
+    parser.add_argument("--log-level", dest="logging.level", metavar="LEVEL",
+                        help="debug, info, warning or error")  # fmt: skip
+    aliases = parser.add_argument_group("flags of the Go implementation, each for one setting")
+    for flag, key, convert in _ALIASES:
+        optional: dict[str, Any] = {"nargs": "?", "const": True} if convert is _boolean else {}
+        aliases.add_argument(flag, dest=key, type=convert, metavar="VALUE", help=key, **optional)
+    return parser
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in _BOOLEANS:
+        msg = f"{text!r} is not true or false"
+        raise argparse.ArgumentTypeError(msg)
+    return _BOOLEANS[text.lower()]
+
+
+def _counted(unit: str) -> Callable[[str], str]:
+    """A plain number in the flag's own unit; a duration with a unit is taken as it is."""
+
+    def convert(text: str) -> str:
+        return f"{text}{unit}" if text.isdigit() else text
+
+    return convert
+
+
+_ALIASES: tuple[tuple[str, str, Callable[[str], object]], ...] = (
+    ("--metrics-bind-address", "controller.metricsAddr", str),
+    ("--health-probe-bind-address", "controller.healthProbeAddr", str),
+    ("--leader-elect", "controller.leaderElection", _boolean),
+    ("--execution-namespace", "execution.namespace", str),
+    ("--cooldown-period", "execution.cooldownPeriod", _counted("m")),
+    ("--service-account", "execution.serviceAccount", str),
+    ("--base-cooldown-seconds", "backoff.baseCooldown", _counted("s")),
+    ("--max-cooldown-minutes", "backoff.maxCooldown", _counted("m")),
+    ("--max-backoff-exponent", "backoff.maxExponent", str),
+    ("--max-consecutive-failures", "backoff.maxConsecutiveFailures", str),
+    ("--datastorage-url", "datastorage.url", str),
+)

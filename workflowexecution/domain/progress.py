@@ -1,0 +1,120 @@
+"""How far a run is: tasks done of tasks in all, each task, and the current step.
+
+The total comes from the resolved pipeline, not from the children seen so far, so that it does not
+grow while the run goes on; at the end the run's own final message has the last word.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from workflowexecution.api.status import TaskRunPhase, TaskRunStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from workflowexecution.api import tekton
+
+MAX_TASK_RUNS = 100
+
+# "Tasks Completed: 2 (Failed: 1, Cancelled 0), Skipped: 1"; "Incomplete" stands while it runs.
+_COUNTS = re.compile(
+    r"Tasks Completed: (?P<done>\d+) \(Failed: \d+, Cancelled:? \d+\)"
+    r"(?:, Incomplete: (?P<left>\d+))?, Skipped: (?P<skipped>\d+)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is known of the way through the pipeline.
+
+    `total` is None until the pipeline is resolved.
+    """
+
+    completed: int | None
+    total: int | None
+    current_step: str | None
+    task_runs: tuple[TaskRunStatus, ...]
+
+    @property
+    def text(self) -> str | None:
+        """`2/3`, once there is a total."""
+        return None if self.total is None else f"{self.completed or 0}/{self.total}"
+
+
+def map_progress(
+    run: tekton.PipelineRun,
+    children: Iterable[tekton.TaskRun],
+    before: Sequence[TaskRunStatus] | None,
+    completed_before: int | None,
+) -> Progress:
+    """The progress of a run by its own status and its TaskRuns.
+
+    Args:
+        run: the run as last seen.
+        children: its TaskRuns as last seen, in any order.
+        before: what the status says of the TaskRuns so far; `started` in it is latched.
+        completed_before: the count in the status; it never runs backwards.
+    """
+    ordered = sorted(children, key=lambda child: (child.created, child.name))
+    started = {entry.name for entry in before or () if entry.started}
+    final = _COUNTS.search(run.condition.message) if run.condition else None
+    total = run.task_count
+    if run.is_done and final:
+        done = int(final["done"]) + int(final["skipped"])
+        total = total or done
+    else:
+        done = _done(ordered) + run.skipped
+    completed = max(done, completed_before or 0)
+    return Progress(
+        completed=completed if total is None else min(completed, total),
+        total=total,
+        current_step=None if run.is_done else _current_step(ordered),
+        task_runs=tuple(_entry(child, started) for child in ordered[:MAX_TASK_RUNS]),
+    )
+
+
+def _done(children: Sequence[tekton.TaskRun]) -> int:
+    """Pipeline tasks of which every TaskRun has ended: a matrix fans out into several."""
+    ended: dict[str, bool] = {}
+    for child in children:
+        ended[child.task] = ended.get(child.task, True) and child.is_done
+    return sum(ended.values())
+
+
+def _current_step(children: Sequence[tekton.TaskRun]) -> str | None:
+    for child in children:
+        for step in child.steps:
+            if step.running:
+                return f"{child.task}/{step.name}"
+    return None
+
+
+def _entry(child: tekton.TaskRun, started: set[str]) -> TaskRunStatus:
+    codes = [step.exit_code for step in child.steps if step.exit_code and step.ran]
+    return TaskRunStatus(
+        name=child.name,
+        task=child.task,
+        phase=_phase(child),
+        started=child.name in started or child.ran,
+        start_time=child.started_at,
+        completion_time=child.completed_at,
+        exit_code=_exit_code(child, codes),
+        attempts=1 + child.retries,
+    )
+
+
+def _exit_code(child: tekton.TaskRun, failing: list[int]) -> int | None:
+    if failing:
+        return failing[0]
+    return 0 if child.is_successful else None
+
+
+def _phase(child: tekton.TaskRun) -> TaskRunPhase:
+    if child.is_successful:
+        return TaskRunPhase.SUCCEEDED
+    if child.is_done:
+        return TaskRunPhase.CANCELLED if child.is_cancelled else TaskRunPhase.FAILED
+    return TaskRunPhase.RUNNING if child.started_at else TaskRunPhase.PENDING

@@ -1,0 +1,160 @@
+"""Checks a spec again before anything is created.
+
+The CRD refuses most bad objects; what gets past it (an old CRD, a schema that was relaxed, rules
+that depend on settings) ends Failed/ConfigurationError here, with every problem named, never in a
+crash or a retry loop.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from workflowexecution.api.workflowexecution import Spec
+
+TARGET_PARAMETER: Final = "TARGET_RESOURCE"
+MAX_TARGET = 500
+MAX_PARAMETER_BYTES = 512 * 1024
+MIN_TIMEOUT_S, MAX_TIMEOUT_S = 1.0, 86400.0
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+# Tekton's rule for parameter names: letters, digits, dash, underscore and dot; no digit first.
+_PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+
+KIND_SPELLINGS: Final = {
+    spelling: kind
+    for kind, spellings in {
+        "clusterrole": "clusterroles",
+        "clusterrolebinding": "clusterrolebindings",
+        "configmap": "configmaps cm",
+        "cronjob": "cronjobs cj",
+        "customresourcedefinition": "customresourcedefinitions crd crds",
+        "daemonset": "daemonsets ds",
+        "deployment": "deployments deploy",
+        "endpoints": "ep",
+        "endpointslice": "endpointslices",
+        "event": "events ev",
+        "horizontalpodautoscaler": "horizontalpodautoscalers hpa",
+        "ingress": "ingresses ing",
+        "job": "jobs",
+        "lease": "leases",
+        "limitrange": "limitranges limits",
+        "namespace": "namespaces ns",
+        "networkpolicy": "networkpolicies netpol",
+        "node": "nodes no",
+        "persistentvolume": "persistentvolumes pv",
+        "persistentvolumeclaim": "persistentvolumeclaims pvc",
+        "pod": "pods po",
+        "poddisruptionbudget": "poddisruptionbudgets pdb",
+        "priorityclass": "priorityclasses pc",
+        "replicaset": "replicasets rs",
+        "replicationcontroller": "replicationcontrollers rc",
+        "resourcequota": "resourcequotas quota",
+        "role": "roles",
+        "rolebinding": "rolebindings",
+        "secret": "secrets",
+        "service": "services svc",
+        "serviceaccount": "serviceaccounts sa",
+        "statefulset": "statefulsets sts",
+        "storageclass": "storageclasses sc",
+    }.items()
+    for spelling in spellings.split()
+}
+"""Plural and short names of built-in kinds: two spellings of one target would be two locks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the settings allow an execution to ask for."""
+
+    allowed_bundles: tuple[str, ...]
+    allowed_service_accounts: tuple[str, ...]
+    require_digest: bool
+
+
+def check(spec: Spec, rules: Rules) -> list[str]:
+    """Every reason why this spec cannot be run, each beginning with its field; empty when fine."""
+    return [
+        *_target(spec.target_resource),
+        *_bundle(spec, rules),
+        *_parameters(spec.parameters or {}),
+        *_execution_config(spec, rules),
+    ]
+
+
+def image_digest(image: str) -> str:
+    """The digest that an image reference carries, or the empty text."""
+    return image.partition("@")[2]
+
+
+def _target(target: str) -> Iterator[str]:
+    field = "spec.targetResource"
+    if len(target) > MAX_TARGET:
+        yield f"{field}: {len(target)} characters, at most {MAX_TARGET} are allowed"
+        return
+    parts = target.split("/")
+    if len(parts) not in (2, 3) or not all(parts):
+        yield f"{field}: {target!r} is not namespace/kind/name or kind/name"
+        return
+    *namespace, kind, name = parts
+    if namespace and not _LABEL.fullmatch(namespace[0]):
+        yield f"{field}: namespace {namespace[0]!r} is not an RFC 1123 label"
+    if not _LABEL.fullmatch(kind.lower()):
+        yield f"{field}: kind {kind!r} is not an RFC 1123 label"
+    elif (right := KIND_SPELLINGS.get(kind.lower())) is not None:
+        better = "/".join([*namespace, right, name])
+        yield f"{field}: kind {kind!r} must be written {right!r}: {better}"
+    if not _NAME.fullmatch(name):
+        yield f"{field}: name {name!r} is not an RFC 1123 name"
+
+
+def _bundle(spec: Spec, rules: Rules) -> Iterator[str]:
+    field = "spec.workflowRef.containerImage"
+    image, digest = spec.workflow_ref.container_image, spec.workflow_ref.container_digest
+    if not image or any(letter.isspace() for letter in image):
+        yield f"{field}: {image!r} is not an image reference"
+        return
+    carried = image_digest(image)
+    if carried and not _DIGEST.fullmatch(carried):
+        yield f"{field}: {carried!r} is not a digest (sha256: and 64 hex digits)"
+    if digest and not _DIGEST.fullmatch(digest):
+        yield f"spec.workflowRef.containerDigest: {digest!r} is not sha256: and 64 hex digits"
+    elif digest and carried and digest != carried:
+        yield f"{field}: its digest {carried} is not spec.workflowRef.containerDigest {digest}"
+    if rules.require_digest and not (digest or carried):
+        yield "spec.workflowRef.containerDigest: required here (execution.requireDigest)"
+    if rules.allowed_bundles and not image.startswith(rules.allowed_bundles):
+        yield f"{field}: {image!r} is not in execution.allowedBundles"
+
+
+def _parameters(parameters: dict[str, str]) -> Iterator[str]:
+    total = 0
+    for name, value in parameters.items():
+        total += len(name.encode("utf-8", "replace")) + len(value.encode("utf-8", "replace"))
+        if not _PARAMETER.fullmatch(name):
+            yield f"spec.parameters: {name!r} is not a parameter name that Tekton accepts"
+    if TARGET_PARAMETER in parameters:
+        yield f"spec.parameters.{TARGET_PARAMETER}: is added by the controller and cannot be given"
+    if total > MAX_PARAMETER_BYTES:
+        yield f"spec.parameters: {total} bytes in all, at most {MAX_PARAMETER_BYTES} are allowed"
+
+
+def _execution_config(spec: Spec, rules: Rules) -> Iterator[str]:
+    config = spec.execution_config
+    if config is None:
+        return
+    timeout = config.timeout
+    if timeout is not None and not MIN_TIMEOUT_S <= timeout <= MAX_TIMEOUT_S:
+        yield f"spec.executionConfig.timeout: {timeout:g}s is not between 1s and 24h"
+    account = config.service_account_name
+    if account and account not in rules.allowed_service_accounts:
+        yield (
+            f"spec.executionConfig.serviceAccountName: {account!r} is not in "
+            "execution.allowedServiceAccounts"
+        )

@@ -1,0 +1,97 @@
+"""Everything a reconcile can do to the world, as small protocols.
+
+The reconciler is handed implementations; `adapters/` has them. Errors are those of
+`runtime.errors`, whatever the implementation.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Sequence
+
+    from workflowexecution.api import tekton
+    from workflowexecution.runtime.resource import ObjectKey
+
+
+class Clock(Protocol):
+    """The server's time, so that skew between machines moves no deadline."""
+
+    def now(self) -> datetime.datetime:
+        """Current time, aware, UTC."""
+        ...
+
+
+class ExecutionWriter(Protocol):
+    """Writes to an execution; each carries the resourceVersion it was decided on."""
+
+    async def patch(self, key: ObjectKey, changes: dict[str, Any], *, resource_version: str) -> str:
+        """Merge-patch the object but for its status; returns the new resourceVersion.
+
+        Raises:
+            Conflict: the object is not at that resourceVersion any more.
+            NotFound: it is gone.
+        """
+        ...
+
+    async def patch_status(
+        self, key: ObjectKey, changes: dict[str, Any], *, resource_version: str
+    ) -> str:
+        """Merge-patch the status; raises and returns as `patch`."""
+        ...
+
+
+class ExecutionEngine(Protocol):
+    """What runs a workflow: Tekton here; a sibling could run Jobs."""
+
+    def unavailable(self) -> str:
+        """Why nothing can be said about any run now, or the empty text."""
+        ...
+
+    def observe(self, owner_uid: str) -> tekton.PipelineRun | None:
+        """The run of an execution, from the cache."""
+        ...
+
+    def children(self, run_uid: str) -> Sequence[tekton.TaskRun]:
+        """The TaskRuns of a run, from the cache."""
+        ...
+
+    def last_seen(self, owner_uid: str) -> tekton.PipelineRun | None:
+        """The last state of a run that is gone, if this process saw it go."""
+        ...
+
+    async def create(self, owner: ObjectKey, manifest: dict[str, Any]) -> tekton.PipelineRun:
+        """Create the run; atomic by its name.
+
+        Raises:
+            AlreadyExists: a run of that name is there.
+            TransportError: the outcome is unknown.
+            ClusterError: refused, or not possible now.
+        """
+        ...
+
+    async def read(self, name: str) -> tekton.PipelineRun | None:
+        """The run of that name from the server itself; None when it is not there.
+
+        Raises:
+            ClusterError: nothing is known about it; an API that is gone is such a case.
+        """
+        ...
+
+    async def uninstalled(self) -> str:
+        """Why an absent run may be gone with its API, or the empty text when the API is there."""
+        ...
+
+    async def read_children(self, run_uid: str) -> Sequence[tekton.TaskRun]:
+        """The TaskRuns of a run from the server itself."""
+        ...
+
+    async def has_live_pods(self, run_uid: str) -> bool:
+        """Whether a pod of the run is outside Succeeded and Failed, from the server itself."""
+        ...
+
+    async def delete(self, owner: ObjectKey, run: tekton.PipelineRun) -> None:
+        """Delete exactly this run, its pods first; one that is gone is fine."""
+        ...

@@ -1,0 +1,82 @@
+"""Deleted: an execution that somebody deletes takes its own run with it, and no other's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from workflowexecution.api.status import (
+    ConditionReason,
+    ConditionStatus,
+    ConditionType,
+    FailureReason,
+    Outcome,
+)
+from workflowexecution.domain import failure, status
+from workflowexecution.reconciler import ended
+from workflowexecution.reconciler import tools as common
+from workflowexecution.runtime import queue
+from workflowexecution.runtime.controller import Result
+
+if TYPE_CHECKING:
+    from workflowexecution.api import tekton
+    from workflowexecution.reconciler import view
+
+_log = structlog.get_logger(__name__)
+
+LOOK_AGAIN_S = 30.0
+
+
+async def reconcile(tools: common.Tools, seen: view.Execution) -> Result:
+    """Say the end, delete the run, wait until it is gone, let the execution go.
+
+    Raises:
+        ClusterError: whether there is a run is not known; the finalizer stays.
+    """
+    if not seen.held:
+        return Result()
+    run = await _own_run(tools, seen)
+    if not seen.ended:
+        await _say(tools, seen, run)
+        return Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
+    if run is None:
+        await ended.release(tools, seen)
+        _log.info("Deleted execution released")
+        return Result()
+    if not run.deleting:
+        await tools.engine.delete(seen.key, run)
+        _log.info("Run of a deleted execution deleted", run=f"{run.namespace}/{run.name}")
+    return Result(requeue_after_s=LOOK_AGAIN_S, priority=queue.Priority.LOW)
+
+
+async def _own_run(tools: common.Tools, seen: view.Execution) -> tekton.PipelineRun | None:
+    run = tools.engine.observe(seen.uid)
+    if run is not None:
+        return run
+    # A run that was created a moment ago may not have come by the watch yet.
+    live = await tools.engine.read(seen.lock)
+    return live if live is not None and live.owner_uid == seen.uid else None
+
+
+async def _say(tools: common.Tools, seen: view.Execution, run: tekton.PipelineRun | None) -> None:
+    case = common.open_case(tools, seen)
+    now = case.moment.now
+    message = "The execution was deleted before it had ended"
+    details = failure.refused(FailureReason.CANCELLED, message, case.subject, now)
+    if run is not None:
+        facts = failure.Facts(run, (), vanished=f"{message}, and its run with it")
+        details = failure.classify_run(facts, case.subject, now).model_copy(
+            update={"reason": FailureReason.CANCELLED}
+        )
+    note = status.Note(
+        ConditionType.TEKTON_PIPELINE_COMPLETE,
+        ConditionStatus.FALSE,
+        ConditionReason.PIPELINE_FAILED,
+        message,
+    )
+    notes = [note] if run is not None else []
+    after = status.failed(
+        case.status, case.moment, details, outcome=Outcome.CANCELLED, at=now, notes=notes
+    )
+    await common.write(tools, case, after)

@@ -1,0 +1,59 @@
+"""The one reconcile function: picks the room for an execution by its phase."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from workflowexecution.api.status import Phase
+from workflowexecution.reconciler import deleted, ended, pending, running
+from workflowexecution.reconciler import tools as common
+from workflowexecution.runtime.controller import Result
+
+if TYPE_CHECKING:
+    from workflowexecution.reconciler import view
+    from workflowexecution.runtime.resource import ObjectKey
+
+
+class WorkflowExecutionReconciler:
+    """Brings one execution nearer to its end; level-based, so the key is all it is told."""
+
+    def __init__(self, tools: common.Tools) -> None:
+        """Reconcile with these collaborators."""
+        self._tools = tools
+        self._mirror = running.Mirror(tools)
+        self._retention = ended.Retention(tools)
+
+    async def reconcile(self, key: ObjectKey) -> Result:
+        """Read, decide, act, write the status once.
+
+        Raises:
+            ClusterError: the cluster did not answer, or refused; the caller backs off.
+        """
+        seen = self._tools.executions.get(key)
+        # Each worker is a task of its own: what is bound here stands on every line until its next
+        # reconcile, the worker's own lines included.
+        structlog.contextvars.clear_contextvars()
+        if seen is None or not seen.served:
+            self._mirror.forget(key)
+            return Result()
+        structlog.contextvars.bind_contextvars(
+            namespace=key.namespace, name=key.name, uid=seen.uid, correlation_id=seen.correlation_id
+        )
+        return await self._dispatch(seen)
+
+    async def _dispatch(self, seen: view.Execution) -> Result:
+        if seen.deleting:
+            self._mirror.forget(seen.key)
+            return await deleted.reconcile(self._tools, seen)
+        match seen.phase:
+            case Phase.PENDING:
+                result = await pending.reconcile(self._tools, common.open_case(self._tools, seen))
+                self._mirror.started(seen.key)
+                return result
+            case Phase.RUNNING:
+                return await self._mirror.reconcile(common.open_case(self._tools, seen))
+            case Phase.COMPLETED | Phase.FAILED | Phase.SKIPPED:
+                self._mirror.forget(seen.key)
+                return await self._retention.reconcile(seen)

@@ -1,0 +1,212 @@
+"""Running: mirror the run, and say the end when there is one.
+
+Nothing polls: the watches of run and TaskRuns wake this, and timers stand for deadlines alone.
+Progress is written seldom, transitions at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from workflowexecution.api.status import ConditionReason, ConditionStatus, ConditionType
+from workflowexecution.domain import failure, progress, status
+from workflowexecution.reconciler import tools as common
+from workflowexecution.runtime import errors, queue
+from workflowexecution.runtime.controller import Result
+
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Sequence
+
+    from workflowexecution.api import tekton
+    from workflowexecution.api.status import Status
+    from workflowexecution.runtime.resource import ObjectKey
+
+_log = structlog.get_logger(__name__)
+
+PROGRESS_EVERY_S = 2.0
+AFTER_TRANSITION_S = 1.0
+SETTLE_S = 0.5
+UNWATCHED_S = 10.0
+
+_REASONS = {
+    "OOMKilled": ConditionReason.OOM_KILLED,
+    "DeadlineExceeded": ConditionReason.DEADLINE_EXCEEDED,
+    "TaskFailed": ConditionReason.TASK_FAILED,
+    "Forbidden": ConditionReason.FORBIDDEN,
+    "ResourceExhausted": ConditionReason.RESOURCE_EXHAUSTED,
+    "ImagePullBackOff": ConditionReason.IMAGE_PULL_FAILED,
+}
+
+
+class Mirror:
+    """Mirrors running executions.
+
+    Remembers, for those alone, when each was last written, to space out progress.
+    """
+
+    def __init__(self, tools: common.Tools) -> None:
+        """Mirror with these collaborators."""
+        self._tools = tools
+        self._written: dict[ObjectKey, float] = {}
+
+    def forget(self, key: ObjectKey) -> None:
+        """Drop what is remembered of an execution that is not running any more."""
+        self._written.pop(key, None)
+
+    def started(self, key: ObjectKey) -> None:
+        """Note a transition: progress keeps away from it for a moment."""
+        now = asyncio.get_running_loop().time()
+        self._written[key] = now + AFTER_TRANSITION_S - PROGRESS_EVERY_S
+
+    async def reconcile(self, case: common.Case) -> Result:
+        """Bring a running execution's status up to its run."""
+        run = self._tools.engine.observe(case.seen.uid)
+        if run is None:
+            return await self._missing(case)
+        return await self._mirror(case, run)
+
+    async def _mirror(self, case: common.Case, run: tekton.PipelineRun) -> Result:
+        children = self._tools.engine.children(run.uid)
+        if not run.is_done:
+            return await self._progress(case, _mirrored(case, run, children))
+        if not _is_settled(run, children):
+            # The run's end came by one watch before its tasks' ends came by the other.
+            children = await self._tools.engine.read_children(run.uid)
+        at = run.completed_at or case.moment.now
+        mirrored = _mirrored(case, run, children)
+        if run.is_successful:
+            after = status.completed(mirrored, case.moment, at)
+        elif await self._is_live(run, children):
+            return await self._progress(case, mirrored, again_s=SETTLE_S)
+        else:
+            after = _failed(case, mirrored, failure.Facts(run, children, _started(case)), at)
+        await self._end(case, after)
+        return Result(requeue_after_s=0.0, priority=queue.Priority.LOW)
+
+    async def _is_live(self, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]) -> bool:
+        """Whether something of a run that Tekton calls failed still works on the target."""
+        if not _is_settled(run, children):
+            return True
+        return await self._tools.engine.has_live_pods(run.uid)
+
+    async def _progress(
+        self, case: common.Case, after: Status, *, again_s: float | None = None
+    ) -> Result:
+        """Write a change at once when it is a transition, else not too often."""
+        again = Result(requeue_after_s=again_s)
+        if not status.patch(case.status, after):
+            return again
+        now = asyncio.get_running_loop().time()
+        due = self._written.get(case.seen.key, 0.0) + PROGRESS_EVERY_S
+        if now < due and not status.is_transition(case.status, after):
+            return Result(requeue_after_s=due - now, priority=queue.Priority.LOW)
+        await common.write(self._tools, case, after)
+        self._written[case.seen.key] = now
+        return again
+
+    async def _end(self, case: common.Case, after: Status) -> None:
+        await common.write(self._tools, case, after)
+        self.forget(case.seen.key)
+        _log.info(
+            "Execution ended", phase=after.phase, outcome=after.outcome, duration=after.duration
+        )
+
+    async def _missing(self, case: common.Case) -> Result:
+        """The cache has no run of ours: engine away, run deleted, or its marks lost.
+
+        Raises:
+            ClusterError: nothing is known; the execution stays as it is.
+        """
+        engine = self._tools.engine
+        why = engine.unavailable()
+        ref = case.status.pipeline_run_ref
+        run = None
+        if not why:
+            try:
+                run = await engine.read(ref.name if ref else case.seen.lock)
+                why = "" if run is not None else await engine.uninstalled()
+            except errors.EndpointMissing as error:
+                why = str(error)
+        if why:
+            return await self._wait(case, why)
+        if run is not None and ref is not None and run.uid == ref.uid:
+            result = await self._mirror(case, run)
+            return result if result.requeue_after_s else Result(requeue_after_s=UNWATCHED_S)
+        return await self._vanished(case)
+
+    async def _wait(self, case: common.Case, why: str) -> Result:
+        note = status.Note(
+            ConditionType.ENGINE_AVAILABLE,
+            ConditionStatus.FALSE,
+            ConditionReason.ENGINE_UNAVAILABLE,
+            why,
+        )
+        await common.write(self._tools, case, status.noted(case.status, case.moment, [note]))
+        return Result(requeue_after_s=UNWATCHED_S, priority=queue.Priority.LOW)
+
+    async def _vanished(self, case: common.Case) -> Result:
+        """Somebody else deleted the run. What it had become counts, if that was seen."""
+        last = self._tools.engine.last_seen(case.seen.uid)
+        now = case.moment.now
+        if last is not None and last.is_done:
+            mirrored = _mirrored(case, last, ())
+            at = last.completed_at or now
+            if last.is_successful:
+                await self._end(case, status.completed(mirrored, case.moment, at))
+                return Result()
+            facts = failure.Facts(last, (), _started(case))
+            await self._end(case, _failed(case, mirrored, facts, at))
+            return Result()
+        deleted = (
+            f" at {last.deleted_at:%Y-%m-%dT%H:%M:%SZ}"
+            if last is not None and last.deleted_at
+            else ""
+        )
+        message = f"PipelineRun {case.seen.lock} was deleted by somebody else{deleted}"
+        facts = failure.Facts(last, (), _started(case), vanished=message)
+        await self._end(case, _failed(case, case.status, facts, now))
+        return Result()
+
+
+def _started(case: common.Case) -> frozenset[str]:
+    return frozenset(entry.name for entry in case.status.task_runs or () if entry.started)
+
+
+def _is_settled(run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]) -> bool:
+    """Whether every TaskRun that the run names is known, and has ended."""
+    ended = {child.name for child in children if child.is_done}
+    return all(child.name in ended for child in run.children if child.kind == "TaskRun")
+
+
+def _mirrored(
+    case: common.Case, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
+) -> Status:
+    summary = case.status.pipeline_run_status
+    way = progress.map_progress(
+        run, children, case.status.task_runs, summary.completed_tasks if summary else None
+    )
+    after = status.mirrored(case.status, case.moment, run, way)
+    if status.condition(after, ConditionType.ENGINE_AVAILABLE) is not None:
+        note = status.Note(
+            ConditionType.ENGINE_AVAILABLE, ConditionStatus.TRUE, ConditionReason.ENGINE_AVAILABLE
+        )
+        after = status.noted(after, case.moment, [note])
+    return after
+
+
+def _failed(
+    case: common.Case, mirrored: Status, facts: failure.Facts, at: datetime.datetime
+) -> Status:
+    details = failure.classify_run(facts, case.subject, at)
+    note = status.Note(
+        ConditionType.TEKTON_PIPELINE_COMPLETE,
+        ConditionStatus.FALSE,
+        _REASONS.get(details.reason, ConditionReason.PIPELINE_FAILED),
+        details.message,
+    )
+    outcome = failure.outcome_of(details.reason)
+    return status.failed(mirrored, case.moment, details, outcome=outcome, at=at, notes=[note])

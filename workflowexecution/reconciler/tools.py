@@ -1,0 +1,142 @@
+"""What every phase of the reconcile works with, and the few steps they share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pydantic
+
+from workflowexecution.api import workflowexecution as api
+from workflowexecution.api.status import PipelineRunRef
+from workflowexecution.domain import failure, status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from workflowexecution import ports
+    from workflowexecution.api import tekton
+    from workflowexecution.api.status import FailureReason, Status
+    from workflowexecution.domain import pipelinerun, validation
+    from workflowexecution.reconciler import view
+    from workflowexecution.runtime import store
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The settings that a reconcile obeys; durations in seconds."""
+
+    rules: validation.Rules
+    defaults: pipelinerun.Defaults
+    suspend: bool
+    run_retention_s: float
+    create_retry_for_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The collaborators of a reconcile."""
+
+    executions: store.Store[view.Execution]
+    engine: ports.ExecutionEngine
+    writer: ports.ExecutionWriter
+    clock: ports.Clock
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One execution at the moment of its reconcile.
+
+    Attributes:
+        seen: its entry in the cache, whose resourceVersion every decision here is made on.
+        execution: its model; `unreadable` names what keeps the spec from being one.
+    """
+
+    seen: view.Execution
+    execution: api.WorkflowExecution
+    moment: status.Moment
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        """The status the decision starts from."""
+        return self.execution.status
+
+    @property
+    def subject(self) -> failure.Subject:
+        """What was tried on what, for people."""
+        spec = self.execution.spec
+        return failure.Subject(
+            workflow_id=spec.workflow_ref.workflow_id,
+            target=spec.target_resource,
+            started=self.status.start_time,
+        )
+
+
+def open_case(tools: Tools, seen: view.Execution) -> Case:
+    """Parse what the cache kept; an unreadable spec is part of the case, not an error."""
+    document = seen.document or {}
+    generation = int(document.get("metadata", {}).get("generation") or 1)
+    moment = status.Moment(tools.clock.now(), generation)
+    try:
+        return Case(seen, api.parse_execution(document), moment)
+    except pydantic.ValidationError as error:
+        execution = api.parse_leniently(document)
+        return Case(seen, execution, moment, unreadable=tuple(api.describe_errors(error)))
+
+
+async def write(tools: Tools, case: Case, after: Status, *, version: str = "") -> bool:
+    """Write the status if it changed; says whether it did.
+
+    Args:
+        tools: the collaborators.
+        case: what was decided on.
+        after: the status as it should be.
+        version: the resourceVersion of an own write since the case was opened.
+    """
+    changes = status.patch(case.status, after)
+    if not changes:
+        return False
+    await tools.writer.patch_status(
+        case.seen.key, changes, resource_version=version or case.seen.resource_version
+    )
+    return True
+
+
+async def refuse(
+    tools: Tools,
+    case: Case,
+    reason: FailureReason,
+    message: str,
+    notes: Iterable[status.Note],
+    *,
+    version: str = "",
+) -> None:
+    """End an execution whose run never came to be: nothing was changed by it."""
+    now = case.moment.now
+    details = failure.refused(reason, message, case.subject, now)
+    after = status.failed(
+        case.status,
+        case.moment,
+        details,
+        outcome=failure.outcome_of(reason),
+        at=now,
+        notes=notes,
+    )
+    await write(tools, case, after, version=version)
+
+
+def adopt(case: Case, run: tekton.PipelineRun) -> Status:
+    """The status of an execution whose run exists: Running, whatever the run says by now."""
+    return status.started(
+        case.status,
+        case.moment,
+        PipelineRunRef(
+            api_version="tekton.dev/v1",
+            kind="PipelineRun",
+            namespace=run.namespace,
+            name=run.name,
+            uid=run.uid,
+        ),
+    )
