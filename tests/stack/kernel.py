@@ -38,7 +38,7 @@ def may_lower_oom_score() -> bool:
 def create_cgroups(stack: Settings) -> None:
     """Make the cgroup of a stack in each hierarchy; the kubelet does not make its root."""
     for hierarchy in _hierarchies():
-        (hierarchy / stack.cgroup).mkdir(exist_ok=True)
+        (hierarchy / stack.label).mkdir(exist_ok=True)
 
 
 def remove_cgroups(stack: Settings) -> None:
@@ -47,7 +47,7 @@ def remove_cgroups(stack: Settings) -> None:
     Raises:
         StackError: A process or a cgroup stays.
     """
-    roots = [root for hierarchy in _hierarchies() if (root := hierarchy / stack.cgroup).is_dir()]
+    roots = [root for hierarchy in _hierarchies() if (root := hierarchy / stack.label).is_dir()]
     deadline = time.monotonic() + _DEADLINE_S
     while left := [root for root in roots if not _remove_tree(root)]:
         if time.monotonic() > deadline:

@@ -17,7 +17,7 @@ _DEADLINE_S = 30
 
 def create(settings: Settings) -> None:
     """Make the bridge and the rules, unless they are there."""
-    bridge = settings.bridge
+    bridge = settings.label
     if not Path(f"/sys/class/net/{bridge}").exists():
         _run("ip", "link", "add", bridge, "type", "bridge")
         _run("ip", "address", "add", f"{settings.bridge_ip}/24", "dev", bridge)
@@ -31,14 +31,14 @@ def remove(settings: Settings) -> None:
     """Remove the rules and the bridge; what is not there is no error."""
     for table, rule in _rules(settings):
         _run("iptables", "--wait", "--table", table, "--delete", *rule)
-    if Path(f"/sys/class/net/{settings.bridge}").exists():
-        _run("ip", "link", "delete", settings.bridge)
+    if Path(f"/sys/class/net/{settings.label}").exists():
+        _run("ip", "link", "delete", settings.label)
 
 
 def _wanted_rules(settings: Settings) -> list[list[str]]:
     port = str(settings.port(Port.APISERVER))
-    bridge = settings.bridge
-    comment = ["--match", "comment", "--comment", _comment(settings)]
+    bridge = settings.label
+    comment = ["--match", "comment", "--comment", settings.label]
     redirect = ["--jump", "DNAT", "--to-destination", f"{settings.bridge_ip}:{port}"]
     to_service = ["--destination", settings.service_ip, "--protocol", "tcp", "--dport", "443"]
     to_stack = ["--protocol", "tcp", "--dport", f"{settings.base_port}:{settings.last_port}"]
@@ -56,13 +56,9 @@ def _rules(settings: Settings) -> list[tuple[str, list[str]]]:
     for table in ("nat", "filter"):
         for line in _run("iptables-save", "--table", table).splitlines():
             words = shlex.split(line)
-            if words[:1] == ["-A"] and _comment(settings) in words:
+            if words[:1] == ["-A"] and settings.label in words:
                 found.append((table, words[1:]))
     return found
-
-
-def _comment(settings: Settings) -> str:
-    return f"workflowexecution-stack-{settings.name}"
 
 
 def _run(program: str, *arguments: str) -> str:

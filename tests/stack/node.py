@@ -153,21 +153,17 @@ def _remove_links(run: Path) -> None:
 
 
 def _remove_cni_results(settings: Settings) -> None:
-    pattern = re.compile(rf"{re.escape(_network_name(settings))}-([0-9a-f]{{64}})-\w+")
+    pattern = re.compile(rf"{re.escape(settings.label)}-([0-9a-f]{{64}})-\w+")
     for result in list(_CNI_RESULTS.glob("*")):
         if found := pattern.fullmatch(result.name):
             result.unlink(missing_ok=True)
             (_CNI_RESULTS / f"cni-loopback-{found.group(1)}-lo").unlink(missing_ok=True)
 
 
-def _network_name(settings: Settings) -> str:
-    return f"workflowexecution-{settings.name}"
-
-
 def _cni_config(settings: Settings) -> dict[str, object]:
     bridge = {
         "type": "bridge",
-        "bridge": settings.bridge,
+        "bridge": settings.label,
         # The bridge has its address already; a plugin that sets it also turns on forwarding.
         "isGateway": False,
         "ipMasq": False,
@@ -178,7 +174,7 @@ def _cni_config(settings: Settings) -> dict[str, object]:
             "routes": [{"dst": "0.0.0.0/0"}],
         },
     }
-    return {"cniVersion": "0.4.0", "name": _network_name(settings), "plugins": [bridge]}
+    return {"cniVersion": "0.4.0", "name": settings.label, "plugins": [bridge]}
 
 
 def _kubelet_config(settings: Settings) -> dict[str, object]:
@@ -198,7 +194,7 @@ def _kubelet_config(settings: Settings) -> dict[str, object]:
         "authorization": {"mode": "Webhook"},
         "containerRuntimeEndpoint": f"unix://{socket_path(settings)}",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{settings.cgroup}",
+        "cgroupRoot": f"/{settings.label}",
         "failCgroupV1": False,
         "failSwapOn": False,
         "enforceNodeAllocatable": [],

@@ -131,9 +131,12 @@ class Settings:
         return f"127.0.0.1:{self.port(Port.REGISTRY)}"
 
     @property
-    def bridge(self) -> str:
-        """Return the name of the bridge; the kernel allows 15 characters."""
-        return f"wfebr{self.index}"
+    def label(self) -> str:
+        """Return what names bridge, cgroup, CNI network and firewall rules on this machine.
+
+        A name is one user's only; the index is free on the machine, since its bridge is.
+        """
+        return f"wfe-stack{self.index}"
 
     @property
     def subnet(self) -> str:
@@ -172,11 +175,6 @@ class Settings:
     def service_ip(self) -> str:
         """Return the address of the service `kubernetes`, always the first of the subnet."""
         return f"10.214.{self.index}.1"
-
-    @property
-    def cgroup(self) -> str:
-        """Return the cgroup, below the root of each hierarchy, that holds all pods."""
-        return f"wfe-{self.name}"
 
     @property
     def node_name(self) -> str:
@@ -291,7 +289,7 @@ def _is_free(settings: Settings) -> bool:
         return False
     if not settings.real_node:
         return True
-    if Path(f"/sys/class/net/{settings.bridge}").exists():
+    if Path(f"/sys/class/net/{settings.label}").exists():
         return False
     # A network of another program may hold the subnet already.
     command = ["ip", "-4", "-oneline", "route", "show", "root", settings.subnet]
