@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import yaml
 
-from workflowexecution.runtime import credentials, errors, kubelibrary
+from workflowexecution.runtime import clock, credentials, errors, kubelibrary
 
 SERVICE_ACCOUNT = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where the kubelet puts token and CA certificate of a pod."""
@@ -89,16 +89,12 @@ def _environment_proxy(server: str) -> str | None:
     return urllib.request.getproxies().get(parts.scheme)
 
 
-def _utc_now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
-
-
 async def connect(
     *,
     kubeconfig: str = "",
     context: str = "",
     environ: Mapping[str, str] = os.environ,
-    now: Callable[[], datetime.datetime] = _utc_now,
+    now: Callable[[], datetime.datetime] = clock.utc_now,
 ) -> Connection:
     """Find the way to the API server and get the first credentials.
 

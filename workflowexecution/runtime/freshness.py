@@ -14,7 +14,7 @@ class _Wait:
     """Until `version` of the object `uid` arrives (empty: until the object goes)."""
 
     key: resource.ObjectKey
-    resource: resource.Resource
+    kind: resource.Resource
     uid: str
     version: str
     lists_begun: int
@@ -28,7 +28,7 @@ class Write:
     nothing: what it did is unknown, or nothing.
     """
 
-    __slots__ = ("_freshness", "_key", "_object_key", "_resource", "arrived")
+    __slots__ = ("_freshness", "arrived", "key", "kind", "object_key")
 
     def __init__(
         self,
@@ -39,15 +39,15 @@ class Write:
     ) -> None:
         """Use `Freshness.writing` instead."""
         self._freshness = freshness
-        self._key = key
-        self._resource = kind
-        self._object_key = object_key
+        self.key = key
+        self.kind = kind
+        self.object_key = object_key
         self.arrived: set[tuple[str, str]] = set()
         """UID and version of each arrival, the version empty for a disappearance."""
 
     def __enter__(self) -> Self:
         """Begin to remember."""
-        self._freshness._begin(self, (self._resource, self._object_key))
+        self._freshness.open(self)
         return self
 
     def __exit__(
@@ -57,7 +57,7 @@ class Write:
         traceback: TracebackType | None,
     ) -> None:
         """Stop remembering."""
-        self._freshness._end(self, (self._resource, self._object_key))
+        self._freshness.close(self)
 
     def answered(self, answer: resource.JsonObject) -> None:
         """Park the key until the cache has reached this answer, unless it has already.
@@ -71,7 +71,7 @@ class Write:
         if answer.get("kind") == "Status":
             uid, version = (answer.get("details") or {}).get("uid"), ""
         if uid:
-            self._freshness.wrote(self._key, self._resource, self._object_key, (uid, version), self)
+            self._freshness.wrote(self, uid, version)
 
 
 class Freshness:
@@ -142,30 +142,34 @@ class Freshness:
         for wait in list(self._by_key.get(key, {}).values()):
             self._drop(wait)
 
-    def wrote(
-        self,
-        key: resource.ObjectKey,
-        kind: resource.Resource,
-        object_key: resource.ObjectKey,
-        reached: tuple[str, str],
-        write: Write,
-    ) -> None:
-        """Park the key until UID and version `reached` are in the cache, unless they are."""
-        uid, version = reached
-        before = self._by_key.get(key, {}).get(uid)
+    def open(self, write: Write) -> None:
+        """Begin a write; done by entering it."""
+        # A patch that changes nothing answers with a version that may have been here before.
+        cached = self._cached(write)
+        if cached is not None:
+            write.arrived.add((cached.uid, cached.resource_version))
+        self._writing.setdefault((write.kind, write.object_key), []).append(write)
+
+    def close(self, write: Write) -> None:
+        """End a write; done by leaving it."""
+        writes = self._writing[write.kind, write.object_key]
+        writes.remove(write)
+        if not writes:
+            del self._writing[write.kind, write.object_key]
+
+    def wrote(self, write: Write, uid: str, version: str) -> None:
+        """Park the key until that version is in the cache, unless it is; done by `answered`."""
+        before = self._by_key.get(write.key, {}).get(uid)
+        if self._reached(write, uid, version):
+            if before is not None:
+                self._release(before)
+            return
         if before is not None:
-            if before.version == version:
-                return
             self._drop(before)
-        cache = self._stores(kind)
-        if cache is None or reached in write.arrived or (uid, "") in write.arrived:
-            return
-        cached = cache.get(object_key)
-        if cached is not None and (cached.uid, cached.resource_version) == reached:
-            return
         now = asyncio.get_running_loop().time()
-        wait = _Wait(key, kind, uid, version, self._lists_begun.get(kind, 0), now)
-        self._by_key.setdefault(key, {})[uid] = wait
+        lists_begun = self._lists_begun.get(write.kind, 0)
+        wait = _Wait(write.key, write.kind, uid, version, lists_begun, now)
+        self._by_key.setdefault(write.key, {})[uid] = wait
         self._by_uid.setdefault(uid, []).append(wait)
         if self._sweeper is None:
             self._arm()
@@ -193,17 +197,17 @@ class Freshness:
     def relisted(self, kind: resource.Resource, number: int) -> None:
         """Note that the cache now holds the list of that number, and all writes before it."""
         for wait in [wait for waits in self._by_key.values() for wait in waits.values()]:
-            if wait.resource == kind and wait.lists_begun < number:
+            if wait.kind == kind and wait.lists_begun < number:
                 self._release(wait)
 
-    def _begin(self, write: Write, watched: tuple[resource.Resource, resource.ObjectKey]) -> None:
-        self._writing.setdefault(watched, []).append(write)
+    def _cached(self, write: Write) -> store.Cached | None:
+        cache = self._stores(write.kind)
+        return None if cache is None else cache.get(write.object_key)
 
-    def _end(self, write: Write, watched: tuple[resource.Resource, resource.ObjectKey]) -> None:
-        writes = self._writing[watched]
-        writes.remove(write)
-        if not writes:
-            del self._writing[watched]
+    def _reached(self, write: Write, uid: str, version: str) -> bool:
+        if self._stores(write.kind) is None:
+            return True
+        return not write.arrived.isdisjoint({(uid, version), (uid, "")})
 
     def _release(self, wait: _Wait) -> None:
         self._drop(wait)
