@@ -32,6 +32,25 @@ MIN_RUN_RETENTION_S = 90.0
 REQUEST_DEADLINE_S = 15.0
 RETRY_JITTER = 1.2
 
+_NOT_OBEYED = (
+    "audit.",
+    "backoff.",
+    "controller.lease",
+    "controller.leaderElectionId",
+    "controller.leaderElectionNamespace",
+    "controller.metrics",
+    "controller.renewDeadline",
+    "controller.retryPeriod",
+    "datastorage.",
+    "execution.cooldownPeriod",
+    "execution.logTail",
+    "limits.auditBeforeDeletion",
+    "limits.deadlineGrace",
+    "limits.deletionGiveUp",
+    "limits.stallAfter",
+)
+"""Accepted and checked, so that a configuration can be written for what is to come."""
+
 Seconds = Annotated[float, pydantic.BeforeValidator(duration.seconds_of)]
 Positive = Annotated[Seconds, Field(gt=0)]
 NotNegative = Annotated[Seconds, Field(ge=0)]
@@ -190,6 +209,9 @@ class Controller(_Section):
 
     @pydantic.model_validator(mode="after")
     def _checked(self) -> Self:
+        if self.leader_election:
+            msg = "leaderElection: not in this version; run one replica"
+            raise ValueError(msg)
         if self.lease_duration <= self.renew_deadline:
             msg = "leaseDuration: must be longer than renewDeadline"
             raise ValueError(msg)
@@ -251,6 +273,10 @@ class Settings(pydantic_settings.BaseSettings):
             raise ValueError(msg)
         return self
 
+    def without_effect(self) -> list[str]:
+        """Keys that were set though nothing in this version obeys them yet."""
+        return sorted(key for key in _set_keys(self, "") if key.startswith(_NOT_OBEYED))
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -262,6 +288,16 @@ class Settings(pydantic_settings.BaseSettings):
     ) -> tuple[pydantic_settings.PydanticBaseSettingsSource, ...]:
         """Take what `load` hands in and nothing behind its back: it merges the sources itself."""
         return (init_settings,)
+
+
+def _set_keys(section: pydantic.BaseModel, prefix: str) -> Iterator[str]:
+    for name in section.model_fields_set:
+        value = getattr(section, name)
+        key = prefix + (type(section).model_fields[name].alias or to_camel(name))
+        if isinstance(value, _Section):
+            yield from _set_keys(value, f"{key}.")
+        else:
+            yield key
 
 
 def load(

@@ -285,14 +285,6 @@ def dump(status: Status) -> dict[str, Any]:
     return status.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def is_transition(before: Status, after: Status) -> bool:
-    """Whether the change is more than progress: another phase, or a condition that flips."""
-    if phase_of(before) != phase_of(after):
-        return True
-    old = {condition.type: condition.status for condition in before.conditions or ()}
-    return any(old.get(it.type) != it.status for it in after.conditions or ())
-
-
 def _moved(status: Status, moment: Moment, to: Phase) -> Status:
     if not is_legal(phase_of(status), to):
         msg = f"{phase_of(status)} cannot become {to}"

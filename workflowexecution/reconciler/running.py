@@ -52,10 +52,12 @@ class Mirror:
         """Mirror with these collaborators."""
         self._tools = tools
         self._written: dict[ObjectKey, float] = {}
+        self._unsettled: set[ObjectKey] = set()
 
     def forget(self, key: ObjectKey) -> None:
         """Drop what is remembered of an execution that is not running any more."""
         self._written.pop(key, None)
+        self._unsettled.discard(key)
 
     def started(self, key: ObjectKey) -> None:
         """Note a transition: progress keeps away from it for a moment."""
@@ -75,6 +77,8 @@ class Mirror:
             return await self._progress(case, _mirrored(case, run, children))
         if not _is_settled(run, children):
             # The run's end came by one watch before its tasks' ends came by the other.
+            if self._first_sight(case.seen.key):
+                return Result(requeue_after_s=SETTLE_S, priority=queue.Priority.HIGH)
             children = await self._tools.engine.read_children(run.uid)
         at = run.completed_at or case.moment.now
         mirrored = _mirrored(case, run, children)
@@ -87,6 +91,13 @@ class Mirror:
         await self._end(case, after)
         return Result(requeue_after_s=0.0, priority=queue.Priority.LOW)
 
+    def _first_sight(self, key: ObjectKey) -> bool:
+        """Whether an unsettled end is seen for the first time; the other watch may catch up."""
+        if key in self._unsettled:
+            return False
+        self._unsettled.add(key)
+        return True
+
     async def _is_live(self, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]) -> bool:
         """Whether something of a run that Tekton calls failed still works on the target."""
         if not _is_settled(run, children):
@@ -96,14 +107,15 @@ class Mirror:
     async def _progress(
         self, case: common.Case, after: Status, *, again_s: float | None = None
     ) -> Result:
-        """Write a change at once when it is a transition, else not too often."""
+        """Write a change that is no transition: seldom, and when nothing else waits."""
         again = Result(requeue_after_s=again_s)
         if not status.patch(case.status, after):
             return again
         now = asyncio.get_running_loop().time()
         due = self._written.get(case.seen.key, 0.0) + PROGRESS_EVERY_S
-        if now < due and not status.is_transition(case.status, after):
-            return Result(requeue_after_s=due - now, priority=queue.Priority.LOW)
+        if now < due or self._tools.busy():
+            wait = max(due - now, AFTER_TRANSITION_S)
+            return Result(requeue_after_s=wait, priority=queue.Priority.LOW)
         await common.write(self._tools, case, after)
         self._written[case.seen.key] = now
         return again

@@ -12,7 +12,7 @@ from workflowexecution.api.status import PipelineRunRef
 from workflowexecution.domain import failure, status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from workflowexecution import ports
     from workflowexecution.api import tekton
@@ -42,6 +42,8 @@ class Tools:
     writer: ports.ExecutionWriter
     clock: ports.Clock
     policy: Policy
+    busy: Callable[[], bool]
+    """Whether other keys wait: progress gives way to them."""
 
 
 @dataclass(frozen=True, slots=True)

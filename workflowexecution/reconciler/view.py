@@ -42,6 +42,7 @@ class Execution:
     key: resource.ObjectKey
     uid: str
     resource_version: str
+    generation: int
     lock: str
     phase: Phase
     deleting: bool
@@ -50,6 +51,11 @@ class Execution:
     completion_time: str
     correlation_id: str
     document: dict[str, Any] | None
+
+    @property
+    def essence(self) -> tuple[object, ...]:
+        """What a change by somebody else shows in; the program's own writes leave it."""
+        return self.generation, self.phase, self.deleting, self.served
 
     @property
     def ended(self) -> bool:
@@ -86,6 +92,7 @@ def projection(instance: str, watch_namespace: str) -> Callable[[dict[str, Any]]
             key=resource.ObjectKey(intern(namespace), metadata["name"]),
             uid=metadata["uid"],
             resource_version=metadata["resourceVersion"],
+            generation=metadata.get("generation", 1),
             lock=locking.run_name(str(spec.get("targetResource", ""))),
             phase=phase,
             deleting=deleting,

@@ -1,0 +1,113 @@
+"""Which change wakes which execution, and how urgently.
+
+A key carries no event and no reason: a lost, doubled or reordered one costs a reconcile, never
+correctness.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from workflowexecution.api.status import Phase
+from workflowexecution.reconciler import view
+from workflowexecution.runtime import queue, store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from workflowexecution.runtime.resource import ObjectKey
+
+PROGRESS_DELAY_S = 0.5
+
+
+class Child(store.Cached, Protocol):
+    """An object of the engine that says whose it is."""
+
+    @property
+    def owner_uid(self) -> str:
+        """UID of the execution."""
+        ...
+
+
+class Run(Child, Protocol):
+    """A run, which may be done."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its end is final."""
+        ...
+
+
+ChildT = TypeVar("ChildT", bound=Child)
+RunT = TypeVar("RunT", bound=Run)
+
+
+class Router:
+    """Turns changes of the caches into keys on the queue.
+
+    Lock-free: called by the informers between awaits.
+    """
+
+    def __init__(
+        self,
+        *,
+        executions: store.Store[view.Execution],
+        queue: queue.WorkQueue,
+        forget: Callable[[ObjectKey], None],
+    ) -> None:
+        """Route into this queue.
+
+        Args:
+            executions: the cache, for the way from a run to its execution.
+            queue: where keys go.
+            forget: told the key of an execution that is gone.
+        """
+        self._executions = executions
+        self._queue = queue
+        self._forget = forget
+
+    def execution_changed(self, delta: store.Delta[view.Execution]) -> None:
+        """Wake an execution for what others have changed; its own status writes wake nobody."""
+        old, new = delta.old, delta.new
+        if new is None:
+            if old is not None:
+                self._forget(old.key)
+                self._queue.add(old.key, queue.Priority.LOW)
+            return
+        if not new.served:
+            return
+        if old is new or new.ended:
+            self._queue.add(new.key, queue.Priority.LOW)
+        elif old is None or old.essence != new.essence:
+            self._queue.add(new.key, queue.Priority.HIGH)
+
+    def run_changed(self, delta: store.Delta[RunT]) -> None:
+        """Wake the run's execution: at once for an end, in its turn for progress."""
+        run = delta.new or delta.old
+        if run is None:
+            return
+        if delta.new is None or run.is_done or delta.old is None:
+            self._wake(run.owner_uid, queue.Priority.HIGH)
+        else:
+            self._wake_soon(run.owner_uid)
+
+    def task_changed(self, delta: store.Delta[ChildT]) -> None:
+        """Wake the execution of a task's run, once for several changes."""
+        task = delta.new or delta.old
+        if task is not None:
+            self._wake_soon(task.owner_uid)
+
+    def engine_changed(self) -> None:
+        """Wake every live execution: the engine went away, or came back."""
+        for execution in self._executions:
+            if execution.served and (not execution.ended or execution.held):
+                self._queue.add(execution.key, queue.Priority.NORMAL)
+
+    def _wake(self, owner_uid: str, priority: queue.Priority) -> None:
+        for execution in self._executions.by_index(view.BY_UID, owner_uid):
+            self._queue.add(execution.key, priority)
+
+    def _wake_soon(self, owner_uid: str) -> None:
+        for execution in self._executions.by_index(view.BY_UID, owner_uid):
+            if execution.phase is Phase.RUNNING:
+                self._queue.add_after(execution.key, PROGRESS_DELAY_S, queue.Priority.LOW)
