@@ -13,9 +13,8 @@ from tests.stack import errors
 
 JsonObject = dict[str, Any]
 
-_TIMEOUT_S = 15.0
-_NOT_FOUND = 404
-_RETRIED = frozenset({409, 429, 500, 503, 504})
+# How long a readiness check waits for an answer before it counts as none.
+PROBE_TIMEOUT_S = 2.0
 
 
 class ApiFailure(errors.StackError):
@@ -29,7 +28,8 @@ class ApiFailure(errors.StackError):
 class Api:
     """Requests to one apiserver as one user; each opens a connection of its own."""
 
-    def __init__(self, *, server_url: str, ca_file: Path, token: str) -> None:
+    def __init__(self, *, server_url: str, ca_file: Path, token: str, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
         self._netloc = urllib.parse.urlsplit(server_url).netloc
         self._ca_file = ca_file
         self._token = token
@@ -52,7 +52,9 @@ class Api:
             content = json.dumps(body).encode()
             headers["Content-Type"] = content_type
         context = ssl.create_default_context(cafile=str(self._ca_file))
-        connection = http.client.HTTPSConnection(self._netloc, timeout=_TIMEOUT_S, context=context)
+        connection = http.client.HTTPSConnection(
+            self._netloc, timeout=self._timeout_s, context=context
+        )
         try:
             connection.request(method, path, content, headers)
             answer = connection.getresponse()
@@ -109,14 +111,16 @@ class Api:
 
 
 def answers(url: str, ca_file: Path | None = None) -> str | None:
-    """Return None if a GET succeeds within a second, else what was wrong, for readiness checks."""
+    """Return None if a GET succeeds in time, else what was wrong, for readiness checks."""
     parts = urllib.parse.urlsplit(url)
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
         context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-        connection = http.client.HTTPSConnection(parts.netloc, timeout=1.0, context=context)
+        connection = http.client.HTTPSConnection(
+            parts.netloc, timeout=PROBE_TIMEOUT_S, context=context
+        )
     else:
-        connection = http.client.HTTPConnection(parts.netloc, timeout=1.0)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=PROBE_TIMEOUT_S)
     try:
         connection.request("GET", parts.path)
         status = connection.getresponse().status

@@ -61,9 +61,10 @@ def tokens(settings: Settings) -> Mapping[str, str]:
         return {row[1]: row[0] for row in csv.reader(file)}
 
 
-def client(settings: Settings) -> api.Api:
+def client(settings: Settings, *, timeout_s: float = 15.0) -> api.Api:
     """Return a client of the apiserver for the administrator."""
     return api.Api(
+        timeout_s=timeout_s,
         server_url=settings.server_url,
         ca_file=settings.pki / "ca.crt",
         token=tokens(settings)[ADMIN],
@@ -162,8 +163,8 @@ def _apiserver(settings: Settings, program: Path) -> Spec:
         f"--audit-log-path={audit_log(settings)}",
         # In MiB; a rotated file would hide earlier requests from those who count them.
         "--audit-log-maxsize=100000",
-        # A server that stops has no clients to be gentle with.
-        "--shutdown-delay-duration=0s",
+        # Without it an orderly stop waits a minute for watches that never end.
+        "--shutdown-watch-termination-grace-period=1s",
     ]
     if settings.real_node:
         flags += ["--bind-address=0.0.0.0", f"--advertise-address={settings.bridge_ip}"]
@@ -213,9 +214,10 @@ def _controller_manager_missing(settings: Settings) -> str | None:
     url = f"https://{_LOOPBACK}:{settings.port(Port.CONTROLLER_MANAGER)}/healthz"
     if (missing := api.answers(url, settings.pki / "ca.crt")) is not None:
         return missing
+    administrator = client(settings, timeout_s=api.PROBE_TIMEOUT_S)
     for path in ("serviceaccounts/default", "configmaps/kube-root-ca.crt"):
         try:
-            if not client(settings).exists(f"/api/v1/namespaces/default/{path}"):
+            if not administrator.exists(f"/api/v1/namespaces/default/{path}"):
                 return f"{path} is not there yet"
         except OSError as error:
             return str(error)

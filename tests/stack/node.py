@@ -128,9 +128,8 @@ def socket_path(settings: Settings) -> Path:
 def missing(settings: Settings) -> str | None:
     """Return what keeps pods from being scheduled on the node, or None."""
     try:
-        status, content = controlplane.client(settings).call(
-            "GET", f"/api/v1/nodes/{settings.node_name}"
-        )
+        administrator = controlplane.client(settings, timeout_s=api.PROBE_TIMEOUT_S)
+        status, content = administrator.call("GET", f"/api/v1/nodes/{settings.node_name}")
     except OSError as error:
         return str(error)
     if status != 200:

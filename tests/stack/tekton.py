@@ -207,7 +207,8 @@ def _admission_missing(settings: Settings) -> str | None:
     }
     path = "/apis/tekton.dev/v1/namespaces/default/pipelineruns?dryRun=All"
     try:
-        status, content = controlplane.client(settings).call("POST", path, run)
+        administrator = controlplane.client(settings, timeout_s=api.PROBE_TIMEOUT_S)
+        status, content = administrator.call("POST", path, run)
     except OSError as error:
         return str(error)
     if status == http.HTTPStatus.CREATED:
