@@ -127,7 +127,8 @@ class Informer(Generic[T]):
         self._resource = resource
         self._scope = {"namespace": namespace, "label_selector": label_selector}
         self._store = store
-        self._versions = freshness or feed.NoVersionObserver()
+        # An empty one is false, so it is asked for by identity.
+        self._versions = feed.NoVersionObserver() if freshness is None else freshness
         self._feed = feed.Feed(kind=resource, project=project, cache=store, versions=self._versions)
         self._watch_idle_s = watch_idle_s
         self._watch_timeout_s = watch_timeout_s
