@@ -1,0 +1,1 @@
+"""Unit tests of the generic machinery, one file for each module."""

@@ -1,0 +1,101 @@
+import datetime
+
+import pytest
+import structlog.testing
+
+from workflowexecution.runtime import clock
+
+HERE = datetime.datetime(2026, 3, 1, 12, 0, 0, 700_000, tzinfo=datetime.UTC)
+
+
+def header(ahead_s: int) -> str:
+    when = HERE + datetime.timedelta(seconds=ahead_s)
+    return when.strftime("%a, %d %b %Y %H:%M:%S GMT")
+
+
+class Skews(list[float]):
+    """Collects what the clock reports."""
+
+
+def build(skews: Skews | None = None) -> clock.ServerClock:
+    report = Skews() if skews is None else skews
+    return clock.ServerClock(now=lambda: HERE, on_skew=report.append)
+
+
+def test_clock_shows_local_time_when_no_answer_was_seen() -> None:
+    assert build().now() == HERE
+
+
+def test_clock_shows_local_time_when_both_agree() -> None:
+    server = build()
+    server.observe(header(0), 0.0)
+    assert server.now() == HERE
+
+
+def test_clock_follows_the_server() -> None:
+    server = build()
+    server.observe(header(30), 0.0)
+    assert server.now() == HERE + datetime.timedelta(seconds=30)
+    assert server.offset_s == 30
+
+
+def test_clock_takes_the_median_so_that_one_late_answer_does_not_count() -> None:
+    server = build()
+    for second, ahead in enumerate([2, 2, -60, 2]):
+        server.observe(header(ahead), float(second))
+    assert server.offset_s == 2
+
+
+def test_clock_remembers_twenty_answers() -> None:
+    server = build()
+    for second in range(20):
+        server.observe(header(100), float(second))
+    for second in range(20, 31):
+        server.observe(header(0), float(second))
+    assert server.offset_s == 0
+
+
+def test_clock_takes_one_answer_a_second() -> None:
+    server = build()
+    server.observe(header(9), 10.0)
+    server.observe(header(1), 10.9)
+    assert server.offset_s == 9
+    server.observe(header(1), 11.0)
+    assert server.offset_s == 1
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        pytest.param("yesterday", id="nonsense"),
+        pytest.param("Sun, 01 Mar 2026 12:00:00 -0000", id="no-zone"),
+    ],
+)
+def test_clock_ignores_a_header_that_is_no_time(date: str) -> None:
+    server = build()
+    server.observe(date, 0.0)
+    server.observe(header(3), 0.0)
+    assert server.offset_s == 3
+
+
+def test_clock_reports_each_change_of_the_offset() -> None:
+    skews = Skews()
+    server = build(skews)
+    for second, ahead in enumerate([3, 3, 0, 0, 0]):
+        server.observe(header(ahead), float(second))
+    assert skews == [3, 0]
+
+
+def test_clock_logs_once_when_the_skew_begins_and_ends() -> None:
+    server = clock.ServerClock(now=lambda: HERE)
+    with structlog.testing.capture_logs() as logs:
+        for second, ahead in enumerate([6, 8, 8, 0, 0, 0]):
+            server.observe(header(ahead), float(second))
+    assert [(entry["log_level"], entry["server_ahead_s"]) for entry in logs] == [
+        ("warning", 6),
+        ("info", 0),
+    ]
+
+
+def test_utc_now_is_aware() -> None:
+    assert clock.utc_now().tzinfo is datetime.UTC

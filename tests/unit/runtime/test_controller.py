@@ -1,0 +1,221 @@
+import asyncio
+from collections.abc import Callable
+
+import pytest
+import structlog.testing
+
+from tests.unit.runtime import objects
+from workflowexecution.runtime import controller, errors, queue, resource
+
+pytestmark = pytest.mark.looptime
+
+Step = BaseException | controller.Result | float
+Held = Callable[[resource.ObjectKey], bool]
+
+
+def upper_edge() -> float:
+    return 1.0
+
+
+class Rig:
+    """A controller over a script: errors are raised, numbers are slept, results are returned."""
+
+    def __init__(self, *script: Step, workers: int = 1) -> None:
+        self.script = list(script)
+        self.keys: list[resource.ObjectKey] = []
+        self.at: list[float] = []
+        self.outcomes: list[controller.Outcome] = []
+        self.durations: list[float] = []
+        self.held: Held = controller.never_held
+        self.queue = queue.WorkQueue(backoff_base_s=1, backoff_cap_s=60, uniform=upper_edge)
+        self.controller = controller.Controller(
+            reconcile=self.reconcile,
+            queue=self.queue,
+            workers=workers,
+            reconcile_deadline_s=30,
+            held=lambda key: self.held(key),
+            observer=self,
+        )
+
+    async def reconcile(self, key: resource.ObjectKey) -> controller.Result:
+        self.keys.append(key)
+        self.at.append(asyncio.get_running_loop().time())
+        step = self.script.pop(0) if self.script else controller.Result()
+        match step:
+            case controller.Result():
+                return step
+            case BaseException():
+                raise step
+            case seconds:
+                await asyncio.sleep(seconds)
+                return controller.Result()
+
+    def reconciled(self, outcome: controller.Outcome, duration_s: float) -> None:
+        self.outcomes.append(outcome)
+        self.durations.append(duration_s)
+
+    async def run_for(self, seconds: float) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.controller.run())
+            await asyncio.sleep(seconds)
+            self.controller.stop()
+
+
+def refusal(status: int, retry_after: str | None = None) -> errors.ApiError:
+    return errors.map_response(status, b"", retry_after=retry_after)
+
+
+async def test_controller_reconciles_a_key_once_when_it_succeeds() -> None:
+    rig = Rig()
+    rig.queue.add(objects.key())
+    await rig.run_for(100)
+    assert (rig.at, rig.outcomes) == ([0], [controller.Outcome.SUCCESS])
+
+
+async def test_controller_comes_again_when_the_result_asks_for_it() -> None:
+    rig = Rig(controller.Result(requeue_after_s=7))
+    rig.queue.add(objects.key())
+    await rig.run_for(100)
+    assert rig.at == [0, 7]
+
+
+async def test_controller_comes_again_at_once_when_the_result_asks_for_no_delay() -> None:
+    rig = Rig(controller.Result(requeue_after_s=0))
+    rig.queue.add(objects.key())
+    await rig.run_for(100)
+    assert rig.at == [0, 0]
+
+
+async def test_controller_keeps_the_priority_of_the_result() -> None:
+    rig = Rig()
+    rig.script = [controller.Result(0, queue.Priority.URGENT), 5.0]
+    rig.queue.add(objects.key("a"))
+    rig.queue.add(objects.key("b"), queue.Priority.HIGH)
+    await rig.run_for(100)
+    assert [key.name for key in rig.keys] == ["b", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("error", "level", "outcome"),
+    [
+        pytest.param(ValueError("x"), "error", controller.Outcome.ERROR, id="unknown"),
+        pytest.param(refusal(500), "error", controller.Outcome.ERROR, id="server"),
+        pytest.param(refusal(409), "debug", controller.Outcome.CONFLICT, id="conflict"),
+        pytest.param(errors.LeaseLost("x"), "debug", controller.Outcome.CONFLICT, id="lease"),
+        pytest.param(refusal(429), "info", controller.Outcome.THROTTLED, id="throttled"),
+    ],
+)
+async def test_controller_backs_off_when_a_reconcile_fails(
+    error: Exception, level: str, outcome: controller.Outcome
+) -> None:
+    rig = Rig(error, error, error)
+    rig.queue.add(objects.key())
+    with structlog.testing.capture_logs() as logs:
+        await rig.run_for(100)
+    assert rig.at == [0, 1, 3, 7]
+    assert rig.outcomes == [outcome] * 3 + [controller.Outcome.SUCCESS]
+    assert [entry["log_level"] for entry in logs] == [level] * 3
+
+
+async def test_controller_begins_with_a_short_delay_again_after_a_success() -> None:
+    rig = Rig(ValueError(), ValueError(), controller.Result(10), ValueError())
+    rig.queue.add(objects.key())
+    await rig.run_for(100)
+    assert rig.at == [0, 1, 3, 13, 14]
+
+
+async def test_controller_never_retries_a_terminal_error() -> None:
+    rig = Rig(errors.TerminalError("hopeless"))
+    rig.queue.add(objects.key())
+    with structlog.testing.capture_logs() as logs:
+        await rig.run_for(100)
+    assert (rig.at, rig.outcomes) == ([0], [controller.Outcome.TERMINAL_ERROR])
+    assert [(entry["log_level"], entry["key"]) for entry in logs] == [("error", "space/one")]
+
+
+async def test_controller_waits_as_long_as_the_server_asks() -> None:
+    rig = Rig(refusal(429, "8"))
+    rig.queue.add(objects.key())
+    await rig.run_for(100)
+    assert rig.at == [0, 10]
+
+
+async def test_controller_cancels_a_reconcile_at_its_deadline_and_backs_off() -> None:
+    rig = Rig(1000.0)
+    rig.queue.add(objects.key())
+    with structlog.testing.capture_logs() as logs:
+        await rig.run_for(100)
+    assert rig.at == [0, 31]
+    assert (rig.outcomes[0], rig.durations[0]) == (controller.Outcome.ERROR, 30)
+    assert logs[0]["error"] == "TimeoutError"
+
+
+async def test_traceback_is_logged_only_when_the_cluster_is_not_the_cause() -> None:
+    rig = Rig(ValueError("bug"), errors.TransportError("reset"))
+    rig.queue.add(objects.key())
+    with structlog.testing.capture_logs() as logs:
+        await rig.run_for(100)
+    assert [bool(entry["exc_info"]) for entry in logs] == [True, False]
+    assert [(entry["attempt"], entry["retry_s"]) for entry in logs] == [(1, 1), (2, 2)]
+
+
+async def test_held_key_is_given_back_without_a_reconcile() -> None:
+    rig = Rig()
+    rig.held = lambda key: True
+    rig.queue.add(objects.key())
+    await rig.run_for(100)
+    assert (rig.at, rig.outcomes, len(rig.queue)) == ([], [], 0)
+
+
+async def test_workers_reconcile_different_keys_at_the_same_time() -> None:
+    rig = Rig(10.0, 10.0, 10.0, workers=2)
+    for name in "abc":
+        rig.queue.add(objects.key(name))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(rig.controller.run())
+        await asyncio.sleep(5)
+        assert rig.controller.active == 2
+        await asyncio.sleep(50)
+        assert rig.controller.active == 0
+        rig.controller.stop()
+    assert rig.at == [0, 0, 10]
+
+
+async def test_stop_lets_the_running_reconcile_end_and_starts_no_other() -> None:
+    rig = Rig(10.0)
+    rig.queue.add(objects.key("a"))
+    rig.queue.add(objects.key("b"))
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(rig.controller.run())
+        await asyncio.sleep(5)
+        rig.controller.stop()
+        await running
+        assert asyncio.get_running_loop().time() == 10
+    assert rig.at == [0]
+
+
+async def test_cancelling_the_controller_cancels_the_reconcile() -> None:
+    rig = Rig(1000.0)
+    rig.queue.add(objects.key())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(5):
+            await rig.controller.run()
+    assert (rig.controller.active, rig.outcomes, len(rig.queue)) == (0, [], 0)
+
+
+async def test_cancellation_inside_a_reconcile_is_not_swallowed() -> None:
+    rig = Rig(asyncio.CancelledError())
+    rig.queue.add(objects.key())
+    await rig.controller.run()
+    assert rig.outcomes == []
+
+
+async def test_controller_needs_no_observer() -> None:
+    work = queue.WorkQueue()
+    alone = controller.Controller(
+        reconcile=Rig().reconcile, queue=work, workers=1, reconcile_deadline_s=1
+    )
+    work.add(objects.key())
+    work.shut_down()
+    await alone.run()
+    assert len(work) == 0

@@ -1,0 +1,253 @@
+import asyncio
+import itertools
+
+import pytest
+
+from tests.unit.runtime import objects
+from workflowexecution.runtime import queue, resource
+
+pytestmark = pytest.mark.looptime
+
+Priority = queue.Priority
+
+
+def upper_edge() -> float:
+    return 1.0
+
+
+def keys(names: str) -> list[resource.ObjectKey]:
+    return [objects.key(name) for name in names]
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def take(work: queue.WorkQueue, count: int = 1) -> str:
+    """Take keys and give each back at once; returns their names."""
+    names = ""
+    for _ in range(count):
+        key = await work.get()
+        names += key.name
+        work.done(key)
+    return names
+
+
+class Seen:
+    """An observer that writes down what it sees."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, float]] = []
+
+    def added(self, priority: Priority) -> None:
+        self.events.append(("added", priority))
+
+    def started(self, wait_s: float) -> None:
+        self.events.append(("started", wait_s))
+
+    def done(self, work_s: float) -> None:
+        self.events.append(("done", work_s))
+
+    def depth(self, waiting: int) -> None:
+        self.events.append(("depth", waiting))
+
+
+async def test_get_hands_out_keys_in_order_of_arrival() -> None:
+    work = queue.WorkQueue()
+    for key in keys("cab"):
+        work.add(key)
+    assert await take(work, 3) == "cab"
+
+
+async def test_add_does_nothing_when_the_key_waits_already() -> None:
+    work = queue.WorkQueue()
+    for key in keys("aba"):
+        work.add(key)
+    assert len(work) == 2
+    assert await take(work, 2) == "ab"
+    assert len(work) == 0
+
+
+async def test_get_waits_for_a_key() -> None:
+    work = queue.WorkQueue()
+    asyncio.get_running_loop().call_later(5, work.add, objects.key())
+    assert await work.get() == objects.key()
+    assert now() == 5
+
+
+async def test_key_added_during_its_work_is_handed_out_after_it() -> None:
+    work = queue.WorkQueue()
+    work.add(objects.key())
+    key = await work.get()
+    work.add(key)
+    assert len(work) == 1
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(10):
+            await work.get()
+    work.done(key)
+    assert await work.get() == key
+
+
+async def test_key_added_during_its_work_takes_the_most_urgent_priority() -> None:
+    work = queue.WorkQueue()
+    work.add(objects.key("a"))
+    key = await work.get()
+    work.add(key, Priority.LOW)
+    work.add(key, Priority.URGENT)
+    work.add(key, Priority.NORMAL)
+    work.add(objects.key("b"), Priority.HIGH)
+    work.done(key)
+    assert await take(work, 2) == "ab"
+
+
+async def test_more_urgent_keys_go_first() -> None:
+    work = queue.WorkQueue()
+    for key, priority in zip(keys("dcba"), reversed(Priority), strict=True):
+        work.add(key, priority)
+    assert await take(work, 4) == "abcd"
+
+
+async def test_waiting_key_moves_forward_when_it_becomes_urgent() -> None:
+    work = queue.WorkQueue()
+    work.add(objects.key("a"))
+    work.add(objects.key("b"))
+    work.add(objects.key("b"), Priority.URGENT)
+    work.add(objects.key("b"), Priority.LOW)
+    assert await take(work, 2) == "ba"
+    assert len(work) == 0
+
+
+async def test_oldest_key_is_handed_out_after_eight_overtook() -> None:
+    work = queue.WorkQueue()
+    work.add(objects.key("x"), Priority.LOW)
+    for name in "abcdefghij":
+        work.add(objects.key(name), Priority.URGENT)
+    assert await take(work, 11) == "abcdefghxij"
+
+
+async def test_add_after_waits() -> None:
+    work = queue.WorkQueue()
+    work.add_after(objects.key(), 30)
+    assert (len(work), work.delayed) == (0, 1)
+    await work.get()
+    assert (now(), work.delayed) == (30, 0)
+
+
+async def test_add_after_adds_at_once_when_there_is_no_delay() -> None:
+    work = queue.WorkQueue()
+    work.add_after(objects.key(), 0)
+    assert len(work) == 1
+
+
+@pytest.mark.parametrize("delays", list(itertools.permutations([10, 20, 30])))
+async def test_earliest_delay_counts(delays: tuple[int, ...]) -> None:
+    work = queue.WorkQueue()
+    for delay in delays:
+        work.add_after(objects.key(), delay)
+    await take(work)
+    assert now() == 10
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(100):
+            await work.get()
+
+
+async def test_delays_of_several_keys_end_one_by_one() -> None:
+    work = queue.WorkQueue()
+    for name, delay in (("a", 20), ("b", 10), ("c", 30)):
+        work.add_after(objects.key(name), delay)
+    ends = [(await take(work), now()) for _ in range(3)]
+    assert ends == [("b", 10), ("a", 20), ("c", 30)]
+
+
+@pytest.mark.parametrize("delays", [(10, 20), (20, 10)])
+async def test_delayed_key_keeps_the_most_urgent_priority(delays: tuple[int, int]) -> None:
+    work = queue.WorkQueue()
+    work.add_after(objects.key("a"), delays[0], Priority.LOW)
+    work.add_after(objects.key("a"), delays[1], Priority.URGENT)
+    await asyncio.sleep(9)
+    work.add(objects.key("b"), Priority.HIGH)
+    await asyncio.sleep(2)
+    assert await take(work, 2) == "ab"
+
+
+async def test_replaced_delays_do_not_pile_up() -> None:
+    work = queue.WorkQueue()
+    for step in range(1000):
+        work.add_after(objects.key(), 5000 - step)
+    assert len(work._heap) <= 65
+    await work.get()
+    assert now() == 4001
+
+
+async def test_backoff_doubles_up_to_the_cap_until_forgotten() -> None:
+    work = queue.WorkQueue(backoff_base_s=1, backoff_cap_s=5, uniform=upper_edge)
+    key = objects.key()
+    assert [work.add_backoff(key) for _ in range(4)] == [1, 2, 4, 5]
+    assert work.failures(key) == 4
+    work.forget(key)
+    assert work.failures(key) == 0
+    assert work.add_backoff(key) == 1
+
+
+async def test_backoff_is_jittered_downwards_to_half() -> None:
+    work = queue.WorkQueue(backoff_base_s=1, uniform=lambda: 0.0)
+    assert work.add_backoff(objects.key()) == 0.5
+
+
+async def test_backoff_is_counted_for_each_key() -> None:
+    work = queue.WorkQueue(backoff_base_s=1, uniform=upper_edge)
+    work.add_backoff(objects.key("a"))
+    assert work.add_backoff(objects.key("b")) == 1
+
+
+async def test_backoff_keeps_what_the_server_asked_for() -> None:
+    work = queue.WorkQueue(uniform=upper_edge)
+    assert work.add_backoff(objects.key(), at_least_s=8) == 10
+    await work.get()
+    assert now() == 10
+
+
+async def test_backoff_keeps_the_priority_of_the_work() -> None:
+    work = queue.WorkQueue(uniform=upper_edge)
+    work.add(objects.key("a"), Priority.URGENT)
+    key = await work.get()
+    work.add_backoff(key)
+    work.done(key)
+    work.add(objects.key("b"), Priority.HIGH)
+    await asyncio.sleep(1)
+    assert await take(work, 2) == "ab"
+
+
+async def test_backoff_takes_a_given_priority() -> None:
+    work = queue.WorkQueue(uniform=upper_edge)
+    work.add_backoff(objects.key("a"), Priority.LOW)
+    work.add(objects.key("b"))
+    await asyncio.sleep(1)
+    assert await take(work, 2) == "ba"
+
+
+async def test_observer_sees_waits_and_work() -> None:
+    seen = Seen()
+    work = queue.WorkQueue(observer=seen)
+    work.add(objects.key(), Priority.HIGH)
+    work.add(objects.key(), Priority.HIGH)
+    await asyncio.sleep(3)
+    key = await work.get()
+    await asyncio.sleep(4)
+    work.done(key)
+    assert seen.events == [("added", 1), ("depth", 1), ("started", 3), ("depth", 0), ("done", 4)]
+
+
+async def test_wait_counts_from_arrival_when_the_key_becomes_urgent_later() -> None:
+    seen = Seen()
+    work = queue.WorkQueue(observer=seen)
+    work.add(objects.key())
+    await asyncio.sleep(3)
+    work.add(objects.key(), Priority.URGENT)
+    await work.get()
+    assert ("started", 3) in seen.events
+
+
+async def test_done_raises_when_the_key_is_not_being_worked_on() -> None:
+    with pytest.raises(KeyError):
+        queue.WorkQueue().done(objects.key())
