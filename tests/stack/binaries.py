@@ -57,7 +57,6 @@ def _catalogue() -> dict[str, Binary]:
 
 CATALOGUE = _catalogue()
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
-NODE = ("kube-scheduler", "kubelet")
 TEKTON_PROCESSES = ("tekton-controller", "tekton-webhook", "tekton-resolvers")
 TEKTON_IMAGES = ("tekton-entrypoint", "tekton-nop", "tekton-workingdirinit")
 _FROM_ASSETS = ("etcd", "kube-apiserver", "kubectl")

@@ -23,6 +23,7 @@ from tests.stack import (
     errors,
     images,
     kubeconfig,
+    kwok,
     node,
     paths,
     registry,
@@ -190,6 +191,19 @@ class Stack:
             token=token,
         )
 
+    def wait_ready(self) -> None:
+        """Wait until all processes are ready, as after one that the others need was ended.
+
+        Raises:
+            NotReady: One is not ready in time.
+        """
+        self._table.wait_ready(self._specs(self.settings, binaries.ensure(self._programs())))
+
+    def import_images(self, *wanted: images.Image) -> None:
+        """Bring further images onto the node; kwok needs none."""
+        if self.settings.real_node:
+            node.import_images(self.settings, wanted)
+
     def kubectl(self, *arguments: str, stdin: str | None = None, timeout_s: float = 120) -> str:
         """Run kubectl as the administrator and return what it prints.
 
@@ -293,18 +307,22 @@ class Stack:
         debian.ensure(wanted)
 
     def _programs(self) -> list[str]:
-        parts = self._wish.parts
+        parts, kind = self._wish.parts, self._wish.settled_node_kind
         names = list(binaries.CONTROL_PLANE)
         if parts.has_node:
-            names += binaries.NODE
+            names += ["kube-scheduler", kind.value]
         if parts.has_tekton:
-            names += binaries.TEKTON_PROCESSES + binaries.TEKTON_IMAGES
+            names += binaries.TEKTON_PROCESSES
+            if kind is NodeKind.KUBELET:
+                names += binaries.TEKTON_IMAGES
         return names
 
     def _specs(self, settings: Settings, programs: Mapping[str, Path]) -> list[Spec]:
         specs = controlplane.specs(settings, programs)
         if settings.real_node:
-            specs += [node.containerd_spec(settings), *node.specs(settings, programs)]
+            specs.append(node.containerd_spec(settings))
+        if settings.parts.has_node:
+            specs += self._node_specs(settings, programs)
         if settings.parts.has_tekton:
             specs += [registry.spec(settings), *tekton.specs(settings, programs)]
         return specs
@@ -318,12 +336,21 @@ class Stack:
         if settings.real_node:
             self._start_containerd(settings, programs)
         self._table.wait_ready(control_plane)
-        if settings.real_node:
-            self._start_ready(node.specs(settings, programs))
+        if settings.parts.has_node:
+            self._start_node(settings, programs)
         if settings.parts.has_tekton:
             self._start_tekton(settings, programs)
         elif settings.tekton_crds:
             crds.install(self.api, tektonfiles.load().crds(conversion=False))
+
+    def _node_specs(self, settings: Settings, programs: Mapping[str, Path]) -> list[Spec]:
+        kubelet = node.kubelet_spec if settings.real_node else kwok.spec
+        return [node.scheduler_spec(settings, programs), kubelet(settings, programs)]
+
+    def _start_node(self, settings: Settings, programs: Mapping[str, Path]) -> None:
+        if not settings.real_node:
+            kwok.register(settings)
+        self._start_ready(self._node_specs(settings, programs))
 
     def _start_containerd(self, settings: Settings, programs: Mapping[str, Path]) -> None:
         node.prepare(settings)

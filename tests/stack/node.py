@@ -1,4 +1,4 @@
-"""The node: kube-scheduler, containerd and the kubelet, or kwok in their place."""
+"""The node: kube-scheduler, containerd and the kubelet."""
 
 import json
 import re
@@ -80,12 +80,46 @@ def containerd_spec(settings: Settings) -> Spec:
     )
 
 
-def specs(settings: Settings, programs: Mapping[str, Path]) -> list[Spec]:
-    """Return the processes that need the apiserver to be ready."""
-    return [
-        _scheduler(settings, programs["kube-scheduler"]),
-        _kubelet(settings, programs["kubelet"]),
-    ]
+def scheduler_spec(settings: Settings, programs: Mapping[str, Path]) -> Spec:
+    """Return the process kube-scheduler."""
+    config = controlplane.kubeconfig_path(settings, controlplane.SCHEDULER)
+    url = f"https://{_LOOPBACK}:{settings.port(Port.SCHEDULER)}/healthz"
+    return Spec(
+        name="kube-scheduler",
+        argv=(
+            str(programs["kube-scheduler"]),
+            f"--kubeconfig={config}",
+            f"--authentication-kubeconfig={config}",
+            f"--authorization-kubeconfig={config}",
+            "--authentication-tolerate-lookup-failure",
+            f"--bind-address={_LOOPBACK}",
+            f"--secure-port={settings.port(Port.SCHEDULER)}",
+            f"--tls-cert-file={settings.pki / 'server.crt'}",
+            f"--tls-private-key-file={settings.pki / 'server.key'}",
+            "--leader-elect=false",
+        ),
+        missing=lambda: api.answers(url, settings.pki / "ca.crt"),
+    )
+
+
+def kubelet_spec(settings: Settings, programs: Mapping[str, Path]) -> Spec:
+    """Return the process kubelet, ready when pods can be scheduled on its node."""
+    root = settings.run_dir / "kubelet"
+    health = f"http://{_LOOPBACK}:{settings.port(Port.KUBELET_HEALTH)}/healthz"
+    config = controlplane.kubeconfig_path(settings, controlplane.node_user(settings))
+    return Spec(
+        name="kubelet",
+        argv=(
+            str(programs["kubelet"]),
+            f"--config={root / 'config.yaml'}",
+            f"--kubeconfig={config}",
+            f"--root-dir={root}",
+            f"--cert-dir={root / 'pki'}",
+            f"--hostname-override={settings.node_name}",
+            f"--node-ip={settings.bridge_ip}",
+        ),
+        missing=lambda: api.answers(health) or missing(settings),
+    )
 
 
 def import_images(settings: Settings, wanted: Sequence[images.Image]) -> None:
@@ -210,45 +244,6 @@ def _kubelet_config(settings: Settings) -> dict[str, object]:
         "clusterDNS": [settings.bridge_ip],
         "serializeImagePulls": False,
     }
-
-
-def _kubelet(settings: Settings, program: Path) -> Spec:
-    root = settings.run_dir / "kubelet"
-    config = controlplane.kubeconfig_path(settings, controlplane.node_user(settings))
-    return Spec(
-        name="kubelet",
-        argv=(
-            str(program),
-            f"--config={root / 'config.yaml'}",
-            f"--kubeconfig={config}",
-            f"--root-dir={root}",
-            f"--cert-dir={root / 'pki'}",
-            f"--hostname-override={settings.node_name}",
-            f"--node-ip={settings.bridge_ip}",
-        ),
-        missing=lambda: missing(settings),
-    )
-
-
-def _scheduler(settings: Settings, program: Path) -> Spec:
-    config = controlplane.kubeconfig_path(settings, controlplane.SCHEDULER)
-    url = f"https://{_LOOPBACK}:{settings.port(Port.SCHEDULER)}/healthz"
-    return Spec(
-        name="kube-scheduler",
-        argv=(
-            str(program),
-            f"--kubeconfig={config}",
-            f"--authentication-kubeconfig={config}",
-            f"--authorization-kubeconfig={config}",
-            "--authentication-tolerate-lookup-failure",
-            f"--bind-address={_LOOPBACK}",
-            f"--secure-port={settings.port(Port.SCHEDULER)}",
-            f"--tls-cert-file={settings.pki / 'server.crt'}",
-            f"--tls-private-key-file={settings.pki / 'server.key'}",
-            "--leader-elect=false",
-        ),
-        missing=lambda: api.answers(url, settings.pki / "ca.crt"),
-    )
 
 
 def _socket_missing(path: Path) -> str | None:
