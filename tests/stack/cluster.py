@@ -14,24 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.stack import (
-    api,
-    binaries,
-    controlplane,
-    crds,
-    debian,
-    errors,
-    images,
-    kubeconfig,
-    kwok,
-    node,
-    paths,
-    registry,
-    tekton,
-    tektonfiles,
-)
+from tests.stack import api, binaries, controlplane, errors, images, kubeconfig, node, paths
+from tests.stack import parts as parts_module
 from tests.stack import settings as settings_module
-from tests.stack.process import Spec, Table, end
+from tests.stack.process import Spec, Table
 from tests.stack.settings import NodeKind, Parts, Settings, Wish
 
 LOG = logging.getLogger(__name__)
@@ -197,7 +183,7 @@ class Stack:
         Raises:
             NotReady: One is not ready in time.
         """
-        self._table.wait_ready(self._specs(self.settings, binaries.ensure(self._programs())))
+        self._table.wait_ready(self._specs())
 
     def import_images(self, *wanted: images.Image) -> None:
         """Bring further images onto the node; kwok needs none."""
@@ -220,7 +206,7 @@ class Stack:
 
     def build(self) -> None:
         """Build what `up` needs and does not find."""
-        binaries.ensure(self._programs())
+        parts_module.provide(self._wish)
 
     def up(self, *, fresh: bool = False) -> None:
         """Start what does not run yet and wait until all of it is ready.
@@ -234,25 +220,28 @@ class Stack:
         """
         wish = self._wish
         started = time.monotonic()
-        self._install()
         with paths.file_lock(paths.run_root() / f"{wish.name}.lock", wait_s=_LOCK_WAIT_S):
             found = settings_module.load(wish.name)
-            if found and not fresh and self._table.marked() and not found.answers(wish):
+            # A crash or a restart of the machine may leave state, and shims, but no process.
+            running = any(self._table.pid(process) for process in self._table.names())
+            if found and running and not fresh and not found.answers(wish):
                 raise errors.StackError(
                     f"a stack called {wish.name} is up with other settings; end it first"
                 )
-            if found is None or fresh or not self._table.marked():
-                self._remove_all()
+            programs = parts_module.provide(wish)
+            if found is None or fresh or not running:
+                parts_module.remove(self._table, wish.name, self._run_dir)
                 shutil.rmtree(self._run_dir, ignore_errors=True)
-            programs = binaries.ensure(self._programs())
-            settings = settings_module.load(wish.name) or settings_module.settle(wish)
-            self._start_all(settings, programs)
+                found = settings_module.settle(wish)
+            parts_module.start(self._table, found, programs)
         LOG.info("stack %s is ready after %.1f s", wish.name, time.monotonic() - started)
 
-    def down(self) -> None:
+    def down(self, *, keep_logs: bool = True) -> None:
         """End all that this stack started and remove what it made, but for its logs."""
         with paths.file_lock(paths.run_root() / f"{self._wish.name}.lock", wait_s=_LOCK_WAIT_S):
-            self._remove_all()
+            parts_module.remove(self._table, self._wish.name, self._run_dir)
+            if not keep_logs:
+                shutil.rmtree(self._run_dir, ignore_errors=True)
         LOG.info("stack %s is down, its logs are in %s", self._wish.name, self.logs)
 
     def stop(self, process: str) -> None:
@@ -282,106 +271,20 @@ class Stack:
 
     def status(self) -> dict[str, str]:
         """Return the state of each process: `ready`, or what is wrong."""
-        settings = self.settings
         states = {}
-        for spec in self._specs(settings, binaries.ensure(self._programs())):
+        for spec in self._specs():
             running = self._table.pid(spec.name) is not None
             missing = spec.missing() if running else "not running"
             states[spec.name] = "ready" if missing is None else missing
         return states
 
     def _known(self, process: str) -> Spec:
-        specs = self._specs(self.settings, binaries.ensure(self._programs()))
+        specs = self._specs()
         for spec in specs:
             if spec.name == process:
                 return spec
         names = ", ".join(spec.name for spec in specs)
         raise errors.StackError(f"this stack has no process {process}, but {names}")
 
-    def _install(self) -> None:
-        wanted: dict[str, str] = {}
-        if self._wish.parts.has_node and self._wish.settled_node_kind is NodeKind.KUBELET:
-            wanted |= debian.NODE
-        if self._wish.parts.has_tekton:
-            wanted |= debian.REGISTRY
-        debian.ensure(wanted)
-
-    def _programs(self) -> list[str]:
-        parts, kind = self._wish.parts, self._wish.settled_node_kind
-        names = list(binaries.CONTROL_PLANE)
-        if parts.has_node:
-            names += ["kube-scheduler", kind.value]
-        if parts.has_tekton:
-            names += binaries.TEKTON_PROCESSES
-            if kind is NodeKind.KUBELET:
-                names += binaries.TEKTON_IMAGES
-        return names
-
-    def _specs(self, settings: Settings, programs: Mapping[str, Path]) -> list[Spec]:
-        specs = controlplane.specs(settings, programs)
-        if settings.real_node:
-            specs.append(node.containerd_spec(settings))
-        if settings.parts.has_node:
-            specs += self._node_specs(settings, programs)
-        if settings.parts.has_tekton:
-            specs += [registry.spec(settings), *tekton.specs(settings, programs)]
-        return specs
-
-    def _start_all(self, settings: Settings, programs: Mapping[str, Path]) -> None:
-        controlplane.prepare(settings)
-        control_plane = controlplane.specs(settings, programs)
-        # All at once: each retries until the one it needs answers.
-        for spec in control_plane:
-            self._table.start(spec)
-        if settings.real_node:
-            self._start_containerd(settings, programs)
-        self._table.wait_ready(control_plane)
-        if settings.parts.has_node:
-            self._start_node(settings, programs)
-        if settings.parts.has_tekton:
-            self._start_tekton(settings, programs)
-        elif settings.tekton_crds:
-            crds.install(self.api, tektonfiles.load().crds(conversion=False))
-
-    def _node_specs(self, settings: Settings, programs: Mapping[str, Path]) -> list[Spec]:
-        kubelet = node.kubelet_spec if settings.real_node else kwok.spec
-        return [node.scheduler_spec(settings, programs), kubelet(settings, programs)]
-
-    def _start_node(self, settings: Settings, programs: Mapping[str, Path]) -> None:
-        if not settings.real_node:
-            kwok.register(settings)
-        self._start_ready(self._node_specs(settings, programs))
-
-    def _start_containerd(self, settings: Settings, programs: Mapping[str, Path]) -> None:
-        node.prepare(settings)
-        self._start_ready([node.containerd_spec(settings)])
-        wanted = [*images.node_images(), images.kubectl_image(programs["kubectl"])]
-        if settings.parts.has_tekton:
-            wanted += images.tekton_images(programs)
-        node.import_images(settings, wanted)
-
-    def _start_tekton(self, settings: Settings, programs: Mapping[str, Path]) -> None:
-        registry.prepare(settings)
-        self._table.start(registry.spec(settings))
-        tekton.install(settings)
-        self._start_ready([registry.spec(settings), *tekton.specs(settings, programs)])
-
-    def _start_ready(self, specs: Sequence[Spec]) -> None:
-        for spec in specs:
-            self._table.start(spec)
-        self._table.wait_ready(specs)
-
-    def _remove_all(self) -> None:
-        settings = settings_module.load(self._wish.name)
-        end(self._table.marked(), sig=signal.SIGKILL, grace_s=_STOP_GRACE_S)
-        if settings is not None and settings.real_node:
-            node.remove(settings)
-        if not self._run_dir.exists():
-            return
-        for entry in self._run_dir.iterdir():
-            if entry.is_dir() and entry.name != "logs":
-                shutil.rmtree(entry)
-            elif not entry.is_dir() and entry.name != settings_module.FILE:
-                entry.unlink()
-        # Last, so that a second `down` finds what an interrupted one has left.
-        (self._run_dir / settings_module.FILE).unlink(missing_ok=True)
+    def _specs(self) -> list[Spec]:
+        return parts_module.specs(self.settings, parts_module.provide(self._wish))
