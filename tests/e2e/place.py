@@ -1,0 +1,76 @@
+"""Where the end-to-end suite runs: this project's own stack, or any cluster with Tekton.
+
+`WFE_TEST_KUBECONFIG` names a kubeconfig of such a cluster (kind, say), `WFE_TEST_REGISTRY` a
+registry that this machine and the cluster both reach without TLS, `WFE_TEST_STEP_IMAGE` an image
+with a shell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.stack import cluster, images
+from tests.support import kubectl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAMESPACE = "kubernaut-workflows"
+TEAM = "payment"
+ACCOUNT = "kubernaut-workflow-runner"
+OTHER_ACCOUNT = "careful-runner"
+MISSING_ACCOUNT = "nobody"
+CRD = Path(__file__).parents[2] / "manifests" / "crd"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A cluster with Tekton, a registry it reads bundles from, and an image for steps."""
+
+    kubectl: kubectl.Kubectl
+    registry: str
+    step_image: str
+    pull_policy: str
+
+    def prepare(self) -> None:
+        """Install what the program needs: its CRD, the namespaces, the accounts."""
+        self.kubectl("apply", "-k", str(CRD))
+        self.kubectl(
+            "wait", "crd/workflowexecutions.kubernaut.ai", "--for=condition=Established",
+            "--timeout=30s",
+        )  # fmt: skip
+        self.kubectl.apply(
+            *(_namespace(name) for name in (NAMESPACE, TEAM)),
+            *(_account(name) for name in (ACCOUNT, OTHER_ACCOUNT)),
+        )
+
+
+@contextlib.contextmanager
+def find() -> Iterator[Place]:
+    """The cluster that the environment names, or a stack of this suite's own."""
+    given = os.environ.get("WFE_TEST_KUBECONFIG")
+    if given:
+        program = shutil.which("kubectl")
+        assert program, "WFE_TEST_KUBECONFIG needs kubectl on the PATH"
+        registry = os.environ.get("WFE_TEST_REGISTRY")
+        assert registry, "WFE_TEST_KUBECONFIG needs WFE_TEST_REGISTRY"
+        image = os.environ.get("WFE_TEST_STEP_IMAGE", "busybox:1.36")
+        yield Place(kubectl.Kubectl(program, Path(given)), registry, image, "IfNotPresent")
+        return
+    with cluster.Stack(name="e2e", parts=cluster.Parts.FULL) as stack:
+        hands = kubectl.Kubectl(str(stack.program("kubectl")), stack.kubeconfig)
+        yield Place(hands, stack.registry, images.STEP, "Never")
+
+
+def _namespace(name: str) -> kubectl.JsonObject:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def _account(name: str) -> kubectl.JsonObject:
+    metadata = {"name": name, "namespace": NAMESPACE}
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}

@@ -1,0 +1,212 @@
+"""What a user sees of workflows that real Tekton runs in real containers."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.e2e import place, workflows
+from tests.e2e.workflows import Task, Workflow
+
+if TYPE_CHECKING:
+    from tests.support.kubectl import JsonObject
+
+pytestmark = pytest.mark.usefixtures("controller")
+
+OK = Task("apply", "echo applied")
+
+VALUES = {
+    "QUOTES": 'it\'s "quoted" and `ticked`',
+    "SHELL": "$(date) ${HOME} $HOME; rm -rf / & | > <",
+    "LINES": "first\n second\n\n",
+    "UNICODE": "grüße 漢字 \U0001f680",
+    "BACKSLASH": "C:\\temp\\new\t.",
+    "JSON": '{"a": [1, 2, {"b": null}]}',
+    "SPACES": "  both sides  ",
+    "EMPTY": "",
+}
+
+
+def ended(where: place.Place, phase: str, made: JsonObject, *, deadline_s: int = 120) -> Any:  # noqa: ANN401 - raw status
+    """Create an execution, wait for its end, and give its status."""
+    name = made["metadata"]["name"]
+    where.kubectl.apply(made)
+    where.kubectl.wait(f"wfe/{name}", place.TEAM, ".status.phase", phase, deadline_s=deadline_s)
+    return where.kubectl.get("wfe", name, place.TEAM)["status"]
+
+
+def own_run(where: place.Place, status: JsonObject) -> JsonObject:
+    return where.kubectl.get("pipelinerun", status["pipelineRunRef"]["name"], place.NAMESPACE)
+
+
+@pytest.mark.requirement("BR-WF-001", "PipelineRun created with bundle resolver")
+@pytest.mark.requirement("BR-WF-003", "Phase transitions match PipelineRun status")
+def test_execution_completes_when_every_task_succeeds(where: place.Place) -> None:
+    pushed = workflows.push(where, "completes", OK, Task("verify", "echo fine"))
+    status = ended(where, "Completed", workflows.execution("completes", pushed))
+    assert status["outcome"] == "Success"
+    assert status["progress"] == "2/2"
+    assert status["resolvedDigest"] == pushed.digest
+    assert [it["phase"] for it in status["taskRuns"]] == ["Succeeded", "Succeeded"]
+    run = own_run(where, status)
+    assert run["spec"]["pipelineRef"]["resolver"] == "bundles"
+    begin, end = (_seconds(run["metadata"]["creationTimestamp"]), _seconds(status["startTime"]))
+    assert end - begin <= 5
+    assert _seconds(_ready(status)) - _seconds(run["status"]["completionTime"]) <= 10
+
+
+@pytest.mark.requirement("BR-WF-003", "Outcome reflects success/failure accurately")
+def test_execution_fails_with_the_step_when_the_second_task_exits_42(where: place.Place) -> None:
+    pushed = workflows.push(where, "exits", OK, Task("verify", "echo no; exit 42"))
+    status = ended(where, "Failed", workflows.execution("exits", pushed))
+    details = status["failureDetails"]
+    assert (details["reason"], details["exitCode"]) == ("TaskFailed", 42)
+    assert (details["failedTaskName"], details["failedStepName"]) == ("verify", "run")
+    assert details["failedTaskIndex"] == 1
+    assert details["wasExecutionFailure"] is True
+    assert status["outcome"] == "Failed"
+    assert "exit code 42" in details["naturalLanguageSummary"]
+
+
+@pytest.mark.requirement("BR-WF-002", "Parameter names preserved exactly")
+@pytest.mark.requirement("BR-WF-006", "Workflow execution uses specified SA")
+def test_step_receives_each_parameter_unchanged_under_the_named_account(where: place.Place) -> None:
+    token = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+    prints = [
+        f'printf "{name}="; printf %s "${name}" | base64 | tr -d "\\n"; echo' for name in VALUES
+    ]
+    script = "\n".join([*prints, f"printf TOKEN=; cut -d. -f2 {token}"])
+    task = Task("tell", script, env={name: f"$(params.{name})" for name in VALUES})
+    pushed = workflows.push(where, "tells", task, params=tuple(VALUES))
+    config = {"serviceAccountName": place.OTHER_ACCOUNT}
+    made = workflows.execution("tells", pushed, parameters=VALUES, executionConfig=config)
+    status = ended(where, "Completed", made)
+    run = own_run(where, status)
+    pod = f"{run['status']['childReferences'][0]['name']}-pod"
+    log = where.kubectl("logs", pod, "-n", place.NAMESPACE, "-c", "step-run")
+    said = dict(line.split("=", 1) for line in log.splitlines())
+    claims = base64.urlsafe_b64decode(said.pop("TOKEN") + "==").decode()
+    assert {name: base64.b64decode(text).decode() for name, text in said.items()} == VALUES
+    assert f"system:serviceaccount:{place.NAMESPACE}:{place.OTHER_ACCOUNT}" in claims
+
+
+def test_execution_fails_without_having_run_when_the_bundle_is_missing(where: place.Place) -> None:
+    made = workflows.execution("no-bundle", f"{where.registry}/workflows/nowhere:v1")
+    details = ended(where, "Failed", made)["failureDetails"]
+    assert details["reason"] == "ConfigurationError"
+    assert details["wasExecutionFailure"] is False
+    assert "exitCode" not in details
+
+
+def test_execution_fails_without_having_run_when_a_parameter_is_missing(where: place.Place) -> None:
+    pushed = workflows.push(where, "needs", OK, params=("REPLICAS",))
+    details = ended(where, "Failed", workflows.execution("needs", pushed))["failureDetails"]
+    assert details["reason"] == "ConfigurationError"
+    assert details["wasExecutionFailure"] is False
+    assert "REPLICAS" in details["message"]
+
+
+def test_execution_fails_without_having_run_when_the_account_is_missing(where: place.Place) -> None:
+    pushed = workflows.push(where, "accountless", OK)
+    config = {"serviceAccountName": place.MISSING_ACCOUNT}
+    made = workflows.execution("accountless", pushed, executionConfig=config)
+    details = ended(where, "Failed", made)["failureDetails"]
+    assert details["reason"] == "ConfigurationError"
+    assert details["wasExecutionFailure"] is False
+    assert place.MISSING_ACCOUNT in details["message"]
+
+
+def test_execution_counts_as_run_when_only_the_second_image_is_missing(where: place.Place) -> None:
+    second = Task("verify", "true", image="localhost:1/none:v1", pull_policy="IfNotPresent")
+    pushed = workflows.push(where, "pulls", OK, second)
+    details = ended(where, "Failed", workflows.execution("pulls", pushed))["failureDetails"]
+    assert details["reason"] == "ImagePullBackOff"
+    assert details["failedTaskName"] == "verify"
+    assert details["wasExecutionFailure"] is True
+    assert "exitCode" not in details
+
+
+def test_execution_times_out_when_the_run_is_too_slow(where: place.Place) -> None:
+    pushed = workflows.push(where, "slow", Task("sleeps", "sleep 600"))
+    config = {"timeout": "12s"}
+    status = ended(where, "Failed", workflows.execution("slow", pushed, executionConfig=config))
+    assert status["outcome"] == "Timeout"
+    assert status["failureDetails"]["reason"] == "DeadlineExceeded"
+    assert status["failureDetails"]["wasExecutionFailure"] is True
+
+
+def test_execution_names_the_memory_limit_when_a_step_exceeds_it(where: place.Place) -> None:
+    eats = Task("eats", "x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo done", memory="24Mi")
+    pushed = workflows.push(where, "eats", eats)
+    details = ended(where, "Failed", workflows.execution("eats", pushed))["failureDetails"]
+    assert (details["reason"], details["exitCode"]) == ("OOMKilled", 137)
+
+
+def test_pinned_digest_runs_when_the_tag_has_moved(where: place.Place) -> None:
+    reviewed = workflows.push(where, "pinned", Task("reviewed", "true"))
+    moved = workflows.push(where, "pinned", Task("moved", "false"))
+    assert moved.digest != reviewed.digest
+    made = workflows.execution("pinned", reviewed)
+    made["spec"]["workflowRef"]["containerDigest"] = reviewed.digest
+    status = ended(where, "Completed", made)
+    assert status["resolvedDigest"] == reviewed.digest
+    assert [it["task"] for it in status["taskRuns"]] == ["reviewed"]
+
+
+@pytest.fixture(scope="module")
+def sleeper(where: place.Place) -> Workflow:
+    """A workflow that outlives its test."""
+    return workflows.push(where, "sleeper", Task("sleeps", "sleep 600"))
+
+
+def test_second_execution_is_skipped_when_its_target_is_busy(
+    where: place.Place, sleeper: Workflow
+) -> None:
+    target = f"{place.TEAM}/deployment/contended"
+    where.kubectl.apply(workflows.execution("holder", sleeper, targetResource=target))
+    where.kubectl.wait("wfe/holder", place.TEAM, ".status.phase", "Running")
+    other = target.replace("deployment", "Deployment")
+    made = workflows.execution("late", sleeper, targetResource=other)
+    status = ended(where, "Skipped", made)
+    assert status["skipDetails"]["reason"] == "ResourceBusy"
+    assert status["skipDetails"]["conflictingWorkflow"]["name"] == "holder"
+    where.kubectl("delete", "wfe/holder", "wfe/late", "-n", place.TEAM, "--timeout=90s")
+
+
+@pytest.mark.requirement("BR-WF-004", "PipelineRun deleted when WorkflowExecution deleted")
+def test_deleting_a_running_execution_takes_its_run_and_pods(
+    where: place.Place, sleeper: Workflow
+) -> None:
+    where.kubectl.apply(workflows.execution("deleted", sleeper))
+    where.kubectl.wait("wfe/deleted", place.TEAM, ".status.currentStep", "sleeps/run")
+    run = where.kubectl.get("wfe", "deleted", place.TEAM)["status"]["pipelineRunRef"]
+    where.kubectl("delete", "wfe/deleted", "-n", place.TEAM, "--timeout=90s")
+    selector = f"tekton.dev/pipelineRunUID={run['uid']}"
+    assert where.kubectl.items("pipelineruns", place.NAMESPACE, selector) == []
+    assert where.kubectl.items("pods", place.NAMESPACE, selector) == []
+
+
+@pytest.mark.requirement("BR-WF-007", "Message indicates external deletion")
+def test_execution_fails_once_when_somebody_deletes_its_run(
+    where: place.Place, sleeper: Workflow
+) -> None:
+    where.kubectl.apply(workflows.execution("bereft", sleeper))
+    where.kubectl.wait("wfe/bereft", place.TEAM, ".status.phase", "Running")
+    run = where.kubectl.get("wfe", "bereft", place.TEAM)["status"]["pipelineRunRef"]
+    where.kubectl("delete", "pipelinerun", run["name"], "-n", place.NAMESPACE, "--timeout=90s")
+    where.kubectl.wait("wfe/bereft", place.TEAM, ".status.phase", "Failed")
+    details = where.kubectl.get("wfe", "bereft", place.TEAM)["status"]["failureDetails"]
+    assert "deleted by somebody else" in details["message"]
+    assert details["wasExecutionFailure"] is True
+
+
+def _ready(status: JsonObject) -> str:
+    said = {it["type"]: it["lastTransitionTime"] for it in status["conditions"]}
+    return str(said["Ready"])
+
+
+def _seconds(stamp: str) -> float:
+    return datetime.datetime.fromisoformat(stamp).timestamp()

@@ -1,0 +1,124 @@
+"""The program under test, started as a user starts it: `python -m workflowexecution`."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+READY_S = 30.0
+STOP_S = 40.0
+LOOK_EVERY_S = 0.05
+
+
+@dataclass
+class Program:
+    """A running controller.
+
+    Attributes:
+        log: its standard error.
+        health_port: where its probes answer.
+    """
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    health_port: int
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def probe(self, path: str) -> tuple[int, str]:
+        """Status and body of a probe; 0 while nothing answers."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.health_port, timeout=2)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        except OSError:
+            return 0, ""
+        finally:
+            connection.close()
+
+    def wait_probe(self, path: str, status: int, *, deadline_s: float = READY_S) -> str:
+        """Wait until a probe answers with a status; returns its body."""
+        deadline = time.monotonic() + deadline_s
+        while True:
+            got, body = self.probe(path)
+            if got == status:
+                return body
+            assert self.process.poll() is None, f"the program ended: {self.tail()}"
+            assert time.monotonic() < deadline, f"{path} still {got} {body}: {self.tail()}"
+            time.sleep(LOOK_EVERY_S)
+
+    def tail(self) -> str:
+        """The end of its log."""
+        return self.log.read_text()[-4000:]
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """Ask it to end and wait for that; returns its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_S)
+
+
+@contextlib.contextmanager
+def running(
+    folder: Path, kubeconfig: Path, *, ready: bool = True, **sections: dict[str, Any]
+) -> Iterator[Program]:
+    """Run the controller with these sections of configuration, and end it.
+
+    Args:
+        folder: for its configuration and log.
+        kubeconfig: the cluster.
+        ready: wait until it says it is ready.
+        **sections: of the configuration file.
+    """
+    port = _free_port()
+    sections.setdefault("controller", {}).setdefault("healthProbeAddr", f"127.0.0.1:{port}")
+    settings = folder / f"config-{port}.yaml"
+    settings.write_text(yaml.safe_dump(sections))
+    log = folder / f"controller-{port}.log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [
+                sys.executable, "-m", "workflowexecution",
+                "--config", str(settings), "--kubeconfig", str(kubeconfig),
+            ],
+            stderr=stream,
+            env={**os.environ, "PYTHONFAULTHANDLER": "1"},
+        )  # fmt: skip
+    program = Program(process, log, port)
+    try:
+        if ready:
+            program.wait_probe("/readyz", 200)
+        yield program
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                program.kill()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
