@@ -1,0 +1,208 @@
+import json
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.unit.runtime import objects, servers
+from tests.unit.runtime.conftest import Pair
+from workflowexecution.runtime import client, errors
+
+pytestmark = pytest.mark.looptime
+
+COLLECTION = "/apis/example.org/v1/namespaces/space/widgets"
+ONE = f"{COLLECTION}/one"
+
+
+def always(content: object, status: int = 200, **headers: str) -> servers.Handler:
+    async def handler(exchange: servers.Exchange) -> None:
+        await exchange.reply(content, status=status, **headers)
+
+    return handler
+
+
+async def test_get_reads_one_object(pair: Pair) -> None:
+    pair.answer(always(objects.raw()))
+    assert await pair.client.get(objects.WIDGETS, objects.key()) == objects.raw()
+    asked = pair.server.seen[0]
+    assert (asked.method, asked.path, asked.query, asked.body) == ("GET", ONE, {}, b"")
+
+
+async def test_every_request_says_who_asks_and_for_what(pair: Pair) -> None:
+    await pair.client.get(objects.WIDGETS, objects.key())
+    headers = pair.server.seen[0].headers
+    assert headers["user-agent"] == "tester/1"
+    assert headers["authorization"] == "Bearer secret"
+    assert headers["accept"] == "application/json"
+    assert headers["accept-encoding"] == "identity"
+    assert "content-type" not in headers
+
+
+async def test_list_page_asks_for_what_is_given(pair: Pair) -> None:
+    pair.answer(always({"items": [objects.raw()], "metadata": {"resourceVersion": "7"}}))
+    page = await pair.client.list_page(
+        objects.WIDGETS, label_selector="a in (b,c)", field_selector="x=y", limit=5,
+        resource_version="3",
+    )  # fmt: skip
+    assert page == client.ListPage([objects.raw()], "7", "")
+    asked = pair.server.seen[0]
+    assert asked.path == "/apis/example.org/v1/widgets"
+    assert asked.query == {
+        "labelSelector": "a in (b,c)",
+        "fieldSelector": "x=y",
+        "limit": "5",
+        "resourceVersion": "3",
+    }
+
+
+async def test_list_page_follows_a_token_without_a_version(pair: Pair) -> None:
+    pair.answer(always({"items": None, "metadata": {"resourceVersion": "7", "continue": "t2"}}))
+    page = await pair.client.list_page(
+        objects.WIDGETS, namespace="space", continue_token="t1", resource_version="3"
+    )
+    assert page == client.ListPage([], "7", "t2")
+    assert pair.server.seen[0].path == COLLECTION
+    assert pair.server.seen[0].query == {"continue": "t1"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param({"metadata": {"resourceVersion": "1"}}, id="no-items"),
+        pytest.param({"items": []}, id="no-metadata"),
+        pytest.param({"items": [], "metadata": None}, id="odd-metadata"),
+        pytest.param([], id="not-an-object"),
+        pytest.param(b"<html>", id="not-json"),
+    ],
+)
+async def test_answer_that_is_no_list_is_no_usable_answer(pair: Pair, answer: object) -> None:
+    pair.answer(always(answer))
+    with pytest.raises(errors.TransportError, match="answer is not"):
+        await pair.client.list_page(objects.WIDGETS)
+
+
+async def test_create_posts_the_object(pair: Pair) -> None:
+    pair.answer(always(objects.raw(version="2"), status=201))
+    created = await pair.client.create(objects.WIDGETS, "space", objects.raw())
+    assert created == objects.raw(version="2")
+    asked = pair.server.seen[0]
+    assert (asked.method, asked.path) == ("POST", COLLECTION)
+    assert asked.headers["content-type"] == "application/json"
+    assert json.loads(asked.body) == objects.raw()
+
+
+async def test_merge_patch_sends_the_patch_to_the_subresource(pair: Pair) -> None:
+    patch = {"metadata": {"resourceVersion": "1"}, "status": {"phase": None}}
+    await pair.client.merge_patch(objects.WIDGETS, objects.key(), patch, subresource="status")
+    asked = pair.server.seen[0]
+    assert (asked.method, asked.path) == ("PATCH", f"{ONE}/status")
+    assert asked.headers["content-type"] == "application/merge-patch+json"
+    assert json.loads(asked.body) == patch
+
+
+@pytest.mark.parametrize("version", ["", "9"])
+async def test_delete_names_exactly_the_object(pair: Pair, version: str) -> None:
+    await pair.client.delete(objects.WIDGETS, objects.key(), uid="u1", resource_version=version)
+    asked = pair.server.seen[0]
+    assert (asked.method, asked.path) == ("DELETE", ONE)
+    options = json.loads(asked.body)
+    assert options["propagationPolicy"] == "Foreground"
+    assert options["preconditions"] == {"uid": "u1"} | ({"resourceVersion": "9"} if version else {})
+
+
+async def test_get_json_reads_any_path(pair: Pair) -> None:
+    pair.answer(always({"kind": "APIResourceList"}))
+    answer = await pair.client.get_json("/apis/example.org/v1", params={"a": "b"})
+    assert answer == {"kind": "APIResourceList"}
+    assert pair.server.seen[0].query == {"a": "b"}
+
+
+async def test_get_text_reads_text_and_cuts_between_characters(pair: Pair) -> None:
+    pair.answer(always("grün".encode()))
+    assert await pair.client.get_text("/log", params={"x": "y"}, max_bytes=100) == "grün"
+    assert await pair.client.get_text("/log", max_bytes=3) == "gr"
+
+
+async def test_get_text_reads_no_more_than_asked_for(pair: Pair) -> None:
+    async def endless(exchange: servers.Exchange) -> None:
+        await exchange.begin_stream()
+        await exchange.chunk(b"x" * 50)
+        await exchange.chunk(b"y" * 50)
+        await exchange.stay_silent()
+
+    pair.answer(endless)
+    assert await pair.client.get_text("/log", max_bytes=60) == "x" * 50 + "y" * 10
+
+
+async def call_get(asking: client.Client) -> None:
+    await asking.get(objects.WIDGETS, objects.key())
+
+
+async def call_list(asking: client.Client) -> None:
+    await asking.list_page(objects.WIDGETS)
+
+
+async def call_create(asking: client.Client) -> None:
+    await asking.create(objects.WIDGETS, "space", {})
+
+
+async def call_patch(asking: client.Client) -> None:
+    await asking.merge_patch(objects.WIDGETS, objects.key(), {})
+
+
+async def call_delete(asking: client.Client) -> None:
+    await asking.delete(objects.WIDGETS, objects.key(), uid="u")
+
+
+async def call_text(asking: client.Client) -> None:
+    await asking.get_text("/log", max_bytes=10)
+
+
+async def call_watch(asking: client.Client) -> None:
+    async with asking.watch(
+        objects.WIDGETS, resource_version="1", timeout_s=290, idle_s=90
+    ) as batches:
+        async for _ in batches:
+            pass
+
+
+Verb = Callable[[client.Client], Awaitable[None]]
+VERBS = [call_get, call_list, call_create, call_patch, call_delete, call_text, call_watch]
+
+
+@pytest.mark.parametrize("call", VERBS)
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        pytest.param(429, b"Too many requests\n", errors.Throttled, id="429-text"),
+        pytest.param(502, b"<html></html>", errors.ServerError, id="502-html"),
+        pytest.param(404, b"404 page not found\n", errors.EndpointMissing, id="404-text"),
+        pytest.param(404, b'{"kind":"Status"}', errors.NotFound, id="404-status"),
+        pytest.param(401, b"", errors.Unauthorized, id="401"),
+    ],
+)
+async def test_every_verb_raises_what_the_server_says(
+    pair: Pair, call: Verb, status: int, body: bytes, expected: type[errors.ApiError]
+) -> None:
+    pair.answer(always(body, status, Retry_After="3", Connection="close"))
+    with pytest.raises(expected) as caught:
+        await call(pair.client)
+    assert caught.value.retry_after_s == 3
+    assert len(pair.server.seen) == 1
+
+
+@pytest.mark.parametrize("call", VERBS)
+async def test_every_verb_ends_when_the_server_is_silent(pair: Pair, call: Verb) -> None:
+    pair.answer(servers.Exchange.stay_silent)
+    with pytest.raises(errors.TransportError, match="Timeout") as caught:
+        await call(pair.client)
+    assert caught.value.sent
+
+
+@pytest.mark.parametrize("call", VERBS)
+async def test_every_verb_maps_a_reset(pair: Pair, call: Verb) -> None:
+    async def reset(exchange: servers.Exchange) -> None:
+        exchange.abort()
+
+    pair.answer(reset)
+    with pytest.raises(errors.TransportError):
+        await call(pair.client)
