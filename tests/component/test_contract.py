@@ -1,0 +1,63 @@
+"""The fake cluster does what a kube-apiserver does: the contract suite, in virtual time."""
+
+import pytest
+
+from tests.contract import deleting, reading, refusals, watching, writing
+
+pytestmark = pytest.mark.looptime
+
+
+class TestReading(reading.ReadingContract):
+    pass
+
+
+class TestCreate(writing.CreateContract):
+    pass
+
+
+class TestPatch(writing.PatchContract):
+    pass
+
+
+class TestUpdate(writing.UpdateContract):
+    pass
+
+
+class TestDelete(deleting.DeleteContract):
+    pass
+
+
+class TestFinalizer(deleting.FinalizerContract):
+    pass
+
+
+class TestOwner(deleting.OwnerContract):
+    pass
+
+
+class TestWatch(watching.WatchContract):
+    pass
+
+
+class TestSelectiveWatch(watching.SelectiveWatchContract):
+    pass
+
+
+class TestWatchRefusal(watching.WatchRefusalContract):
+    pass
+
+
+class TestPath(refusals.PathContract):
+    pass
+
+
+class TestQuery(refusals.QueryContract):
+    pass
+
+
+class TestBody(refusals.BodyContract):
+    pass
+
+
+class TestDefinition(refusals.DefinitionContract):
+    pass
