@@ -26,10 +26,12 @@ def _parser() -> argparse.ArgumentParser:
         ("up", "start the stack and wait until it is ready"),
         ("down", "end the stack and remove what it made"),
         ("status", "show each process and whether it is ready"),
-        ("kubeconfig", "print the path of the administrator's kubeconfig"),
+        ("kubeconfig", "print the path of a kubeconfig"),
     ):
         sub = commands.add_parser(command, help=text)
         sub.add_argument("--name", default="stack", help="which stack (default: stack)")
+        if command == "kubeconfig":
+            sub.add_argument("--user", default="admin", help="a user of the token file")
         if command == "up":
             _add_up_options(sub)
     build = commands.add_parser("build", help="build what `up` would build, and start nothing")
@@ -66,7 +68,7 @@ def _run(options: argparse.Namespace) -> int:
         case "down":
             Stack(name=options.name).down()
         case "kubeconfig":
-            sys.stdout.write(f"{Stack.find(options.name).kubeconfig}\n")
+            sys.stdout.write(f"{Stack.find(options.name).user_kubeconfig(options.user)}\n")
         case _:
             states = Stack.find(options.name).status()
             for name, state in states.items():

@@ -242,7 +242,8 @@ class Stack:
             parts_module.remove(self._table, self._wish.name, self._run_dir)
             if not keep_logs:
                 shutil.rmtree(self._run_dir, ignore_errors=True)
-        LOG.info("stack %s is down, its logs are in %s", self._wish.name, self.logs)
+        kept = self.logs if keep_logs else "not kept"
+        LOG.info("stack %s is down, logs: %s", self._wish.name, kept)
 
     def stop(self, process: str) -> None:
         """End one process as an orderly shutdown does."""

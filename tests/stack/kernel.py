@@ -1,5 +1,6 @@
 """What a node changes or leaves in the kernel: cgroups, mounts, sysctls."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -37,6 +38,11 @@ def may_lower_oom_score() -> bool:
 
 def create_cgroups(stack: Settings) -> None:
     """Make the cgroup of a stack in each hierarchy; the kubelet does not make its root."""
+    if _is_unified():
+        # A cgroup has only those controllers that its parent hands on.
+        for controller in (_CGROUPS / "cgroup.controllers").read_text().split():
+            with contextlib.suppress(OSError):
+                (_CGROUPS / "cgroup.subtree_control").write_text(f"+{controller}")
     for hierarchy in _hierarchies():
         (hierarchy / stack.label).mkdir(exist_ok=True)
 
@@ -99,8 +105,12 @@ def _sysctl(name: str) -> Path:
     return Path("/proc/sys") / name
 
 
+def _is_unified() -> bool:
+    return (_CGROUPS / "cgroup.controllers").exists()
+
+
 def _hierarchies() -> list[Path]:
-    if (_CGROUPS / "cgroup.controllers").exists():
+    if _is_unified():
         return [_CGROUPS]
     # In version 1 each controller has a hierarchy; a link is a second name of one.
     return [path for path in _CGROUPS.iterdir() if path.is_dir() and not path.is_symlink()]
