@@ -1,0 +1,157 @@
+"""The load: creates executions, follows them and their runs by watches, deletes them."""
+
+import asyncio
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable
+
+from tests.benchmark import access, client, objects
+from tests.benchmark.client import JsonObject
+
+USER_AGENT = "load-generator"
+
+_CONNECTIONS = 8
+_POLL_S = 0.5
+_CHECK_S = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """How much load, and how fast.
+
+    Attributes:
+        rate: executions a second; 0 is as fast as a few connections allow.
+        limit_s: how long to wait for the last one to finish.
+    """
+
+    size: int
+    rate: float
+    limit_s: float
+
+
+@dataclasses.dataclass
+class Course:
+    """What was seen of the executions, by number; times in seconds since the epoch."""
+
+    sent: dict[int, float] = dataclasses.field(default_factory=dict)
+    run_seen: dict[int, float] = dataclasses.field(default_factory=dict)
+    run_done: dict[int, float] = dataclasses.field(default_factory=dict)
+    terminal: dict[int, float] = dataclasses.field(default_factory=dict)
+    phases: dict[int, str] = dataclasses.field(default_factory=dict)
+    created: float = 0.0
+
+
+def run(way: access.Access, shape: Shape, *, check: Callable[[], None]) -> Course:
+    """Put the load on the cluster and return what became of it, finished or not.
+
+    Args:
+        way: to the apiserver.
+        shape: of the load.
+        check: called each second while executions are unfinished; what it raises ends the load.
+    """
+    return asyncio.run(_run(way, shape, check))
+
+
+def delete_all(way: access.Access, size: int, *, limit_s: float) -> int:
+    """Delete the executions and return how many are left when all are gone or time is up."""
+    return asyncio.run(_delete_all(way, size, limit_s))
+
+
+class _Observer:
+    def __init__(self, course: Course, size: int) -> None:
+        self._course = course
+        self._size = size
+        self._numbers = {objects.execution_name(number): number for number in range(size)}
+        self._runs = {objects.run_name(number): number for number in range(size)}
+        self._finished = asyncio.Event()
+
+    async def follow_executions(self, api: client.Client, version: str) -> None:
+        async for batch in api.watch(objects.EXECUTIONS, version):
+            now = time.time()
+            for event in batch:
+                self._note_execution(event["object"], now)
+
+    async def follow_runs(self, api: client.Client, version: str) -> None:
+        async for batch in api.watch(objects.RUNS, version):
+            now = time.time()
+            for event in batch:
+                item = event["object"]
+                number = self._runs[item["metadata"]["name"]]
+                self._course.run_seen.setdefault(number, now)
+                if objects.is_done(item):
+                    self._course.run_done.setdefault(number, now)
+
+    async def wait(self, check: Callable[[], None], *, limit_s: float) -> None:
+        deadline = asyncio.get_running_loop().time() + limit_s
+        while not self._finished.is_set() and asyncio.get_running_loop().time() < deadline:
+            check()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CHECK_S):
+                    await self._finished.wait()
+
+    def _note_execution(self, item: JsonObject, now: float) -> None:
+        phase = objects.phase(item)
+        if phase not in objects.TERMINAL:
+            return
+        number = self._numbers[item["metadata"]["name"]]
+        self._course.phases[number] = phase
+        self._course.terminal.setdefault(number, now)
+        if len(self._course.terminal) == self._size:
+            self._finished.set()
+
+
+async def _run(way: access.Access, shape: Shape, check: Callable[[], None]) -> Course:
+    course = Course()
+    observer = _Observer(course, shape.size)
+    async with client.Client(way, user_agent=USER_AGENT, connections=_CONNECTIONS) as api:
+        executions = await api.version_of(objects.EXECUTIONS)
+        runs = await api.version_of(objects.RUNS)
+        async with asyncio.TaskGroup() as group:
+            followers = [
+                group.create_task(observer.follow_executions(api, executions)),
+                group.create_task(observer.follow_runs(api, runs)),
+            ]
+            await _create(api, shape, course)
+            course.created = time.time()
+            await observer.wait(check, limit_s=shape.limit_s)
+            for follower in followers:
+                follower.cancel()
+    return course
+
+
+async def _create(api: client.Client, shape: Shape, course: Course) -> None:
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    numbers = iter(range(shape.size))
+
+    async def work() -> None:
+        for number in numbers:
+            if shape.rate:
+                await asyncio.sleep(started + number / shape.rate - loop.time())
+            course.sent[number] = time.time()
+            await api.send("POST", objects.EXECUTIONS, objects.execution(number))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(_CONNECTIONS):
+            group.create_task(work())
+
+
+async def _delete_all(way: access.Access, size: int, limit_s: float) -> int:
+    numbers = iter(range(size))
+    async with client.Client(way, user_agent=USER_AGENT, connections=_CONNECTIONS) as api:
+
+        async def work() -> None:
+            for number in numbers:
+                name = objects.execution_name(number)
+                await api.send("DELETE", f"{objects.EXECUTIONS}/{name}")
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_CONNECTIONS):
+                group.create_task(work())
+        deadline = asyncio.get_running_loop().time() + limit_s
+        while left := len((await api.send("GET", objects.EXECUTIONS))["items"]):
+            if asyncio.get_running_loop().time() > deadline:
+                break
+            await asyncio.sleep(_POLL_S)
+    return left

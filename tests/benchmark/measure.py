@@ -1,0 +1,219 @@
+"""Takes one measurement: one subject, one load, one fresh cluster."""
+
+import dataclasses
+import math
+import os
+import statistics
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from tests.benchmark import auditlog, cluster, load, objects, processes, procfs, seed, subjects
+from tests.benchmark.auditlog import Request
+from tests.benchmark.subjects import Subject
+
+_REST_S = 2.0
+_SETTLED_S = 1.5
+_SETTLE_LIMIT_S = 20.0
+_DELETE_LIMIT_S = 120.0
+_AFTER_START_S = 10.0
+_MILLI = 1000
+_MEGA = 1_000_000
+_READS = frozenset({"get", "list", "watch"})
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """One measurement to be taken.
+
+    Attributes:
+        scenario: its name in results.
+        tekton: `plain` or `full`.
+        rate: executions a second; 0 is a burst.
+        run_duration_s: the pause that the simulated Tekton makes within each run.
+        whole_life: goes on to delete everything, to count requests to the end.
+    """
+
+    scenario: str
+    subject: Subject
+    size: int
+    tekton: str = "plain"
+    rate: float = 0.0
+    run_duration_s: float = 0.0
+    limit_s: float = 180.0
+    whole_life: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """What was measured; units are in the names of the figures, `cpu_ms` is for each execution.
+
+    Attributes:
+        requests: how many for each execution, by verb and resource.
+        load_average: of the machine, before the measurement began.
+    """
+
+    scenario: str
+    subject: str
+    tekton: str
+    size: int
+    load_average: float
+    figures: Mapping[str, float]
+    requests: Mapping[str, float]
+
+
+def take(plan: Plan, crd: Path) -> Measurement:
+    """Take a measurement under load."""
+    load_average = os.getloadavg()[0]
+    with (
+        cluster.fresh(crd) as base,
+        subjects.tekton(base, mode=plan.tekton, duration_s=plan.run_duration_s) as tekton,
+        subjects.running(plan.subject, base) as subject,
+    ):
+        watched = {**base.pids, "tekton": tekton.pid, "subject": subject.process.pid}
+        time.sleep(_REST_S)
+        procfs.reset_peak(subject.process.pid)
+        base.audit.refresh()
+        before = {name: procfs.read(pid) for name, pid in watched.items()}
+        shape = load.Shape(size=plan.size, rate=plan.rate, limit_s=plan.limit_s)
+        course = load.run(base.way, shape, check=lambda: _check(tekton, subject.process))
+        requests = _settle(base.audit, subject)
+        _check(tekton, subject.process)
+        after = {name: procfs.read(pid) for name, pid in watched.items()}
+        own = [request for request in requests if request.agent.startswith(subject.agent)]
+        figures = {
+            **_speed(course),
+            **_latencies(course, requests),
+            **_usage(before, after, plan.size),
+            "requests": len(own) / plan.size,
+            "refused_requests": sum(not request.succeeded for request in own) / plan.size,
+        }
+        if plan.whole_life:
+            left = load.delete_all(base.way, plan.size, limit_s=_DELETE_LIMIT_S)
+            later = _settle(base.audit, subject)
+            own_later = [each for each in later if each.agent.startswith(subject.agent)]
+            figures["requests_whole_life"] = (len(own) + len(own_later)) / plan.size
+            figures["not_deleted"] = left
+        return _measurement(plan, load_average, figures, own)
+
+
+def take_start(plan: Plan, crd: Path) -> Measurement:
+    """Measure a start with finished executions and their runs in the cluster."""
+    load_average = os.getloadavg()[0]
+    with cluster.fresh(crd) as base:
+        seed.fill(base, plan.size)
+        base.audit.refresh()
+        with subjects.running(plan.subject, base, run_retention="2h") as subject:
+            time.sleep(_AFTER_START_S)
+            usage = procfs.read(subject.process.pid)
+            requests = base.audit.refresh()
+            own = [each for each in requests if each.agent.startswith(subject.agent)]
+            figures = {
+                "ready_s": subject.ready_s,
+                "cpu_s": usage.cpu_s,
+                "peak_mb": usage.peak_bytes / _MEGA,
+                "rss_mb": usage.rss_bytes / _MEGA,
+                "writes": sum(each.verb not in _READS for each in own),
+            }
+            return _measurement(plan, load_average, figures, own)
+
+
+def _measurement(
+    plan: Plan, load_average: float, figures: Mapping[str, float], own: Sequence[Request]
+) -> Measurement:
+    return Measurement(
+        scenario=plan.scenario,
+        subject=plan.subject.value,
+        tekton=plan.tekton,
+        size=plan.size,
+        load_average=load_average,
+        figures={name: round(value, 6) for name, value in figures.items()},
+        requests={
+            kind: round(count / plan.size, 4) for kind, count in auditlog.by_kind(own).items()
+        },
+    )
+
+
+def _check(*running: processes.Process) -> None:
+    for process in running:
+        process.check()
+
+
+def _settle(audit: auditlog.AuditLog, subject: subjects.Running) -> list[Request]:
+    """Wait until the subject asks for nothing more; return all that was asked since the last."""
+    requests: list[Request] = []
+    deadline = time.monotonic() + _SETTLE_LIMIT_S
+    while time.monotonic() < deadline:
+        time.sleep(_SETTLED_S)
+        subject.process.check()
+        new = audit.refresh()
+        requests += new
+        if not any(request.agent.startswith(subject.agent) for request in new):
+            break
+    return requests
+
+
+def _speed(course: load.Course) -> dict[str, float]:
+    first = min(course.sent.values())
+    last = max(course.terminal.values(), default=first)
+    duration = last - first
+    return {
+        "finished": len(course.terminal),
+        "completed": sum(phase == "Completed" for phase in course.phases.values()),
+        "duration_s": duration,
+        "created_per_s": len(course.sent) / (course.created - first),
+        "finished_per_s": len(course.terminal) / duration if duration else 0.0,
+    }
+
+
+def _latencies(course: load.Course, requests: Iterable[Request]) -> dict[str, float]:
+    """Latencies of the start by the apiserver's own clock, of the end as a watcher sees it.
+
+    The audit log does not tell which status write was the last one; the watch does.
+    """
+    created: dict[str, float] = {}
+    runs: dict[str, float] = {}
+    for request in requests:
+        if request.succeeded and request.kind == "create workflowexecutions":
+            created[request.name] = request.answered
+        elif request.succeeded and request.kind == "create pipelineruns":
+            runs[request.name] = request.answered
+    starts = [
+        max(runs[run] - created[name], 0.0)
+        for number in course.sent
+        if (name := objects.execution_name(number)) in created
+        and (run := objects.run_name(number)) in runs
+    ]
+    ends = [
+        max(terminal - course.run_done[number], 0.0)
+        for number, terminal in course.terminal.items()
+        if number in course.run_done
+    ]
+    return {**_quantiles("start", starts), **_quantiles("end", ends)}
+
+
+def _quantiles(name: str, values: list[float]) -> dict[str, float]:
+    if not values:
+        return {}
+    ordered = sorted(values)
+    return {
+        f"{name}_p50_s": statistics.median(ordered),
+        f"{name}_p99_s": ordered[math.ceil(0.99 * len(ordered)) - 1],
+        f"{name}_max_s": ordered[-1],
+    }
+
+
+def _usage(
+    before: Mapping[str, procfs.Usage], after: Mapping[str, procfs.Usage], size: int
+) -> dict[str, float]:
+    cpu_ms = {
+        name: (usage.cpu_s - before[name].cpu_s) / size * _MILLI for name, usage in after.items()
+    }
+    own = cpu_ms.pop("subject")
+    others = {f"{name.replace('-', '_')}_cpu_ms": value for name, value in cpu_ms.items()}
+    return {
+        "cpu_ms": own,
+        **others,
+        "rest_mb": before["subject"].rss_bytes / _MEGA,
+        "peak_mb": after["subject"].peak_bytes / _MEGA,
+    }

@@ -1,0 +1,97 @@
+"""The table, for a terminal and for a README."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.benchmark import targets
+from tests.benchmark.measure import Measurement
+from tests.benchmark.results import Results
+
+BEGIN = "<!-- table: made by `python -m tests.benchmark table --write` -->"
+END = "<!-- end of table -->"
+
+_HEAD = ("what", "measured", "target", "met", "Go", "kopf")
+_DETAILS = ("finished_per_s", "cpu_ms", "requests", "start_p99_s", "end_p99_s", "peak_mb")
+_DETAILS_HEAD = (
+    *("scenario", "subject", "size", "load", "finished/s", "CPU ms", "requests"),
+    *("start p99 s", "end p99 s", "peak MB", "apiserver CPU ms"),
+)
+
+
+def terminal(found: Results) -> str:
+    """Return everything that was measured, as aligned text."""
+    facts = "\n".join(f"{name}: {value}" for name, value in found.facts.items())
+    measured = [_DETAILS_HEAD, *(_details(each) for each in found.measurements)]
+    return "\n\n".join([facts, _aligned(measured), _aligned(_lines(found)), _notes(found)])
+
+
+def markdown(found: Results) -> str:
+    """Return the table for a README."""
+    lines = _lines(found)
+    table = [_bar(lines[0]), _bar(["---"] * len(lines[0])), *(_bar(line) for line in lines[1:])]
+    facts = found.facts
+    machine = (
+        f"Measured {found.date[:10]} on {facts['cores']} cores ({facts['cpu']}), "
+        f"{facts['memory']}, Linux {facts['kernel']}, Python {facts['python']}, "
+        f"{facts['kube-apiserver']}, etcd {facts['etcd']}; "
+        f"workflowexecution {facts['workflowexecution']}, commit {facts['commit']}."
+    )
+    return "\n".join([machine, "", *table, "", _notes(found)])
+
+
+def write(found: Results, readme: Path) -> None:
+    """Put the table between its marks in a README.
+
+    Raises:
+        ValueError: the marks are not there.
+    """
+    text = readme.read_text()
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{readme} has no marks for the table")
+    readme.write_text(f"{before}{BEGIN}\n\n{markdown(found)}\n\n{END}{after}")
+
+
+def _notes(found: Results) -> str:
+    cores = found.facts["cores"]
+    shared = (
+        f"etcd, apiserver, simulated Tekton, load generator and subject share {cores} cores; "
+        "compare figures of one run only."
+    )
+    unfinished = [
+        f"{each.scenario}, {each.subject}: "
+        f"{each.figures['completed']:.0f} of {each.size} completed."
+        for each in found.measurements
+        if each.figures.get("completed", each.size) != each.size
+    ]
+    floor = f"The floor here is {found.floor().value}: the writes that the controller makes."
+    return "\n".join([*unfinished, floor, shared])
+
+
+def _lines(found: Results) -> list[Sequence[str]]:
+    lines: list[Sequence[str]] = [_HEAD]
+    for row in targets.rows(found):
+        met = {True: "yes", False: "NO", None: ""}[row.met]
+        lines.append((row.what, row.value, row.target, met, row.go, row.kopf))
+    return lines
+
+
+def _details(each: Measurement) -> Sequence[str]:
+    figures = [
+        f"{each.figures[name]:.2f}" if name in each.figures else ""
+        for name in (*_DETAILS, "kube_apiserver_cpu_ms")
+    ]
+    return (each.scenario, each.subject, str(each.size), f"{each.load_average:.2f}", *figures)
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def _bar(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,123 @@
+"""Fills a cluster with finished executions and their runs, straight into etcd.
+
+Through the apiserver that would be four requests for each pair. One execution is played by the
+controller itself, so that what is stored is what the controller leaves; the others are copies of
+it with names, targets and UIDs of their own.
+"""
+
+import base64
+import itertools
+import json
+import urllib.request
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+
+from tests.benchmark import cluster, load, objects, subjects
+from tests.benchmark.client import JsonObject
+
+RUN_BYTES = 8192
+
+_EXECUTIONS = f"/registry/{objects.GROUP}/workflowexecutions/{objects.EXECUTIONS_NAMESPACE}/"
+_RUNS = f"/registry/tekton.dev/pipelineruns/{objects.RUNS_NAMESPACE}/"
+_TEMPLATE_LIMIT_S = 60.0
+_TIMEOUT_S = 60.0
+# etcd takes 128 operations and 1.5 MiB in one transaction.
+_OPERATIONS = 96
+
+
+def fill(base: cluster.Cluster, size: int) -> None:
+    """Store `size` finished executions, each with a run of 8 KB.
+
+    Raises:
+        RuntimeError: the one execution that the controller plays did not complete.
+    """
+    with (
+        subjects.tekton(base, mode="plain", duration_s=0.0),
+        subjects.running(subjects.Subject.CONTROLLER, base, run_retention="2h") as controller,
+    ):
+        shape = load.Shape(size=1, rate=0.0, limit_s=_TEMPLATE_LIMIT_S)
+        course = load.run(base.way, shape, check=controller.process.check)
+    if course.phases.get(0) != "Completed":
+        raise RuntimeError(f"the template did not complete: {course.phases}")
+    execution = _get(base, _EXECUTIONS + objects.execution_name(0))
+    run = orjson.dumps(_padded(orjson.loads(_get(base, _RUNS + objects.run_name(0)))))
+    _put(base, _copies(execution, run, size))
+
+
+def _copies(execution: bytes, run: bytes, size: int) -> Iterator[tuple[str, bytes]]:
+    uids = [orjson.loads(each)["metadata"]["uid"].encode() for each in (execution, run)]
+    template = objects.target_hash(objects.target(0)).encode()
+    for number in range(1, size):
+        swaps = [(uid, str(uuid.uuid4()).encode()) for uid in uids]
+        swaps.append((template, objects.target_hash(objects.target(number)).encode()))
+        swaps += _names(number)
+        yield _EXECUTIONS + objects.execution_name(number), _swap(execution, swaps)
+        yield _RUNS + objects.run_name(number), _swap(run, swaps)
+
+
+def _names(number: int) -> Iterator[tuple[bytes, bytes]]:
+    """Yield every text that holds an execution's number."""
+    for prefix in ("rr-", "api-"):
+        yield f"{prefix}{0:06d}".encode(), f"{prefix}{number:06d}".encode()
+
+
+def _swap(document: bytes, swaps: Iterable[tuple[bytes, bytes]]) -> bytes:
+    for old, new in swaps:
+        document = document.replace(old, new)
+    return document
+
+
+def _padded(run: JsonObject) -> JsonObject:
+    """Add what a real run carries besides: the pipeline it was made from."""
+    tasks: list[JsonObject] = []
+    run["status"]["pipelineSpec"] = {"tasks": tasks}
+    for number in itertools.count():
+        if len(orjson.dumps(run)) >= RUN_BYTES:
+            return run
+        tasks.append({
+            "name": f"task-{number}",
+            "params": [{"name": "TARGET_RESOURCE", "value": "$(params.TARGET_RESOURCE)"}],
+            "taskSpec": {
+                "steps": [
+                    {
+                        "name": "main",
+                        "image": "registry.example/kubectl:1.34",
+                        "computeResources": {},
+                        "script": "#!/bin/sh\nset -eu\nkubectl rollout status deployment/api\n",
+                    }
+                ]
+            },
+        })
+    raise AssertionError
+
+
+def _get(base: cluster.Cluster, key: str) -> bytes:
+    answer = _call(base, "range", {"key": _encoded(key.encode())})
+    return base64.b64decode(answer["kvs"][0]["value"])
+
+
+def _put(base: cluster.Cluster, entries: Iterator[tuple[str, bytes]]) -> None:
+    while batch := list(itertools.islice(entries, _OPERATIONS)):
+        operations = [
+            {"requestPut": {"key": _encoded(key.encode()), "value": _encoded(value)}}
+            for key, value in batch
+        ]
+        _call(base, "txn", {"success": operations})
+
+
+def _call(base: cluster.Cluster, verb: str, body: JsonObject) -> dict[str, Any]:
+    request = urllib.request.Request(
+        f"{base.etcd_url}/v3/kv/{verb}",
+        data=orjson.dumps(body),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+        decoded: dict[str, Any] = json.load(answer)
+    return decoded
+
+
+def _encoded(value: bytes) -> str:
+    return base64.b64encode(value).decode()
