@@ -194,6 +194,7 @@ class App:
             suspend=settings.execution.suspend,
             run_retention_s=settings.execution.run_retention,
             create_retry_for_s=settings.limits.create_retry_for,
+            deletion_give_up_s=settings.limits.deletion_give_up,
         )
         kit = tools.Tools(
             executions=self._executions,

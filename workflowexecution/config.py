@@ -46,10 +46,17 @@ _NOT_OBEYED = (
     "execution.logTail",
     "limits.auditBeforeDeletion",
     "limits.deadlineGrace",
-    "limits.deletionGiveUp",
     "limits.stallAfter",
 )
 """Accepted and checked, so that a configuration can be written for what is to come."""
+
+
+def _one_replica(wished: bool) -> bool:
+    if wished:
+        msg = "not in this version; run one replica"
+        raise ValueError(msg)
+    return wished
+
 
 Seconds = Annotated[float, pydantic.BeforeValidator(duration.seconds_of)]
 Positive = Annotated[Seconds, Field(gt=0)]
@@ -196,7 +203,7 @@ class Controller(_Section):
     metrics_auth: bool = True
     """Ask the apiserver who may read the metrics."""
     metrics_tls: Annotated[MetricsTLS, Field(alias="metricsTLS")] = MetricsTLS()
-    leader_election: bool = False
+    leader_election: Annotated[bool, pydantic.AfterValidator(_one_replica)] = False
     """Only the holder of the lease acts; needed for more than one replica."""
     leader_election_id: DnsName = "workflowexecution.kubernaut.ai"
     leader_election_namespace: OptionalDnsLabel = ""
@@ -209,9 +216,6 @@ class Controller(_Section):
 
     @pydantic.model_validator(mode="after")
     def _checked(self) -> Self:
-        if self.leader_election:
-            msg = "leaderElection: not in this version; run one replica"
-            raise ValueError(msg)
         if self.lease_duration <= self.renew_deadline:
             msg = "leaseDuration: must be longer than renewDeadline"
             raise ValueError(msg)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from workflowexecution.api import tekton
 from workflowexecution.api.status import (
     ConditionReason,
     ConditionStatus,
@@ -16,11 +17,10 @@ from workflowexecution.api.status import (
 from workflowexecution.domain import failure, status
 from workflowexecution.reconciler import ended
 from workflowexecution.reconciler import tools as common
-from workflowexecution.runtime import queue
+from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
-    from workflowexecution.api import tekton
     from workflowexecution.reconciler import view
 
 _log = structlog.get_logger(__name__)
@@ -36,7 +36,15 @@ async def reconcile(tools: common.Tools, seen: view.Execution) -> Result:
     """
     if not seen.held:
         return Result()
-    run = await _own_run(tools, seen)
+    try:
+        run = await _own_run(tools, seen)
+    except errors.ClusterError as error:
+        if not _is_overdue(tools, seen):
+            raise
+        # The run, should there be one, stays and holds its target.
+        _log.error("Deleted execution released with its run unknown", error=str(error))
+        await ended.release(tools, seen)
+        return Result()
     if not seen.ended:
         await _say(tools, seen, run)
         return Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
@@ -44,10 +52,22 @@ async def reconcile(tools: common.Tools, seen: view.Execution) -> Result:
         await ended.release(tools, seen)
         _log.info("Deleted execution released")
         return Result()
+    if _is_overdue(tools, seen):
+        _log.error("Deleted execution released before its run", run=f"{run.namespace}/{run.name}")
+        await ended.release(tools, seen)
+        return Result()
     if not run.deleting:
         await tools.engine.delete(seen.key, run)
         _log.info("Run of a deleted execution deleted", run=f"{run.namespace}/{run.name}")
     return Result(requeue_after_s=LOOK_AGAIN_S, priority=queue.Priority.LOW)
+
+
+def _is_overdue(tools: common.Tools, seen: view.Execution) -> bool:
+    """Whether the execution has been on its way out for too long to hold up its namespace."""
+    since = tekton.parse_time(seen.deletion_time)
+    if since is None:
+        return False
+    return (tools.clock.now() - since).total_seconds() > tools.policy.deletion_give_up_s
 
 
 async def _own_run(tools: common.Tools, seen: view.Execution) -> tekton.PipelineRun | None:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 _GONE_AGAIN_S = 0.5
+# A run that is met, not made, may be over already: nothing further would wake its execution.
+_LOOK_AT_ONCE = Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
 
 
 async def reconcile(tools: common.Tools, case: common.Case) -> Result:
@@ -41,7 +43,7 @@ async def reconcile(tools: common.Tools, case: common.Case) -> Result:
     if run is not None:
         # A former life created it and died before it could say so.
         await common.write(tools, case, common.adopt(case, run))
-        return Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
+        return _LOOK_AT_ONCE
     problems = case.unreadable or tuple(validation.check(case.execution.spec, tools.policy.rules))
     if problems:
         _log.info("Execution refused", problems=problems)
@@ -101,7 +103,10 @@ async def _start(tools: common.Tools, case: common.Case) -> Result:
         # The execution namespace is not there: the engine's place is missing, not its run.
         await _wait(tools, case, version, ConditionType.ENGINE_AVAILABLE, str(error))
         raise
-    except (errors.TransportError, errors.ServerError, errors.Throttled) as error:
+    except errors.Throttled:
+        # The server is busy and has done nothing: no failure of this object.
+        raise
+    except (errors.TransportError, errors.ServerError) as error:
         return await _doubt(tools, case, name, version, error)
     except errors.ApiError as error:
         return await _refused(tools, case, version, error)
@@ -130,7 +135,7 @@ async def _meet(tools: common.Tools, case: common.Case, name: str, version: str)
     if run.owner_uid == case.seen.uid:
         _log.info("PipelineRun adopted", run=f"{run.namespace}/{run.name}", run_uid=run.uid)
         await common.write(tools, case, common.adopt(case, run), version=version)
-        return Result()
+        return _LOOK_AT_ONCE
     await _skip_busy(tools, case, run, version)
     return Result()
 

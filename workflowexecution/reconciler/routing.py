@@ -78,7 +78,7 @@ class Router:
             return
         if old is new or new.ended:
             self._queue.add(new.key, queue.Priority.LOW)
-        elif old is None or old.essence != new.essence:
+        elif old is None or (old.essence != new.essence and not _is_own_start(old, new)):
             self._queue.add(new.key, queue.Priority.HIGH)
 
     def run_changed(self, delta: store.Delta[RunT]) -> None:
@@ -111,3 +111,8 @@ class Router:
         for execution in self._executions.by_index(view.BY_UID, owner_uid):
             if execution.phase is Phase.RUNNING:
                 self._queue.add_after(execution.key, PROGRESS_DELAY_S, queue.Priority.LOW)
+
+
+def _is_own_start(old: view.Execution, new: view.Execution) -> bool:
+    """Whether the change is the start that a reconcile has just written; the run wakes the next."""
+    return old.phase is Phase.PENDING and new.phase is Phase.RUNNING and not new.deleting

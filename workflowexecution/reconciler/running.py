@@ -52,12 +52,12 @@ class Mirror:
         """Mirror with these collaborators."""
         self._tools = tools
         self._written: dict[ObjectKey, float] = {}
-        self._unsettled: set[ObjectKey] = set()
+        self._unsettled: dict[ObjectKey, float] = {}
 
     def forget(self, key: ObjectKey) -> None:
         """Drop what is remembered of an execution that is not running any more."""
         self._written.pop(key, None)
-        self._unsettled.discard(key)
+        self._unsettled.pop(key, None)
 
     def started(self, key: ObjectKey) -> None:
         """Note a transition: progress keeps away from it for a moment."""
@@ -77,7 +77,8 @@ class Mirror:
             return await self._progress(case, _mirrored(case, run, children))
         if not _is_settled(run, children):
             # The run's end came by one watch before its tasks' ends came by the other.
-            if self._first_sight(case.seen.key):
+            if case.seen.key not in self._unsettled:
+                self._unsettled[case.seen.key] = SETTLE_S
                 return Result(requeue_after_s=SETTLE_S, priority=queue.Priority.HIGH)
             children = await self._tools.engine.read_children(run.uid)
         at = run.completed_at or case.moment.now
@@ -85,22 +86,21 @@ class Mirror:
         if run.is_successful:
             after = status.completed(mirrored, case.moment, at)
         elif await self._is_live(run, children):
-            return await self._progress(case, mirrored, again_s=SETTLE_S)
+            return await self._progress(case, mirrored, again_s=self._patience(case.seen.key))
         else:
             after = _failed(case, mirrored, failure.Facts(run, children, _started(case)), at)
         await self._end(case, after)
-        return Result(requeue_after_s=0.0, priority=queue.Priority.LOW)
+        return Result()
 
-    def _first_sight(self, key: ObjectKey) -> bool:
-        """Whether an unsettled end is seen for the first time; the other watch may catch up."""
-        if key in self._unsettled:
-            return False
-        self._unsettled.add(key)
-        return True
+    def _patience(self, key: ObjectKey) -> float:
+        """Seconds until a run that lingers is looked at again; grows, since nothing may wake it."""
+        wait = self._unsettled.get(key, SETTLE_S)
+        self._unsettled[key] = min(2 * wait, UNWATCHED_S)
+        return wait
 
     async def _is_live(self, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]) -> bool:
         """Whether something of a run that Tekton calls failed still works on the target."""
-        if not _is_settled(run, children):
+        if not all(child.is_done for child in children):
             return True
         return await self._tools.engine.has_live_pods(run.uid)
 
@@ -145,7 +145,7 @@ class Mirror:
                 why = str(error)
         if why:
             return await self._wait(case, why)
-        if run is not None and ref is not None and run.uid == ref.uid:
+        if run is not None and (run.owner_uid == case.seen.uid or (ref and run.uid == ref.uid)):
             result = await self._mirror(case, run)
             return result if result.requeue_after_s else Result(requeue_after_s=UNWATCHED_S)
         return await self._vanished(case)

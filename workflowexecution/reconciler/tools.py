@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 import pydantic
 
 from workflowexecution.api import workflowexecution as api
-from workflowexecution.api.status import PipelineRunRef
+from workflowexecution.api.status import (
+    ConditionReason,
+    ConditionStatus,
+    ConditionType,
+    PipelineRunRef,
+)
 from workflowexecution.domain import failure, status
 
 if TYPE_CHECKING:
@@ -22,6 +27,15 @@ if TYPE_CHECKING:
     from workflowexecution.runtime import store
 
 
+# What kept it waiting does so no more.
+_OVER = (
+    status.Note(
+        ConditionType.ENGINE_AVAILABLE, ConditionStatus.TRUE, ConditionReason.ENGINE_AVAILABLE
+    ),
+    status.Note(ConditionType.SUSPENDED, ConditionStatus.FALSE, ConditionReason.EXECUTING),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The settings that a reconcile obeys; durations in seconds."""
@@ -31,6 +45,7 @@ class Policy:
     suspend: bool
     run_retention_s: float
     create_retry_for_s: float
+    deletion_give_up_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +146,12 @@ async def refuse(
 
 def adopt(case: Case, run: tekton.PipelineRun) -> Status:
     """The status of an execution whose run exists: Running, whatever the run says by now."""
-    return status.started(
-        case.status,
-        case.moment,
-        PipelineRunRef(
-            api_version="tekton.dev/v1",
-            kind="PipelineRun",
-            namespace=run.namespace,
-            name=run.name,
-            uid=run.uid,
-        ),
+    ref = PipelineRunRef(
+        api_version="tekton.dev/v1",
+        kind="PipelineRun",
+        namespace=run.namespace,
+        name=run.name,
+        uid=run.uid,
     )
+    over = [note for note in _OVER if status.condition(case.status, note.type) is not None]
+    return status.noted(status.started(case.status, case.moment, ref), case.moment, over)

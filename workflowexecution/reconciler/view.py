@@ -35,6 +35,7 @@ class Execution:
         lock: name of the run of its target.
         phase: as written; a phase nobody knows counts as Pending.
         completion_time: as written, for an execution that has ended.
+        deletion_time: as written, for one that is being deleted.
         correlation_id: name of the RemediationRequest, else of the execution.
         document: metadata, spec and status of one that has not.
     """
@@ -49,6 +50,7 @@ class Execution:
     served: bool
     finalizers: tuple[str, ...]
     completion_time: str
+    deletion_time: str
     correlation_id: str
     document: dict[str, Any] | None
 
@@ -99,6 +101,7 @@ def projection(instance: str, watch_namespace: str) -> Callable[[dict[str, Any]]
             served=served,
             finalizers=tuple(intern(name) for name in metadata.get("finalizers") or ()),
             completion_time=said.get("completionTime", "") if ended else "",
+            deletion_time=metadata.get("deletionTimestamp", ""),
             correlation_id=_correlation_id(spec, metadata["name"]),
             document=None if ended or not served else _kept(metadata, spec, said),
         )
