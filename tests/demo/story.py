@@ -90,10 +90,10 @@ async def _follow(screen: Screen, api: client.Client, version: str) -> dict[str,
         EXECUTIONS, namespace=TEAM, resource_version=version, timeout_s=600, idle_s=120
     ) as batches:
         async for batch in batches:
-            for event in batch:
-                if event.type in ("ADDED", "MODIFIED"):
-                    seen[event.object["metadata"]["name"]] = event.object
-                    _say_change(screen, event.object, said)
+            changed = [it.object for it in batch if it.type in ("ADDED", "MODIFIED")]
+            for execution in changed:
+                seen[execution["metadata"]["name"]] = execution
+                _say_change(screen, execution, said)
             if len(seen) == 2 and all(_phase(it) in _ENDED for it in seen.values()):
                 return seen
     message = "the watch ended before the executions did"
