@@ -74,7 +74,10 @@ class Table:
             return
         self._records.mkdir(parents=True, exist_ok=True)
         self._logs.mkdir(parents=True, exist_ok=True)
-        environment = {**os.environ, **spec.env, MARKER: str(self._run_dir)}
+        # containerd looks for runc in the system folders, which not every PATH has.
+        search = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+        own = {"PATH": search, MARKER: str(self._run_dir)}
+        environment = {**os.environ, **spec.env, **own}
         with self.log_path(spec.name).open("ab") as log:
             process = subprocess.Popen(
                 spec.argv,

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.stack import errors, paths
+from tests.stack import debian, errors, paths
 
 _FIRST_PORT = 16443
 _PORTS_PER_STACK = 40
@@ -292,7 +292,7 @@ def _is_free(settings: Settings) -> bool:
     if Path(f"/sys/class/net/{settings.label}").exists():
         return False
     # A network of another program may hold the subnet already.
-    command = ["ip", "-4", "-oneline", "route", "show", "root", settings.subnet]
+    command = [debian.find("ip"), "-4", "-oneline", "route", "show", "root", settings.subnet]
     more_specific = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     return not more_specific.stdout.strip()
 
