@@ -113,7 +113,9 @@ def _schema() -> dict[str, Any]:
         maxProperties=_PARAMETERS,
         additionalProperties={"type": "string", "maxLength": _PARAMETER_CHARACTERS},
     )
-    spec["properties"]["remediationRequestRef"]["required"] = ["name"]
+    remediation = spec["properties"]["remediationRequestRef"]
+    remediation["required"] = ["name"]
+    remediation["properties"]["name"]["minLength"] = 1
     spec["properties"]["workflowRef"]["properties"]["engine"]["default"] = "tekton"
     conditions = status["properties"]["conditions"]
     conditions["x-kubernetes-list-type"] = "map"

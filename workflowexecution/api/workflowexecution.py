@@ -25,12 +25,31 @@ TARGET_PATTERN = (
 )
 DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$"
+IMAGE_PATTERN = r"^\S+$"
+ACCOUNT_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+
+# What a pattern cannot say, in CEL, which only the API server evaluates.
+_TIMEOUT_RULE: dict[str, pydantic.JsonValue] = {
+    # Behind the pattern again: both are evaluated, and CEL's own complaint would be no help.
+    "rule": f"!self.matches(r'{DURATION_PATTERN}') || "
+    "(duration(self) >= duration('1s') && duration(self) <= duration('24h'))",
+    "message": "must be between 1s and 24h",
+}
+_TARGET_NAME_RULE: dict[str, pydantic.JsonValue] = {
+    "rule": "self.substring(self.lastIndexOf('/') + 1).size() <= 253",
+    "message": "its name must not be longer than 253 characters",
+}
 
 Duration = Annotated[
     float,
     pydantic.BeforeValidator(duration.seconds_of),
     pydantic.PlainSerializer(duration.format_seconds, return_type=str),
-    pydantic.WithJsonSchema({"type": "string", "maxLength": 64, "pattern": DURATION_PATTERN}),
+    pydantic.WithJsonSchema({
+        "type": "string",
+        "maxLength": 64,
+        "pattern": DURATION_PATTERN,
+        "x-kubernetes-validations": [_TIMEOUT_RULE],
+    }),
 ]
 """Seconds here, Go's duration text on the wire."""
 
@@ -59,7 +78,10 @@ class WorkflowRef(WireModel):
     workflow_id: str = Field(min_length=1, max_length=253, description="Id in the catalog.")
     version: str = Field(min_length=1, max_length=128, description="Version in the catalog.")
     container_image: str = Field(
-        min_length=1, max_length=1024, description="OCI reference of the Tekton bundle."
+        min_length=1,
+        max_length=1024,
+        pattern=IMAGE_PATTERN,
+        description="OCI reference of the Tekton bundle.",
     )
     container_digest: str | None = Field(
         None,
@@ -77,7 +99,11 @@ class ExecutionConfig(WireModel):
         None, description="Of the whole run, 1s to 24h; the controller's default when absent."
     )
     service_account_name: str | None = Field(
-        None, max_length=253, description="Account of the steps, if the controller allows it."
+        None,
+        min_length=1,
+        max_length=253,
+        pattern=ACCOUNT_PATTERN,
+        description="Account of the steps, if the controller allows it.",
     )
 
 
@@ -100,6 +126,7 @@ class Spec(WireModel):
         max_length=500,
         pattern=TARGET_PATTERN,
         description="namespace/kind/name, or kind/name of a cluster-scoped resource.",
+        json_schema_extra={"x-kubernetes-validations": [_TARGET_NAME_RULE]},
     )
     parameters: dict[str, str] | None = Field(
         None, description="Passed to the run unchanged; names are UPPER_SNAKE_CASE by custom."
