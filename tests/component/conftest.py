@@ -1,9 +1,11 @@
 """Fixtures of the component tests: a fake cluster for each test."""
 
+import pathlib
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
+from tests.component.world import World, virtual_now
 from tests.contract import bed as contract_bed
 from tests.fake.api import Api, Endpoint
 from tests.fake.cluster import FakeCluster
@@ -32,3 +34,10 @@ async def bed(cluster: FakeCluster) -> AsyncIterator[contract_bed.Bed]:
     endpoint = Endpoint(cluster.url, token=TOKEN)
     async with contract_bed.open_bed(endpoint, collects=True) as made:
         yield made
+
+
+@pytest_asyncio.fixture
+async def here(tmp_path: pathlib.Path) -> AsyncIterator[World]:
+    """The program's surroundings, whose wall clock is the loop's."""
+    async with FakeCluster(now=virtual_now) as running:
+        yield World(running, tmp_path)

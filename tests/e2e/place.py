@@ -62,9 +62,14 @@ def find() -> Iterator[Place]:
         image = os.environ.get("WFE_TEST_STEP_IMAGE", "busybox:1.36")
         yield Place(kubectl.Kubectl(program, Path(given)), registry, image, "IfNotPresent")
         return
-    with cluster.Stack(name="e2e", parts=cluster.Parts.FULL) as stack:
+    stack = cluster.Stack(name="e2e", parts=cluster.Parts.FULL)
+    try:
+        # Not one that an ended run of the suite may have left.
+        stack.up(fresh=True)
         hands = kubectl.Kubectl(str(stack.program("kubectl")), stack.kubeconfig)
         yield Place(hands, stack.registry, images.STEP, "Never")
+    finally:
+        stack.down()
 
 
 def _namespace(name: str) -> kubectl.JsonObject:

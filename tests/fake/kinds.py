@@ -4,7 +4,9 @@ from tests.fake import definitions, validation
 from tests.fake.resources import ResourceType
 
 NAMESPACES = ResourceType("", "v1", "namespaces", "Namespace", namespaced=False, status=True)
-PODS = ResourceType("", "v1", "pods", "Pod", status=True)
+PODS = ResourceType(
+    "", "v1", "pods", "Pod", status=True, selectable=("status.phase", "spec.nodeName")
+)
 EVENTS = ResourceType("", "v1", "events", "Event")
 CONFIG_MAPS = ResourceType("", "v1", "configmaps", "ConfigMap")
 LEASES = ResourceType(

@@ -1,0 +1,123 @@
+"""An execution's life, with nothing in its way."""
+
+import pytest
+
+from tests import builders
+from tests.component import world
+from tests.component.world import World
+from tests.fake import kinds
+
+pytestmark = pytest.mark.looptime
+
+
+async def test_execution_completes_with_four_writes_when_all_goes_well(here: World) -> None:
+    async with here.controller():
+        here.ask()
+        await here.until_phase("Running")
+        here.end_run()
+        status = await here.until_phase("Completed")
+    assert status["outcome"] == "Success"
+    made = [(it.call.verb, it.call.resource, it.call.subresource) for it in here.writes()]
+    assert made == [
+        ("patch", "workflowexecutions", ""),
+        ("create", "pipelineruns", ""),
+        ("patch", "workflowexecutions", "status"),
+        ("patch", "workflowexecutions", "status"),
+    ]
+
+
+async def test_every_write_carries_the_version_it_was_decided_on(here: World) -> None:
+    async with here.controller():
+        here.ask()
+        await here.until_phase("Running")
+        here.end_run()
+        await here.until_phase("Completed")
+    patches = here.writes("workflowexecutions")
+    assert patches
+    assert all(it.body and it.body["metadata"]["resourceVersion"] for it in patches)
+
+
+async def test_nothing_is_written_when_nothing_changes(here: World) -> None:
+    async with here.controller():
+        here.ask()
+        await here.until_phase("Running")
+        here.end_run()
+        await here.until_phase("Completed")
+        before = len(here.writes())
+        await world.until(lambda: here.cluster.faults.drop_watches(), within_s=30)
+        with pytest.raises(TimeoutError):
+            await world.until(lambda: len(here.writes()) > before, within_s=250)
+
+
+async def test_run_and_finalizer_go_when_the_retention_is_over(here: World) -> None:
+    async with here.controller(execution__runRetention="90s"):
+        here.ask()
+        await here.until_phase("Running")
+        ended = world.FAILED[0], "CouldntGetPipeline", "no such bundle"
+        here.end_run(ended)
+        status = await here.until_phase("Failed")
+        assert status["failureDetails"]["wasExecutionFailure"] is False
+        await world.until(lambda: here.run() is None, within_s=200)
+        await world.until(
+            lambda: not (here.execution() or {})["metadata"].get("finalizers"), within_s=30
+        )
+
+
+async def test_progress_is_written_seldom_when_tasks_come_and_go(here: World) -> None:
+    async with here.controller():
+        here.ask()
+        await here.until_phase("Running")
+        owner = (here.execution() or {})["metadata"]["uid"]
+        for number in range(20):
+            task = builders.raw_task(f"t{number}", condition=("True", "Succeeded", ""))
+            task["metadata"]["labels"]["kubernaut.ai/workflow-execution-uid"] = owner
+            task["metadata"]["labels"]["tekton.dev/pipelineRunUID"] = (here.run() or {})[
+                "metadata"
+            ]["uid"]
+            here.cluster.create(task)
+            here.end_run(("Unknown", "Running", f"{number} of 20"))
+            await world.until(lambda: True)
+        await world.until(
+            lambda: len(((here.execution() or {})["status"]).get("taskRuns", ())) == 20
+        )
+    writes = here.writes("workflowexecutions", subresource="status")
+    assert len(writes) <= 4
+
+
+async def test_deleting_an_execution_takes_its_own_run_and_lets_go(here: World) -> None:
+    async with here.controller():
+        here.ask()
+        await here.until_phase("Running")
+        here.cluster.delete(kinds.EXECUTIONS, world.TEAM, "restart-payment")
+        await world.until(lambda: here.execution() is None)
+    assert here.run() is None
+    (deletion,) = here.writes("pipelineruns")[1:]
+    assert deletion.body
+    assert deletion.body["preconditions"]["uid"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        pytest.param(
+            {"targetResource": "payment/deployments/x"}, "spec.targetResource", id="plural"
+        ),
+        pytest.param({"parameters": {"TARGET_RESOURCE": "x"}}, "spec.parameters", id="reserved"),
+        pytest.param(
+            {"workflowRef": {"workflowId": "w"}}, "spec.workflowRef.version", id="unreadable"
+        ),
+        pytest.param({"targetResource": 7}, "spec.targetResource", id="wrong-type"),
+    ],
+)
+async def test_execution_fails_once_with_its_field_when_the_spec_is_bad(
+    here: World, spec: dict[str, object], field: str
+) -> None:
+    async with here.controller():
+        here.ask(spec=spec)
+        status = await here.until_phase("Failed")
+    details = status["failureDetails"]
+    assert details["reason"] == "ConfigurationError"
+    assert field in details["message"]
+    assert details["wasExecutionFailure"] is False
+    assert here.run() is None
+    assert len(here.writes()) == 1

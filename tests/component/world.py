@@ -1,0 +1,130 @@
+"""The program and the fake cluster in one loop, with a test in Tekton's place."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tests import builders
+from tests.fake import kinds
+from tests.fake.paths import Match
+from workflowexecution import app, config, identity
+from workflowexecution.domain import locking
+from workflowexecution.runtime import client, clock, connection
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from tests.fake.cluster import FakeCluster
+    from tests.fake.requestlog import Request
+    from tests.fake.statuses import JsonObject
+
+T = TypeVar("T")
+NAMESPACE = "kubernaut-workflows"
+TEAM = "payment"
+RUN = locking.run_name(builders.TARGET)
+AGENT = "workflowexecution/"
+SUCCEEDED = ("True", "Succeeded", "Tasks Completed: 2 (Failed: 0, Cancelled 0), Skipped: 0")
+FAILED = ("False", "Failed", "Tasks Completed: 2 (Failed: 1, Cancelled 0), Skipped: 0")
+
+
+def virtual_now() -> datetime.datetime:
+    """Wall time that goes with the loop's, so that a day passes in no time."""
+    return builders.NOW + datetime.timedelta(seconds=asyncio.get_running_loop().time())
+
+
+async def until(look: Callable[[], T | None], *, within_s: float = 60.0) -> T:
+    """The first answer that is true, looked for in virtual time.
+
+    Raises:
+        TimeoutError: there was none in time.
+    """
+    async with asyncio.timeout(within_s):
+        while not (found := look()):
+            await asyncio.sleep(0.05)
+    return found
+
+
+class World:
+    """What a test sees and does around the program."""
+
+    def __init__(self, cluster: FakeCluster, folder: Path) -> None:
+        """Prepare the team's namespace."""
+        self.cluster = cluster
+        self._folder = folder
+        cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": TEAM}})
+
+    @contextlib.asynccontextmanager
+    async def controller(self, **flags: Any) -> AsyncIterator[None]:  # noqa: ANN401 - settings
+        """Run the program, its services and all; a failure of it is the test's."""
+        path = self.cluster.write_kubeconfig(self._folder / "kubeconfig")
+        settings = config.load(
+            None,
+            environ={},
+            flags={
+                "controller.healthProbeAddr": "127.0.0.1:0",
+                **{key.replace("__", "."): value for key, value in flags.items()},
+            },
+        )
+        way = await connection.connect(kubeconfig=str(path), environ={})
+        server_clock = clock.ServerClock(now=virtual_now)
+        api = client.Client(
+            connection=way,
+            user_agent=identity.user_agent("component"),
+            observe_date=server_clock.observe,
+        )
+        program = app.App(settings, api, server_clock)
+        task = asyncio.create_task(program.run())
+        try:
+            yield
+            assert not task.done(), task.exception()
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            await api.close()
+
+    def ask(self, name: str = "restart-payment", **parts: Any) -> JsonObject:  # noqa: ANN401
+        """Create an execution; the server sets its metadata."""
+        raw = builders.raw_execution(name, **parts)
+        given = (parts.get("metadata") or {}).items()
+        raw["metadata"] = {"name": name, "namespace": TEAM, **dict(given)}
+        return self.cluster.create(raw)
+
+    def execution(self, name: str = "restart-payment") -> JsonObject | None:
+        """The execution as it is stored."""
+        return self.cluster.get(kinds.EXECUTIONS, TEAM, name)
+
+    def run(self, name: str = RUN) -> JsonObject | None:
+        """The run as it is stored."""
+        return self.cluster.get(kinds.PIPELINE_RUNS, NAMESPACE, name)
+
+    async def until_phase(self, phase: str, name: str = "restart-payment") -> JsonObject:
+        """Wait for a phase; returns the status."""
+
+        def look() -> JsonObject | None:
+            status: JsonObject = (self.execution(name) or {}).get("status") or {}
+            return status if status.get("phase") == phase else None
+
+        return await until(look)
+
+    def end_run(self, condition: tuple[str, str, str] = SUCCEEDED, **status: Any) -> None:  # noqa: ANN401
+        """Play Tekton: the run's condition, and what else its status says."""
+        ended = {} if condition[0] == "Unknown" else {"completionTime": _stamp()}
+        said = builders.raw_run(condition=condition, status={**ended, **status})["status"]
+        patch = {"status": said}
+        self.cluster.patch(kinds.PIPELINE_RUNS, NAMESPACE, RUN, patch, subresource="status")
+
+    def writes(self, resource: str = "", **match: Any) -> list[Request]:  # noqa: ANN401
+        """What the program itself has written, refused writes included."""
+        verbs = ("create", "update", "patch", "delete")
+        return self.cluster.requests.matching(
+            Match(verbs=verbs, resource=resource, agent=AGENT, **match)
+        )
+
+
+def _stamp() -> str:
+    return virtual_now().strftime("%Y-%m-%dT%H:%M:%SZ")
