@@ -1,0 +1,76 @@
+"""Fixtures of the integration tests: one cluster for all, a namespace for each test."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+from tests.fake import kinds
+from tests.fake.api import Api, Endpoint
+from tests.integration import objects
+from tests.integration.world import World, create_namespace
+from tests.stack.cluster import Parts, Stack
+from tests.support import program
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+CRD_FOLDER = Path(__file__).parents[2] / "manifests" / "crd"
+
+
+@pytest.fixture(scope="session")
+def bare_stack() -> Iterator[Stack]:
+    """A control plane with Tekton's CRDs and nothing of this project."""
+    with Stack(name="integration", parts=Parts.CONTROL_PLANE, tekton_crds=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stack(bare_stack: Stack) -> Stack:
+    """The same with this project's CRD, as the README says to install it."""
+    bare_stack.kubectl("apply", "-k", str(CRD_FOLDER))
+    name = "crd/workflowexecutions.kubernaut.ai"
+    bare_stack.kubectl("wait", name, "--for=condition=Established", "--timeout=30s")
+    bare_stack.api.apply({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": objects.RUNS},
+    })
+    return bare_stack
+
+
+@pytest.fixture(scope="session")
+def endpoint(stack: Stack) -> Endpoint:
+    """The way to the server, as its administrator."""
+    return Endpoint(stack.server_url, stack.admin_token, str(stack.ca_file))
+
+
+@pytest_asyncio.fixture
+async def world(endpoint: Endpoint) -> AsyncIterator[World]:
+    """A namespace of the test's own, whose executions do not outlive it."""
+    async with Api(endpoint, agent="integration-test") as api:
+        made = World(api, f"it-{uuid.uuid4().hex[:8]}")
+        await create_namespace(api, made.namespace)
+        yield made
+        await api.request("DELETE", kinds.EXECUTIONS.path(made.namespace))
+
+
+@pytest.fixture(scope="module")
+def controller(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[program.Program]:
+    """The program, for all tests of a module, with the settings that a bare cluster gives it."""
+    execution = {"allowedServiceAccounts": [objects.ACCOUNT, objects.OTHER_ACCOUNT]}
+    folder = tmp_path_factory.mktemp("controller")
+    with program.running(folder, stack.kubeconfig, execution=execution) as running:
+        yield running
+
+
+@pytest.fixture
+def stopping() -> Iterator[contextlib.ExitStack]:
+    """Where a test puts programs that must not outlive it."""
+    with contextlib.ExitStack() as programs:
+        yield programs
