@@ -44,7 +44,7 @@ async def until(look: Callable[[], T | None], *, within_s: float = 60.0) -> T:
     """
     async with asyncio.timeout(within_s):
         while not (found := look()):
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # noqa: ASYNC110 - virtual time, so looking costs nothing
     return found
 
 
