@@ -173,6 +173,9 @@ async def _from_kubeconfig(
         config_dict=merged.config, config_base_path=None, active_context=context
     )
     await loader.load_and_set(configuration)
+    if not configuration.host:
+        message = f"kubeconfig {paths} names no server"
+        raise errors.ConnectionConfigError(message)
 
     async def load_again() -> credentials.Fetched:
         await loader.load_and_set(configuration)

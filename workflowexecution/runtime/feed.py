@@ -182,7 +182,7 @@ class Feed(Generic[T]):
         if delta.new is not None:
             new = delta.new
             self._versions.seen(self._kind, new.key, new.uid, new.resource_version)
-        elif delta.old is not None:
+        elif delta.old is not None:  # pragma: no branch - one of them is there
             self._versions.seen(self._kind, delta.old.key, delta.old.uid, "")
 
 

@@ -198,7 +198,7 @@ class Informer(Generic[T]):
                         await self._list()
                     case InformerState.WATCH:
                         await self._watch()
-                    case InformerState.BACKOFF:
+                    case InformerState.BACKOFF:  # pragma: no branch - exhaustive
                         await self._wait()
 
     async def _list(self) -> None:
