@@ -43,8 +43,8 @@ async def until(look: Callable[[], T | None], *, within_s: float = 60.0) -> T:
         TimeoutError: there was none in time.
     """
     async with asyncio.timeout(within_s):
-        while not (found := look()):
-            await asyncio.sleep(0.05)  # noqa: ASYNC110 - virtual time, so looking costs nothing
+        while not (found := look()):  # noqa: ASYNC110 - virtual time: looking costs nothing
+            await asyncio.sleep(0.05)
     return found
 
 
