@@ -15,14 +15,18 @@ _KEY = (
     r"|authorization|auth|token|secret)"
 )
 _SECRET_KEY = re.compile(rf"(?:^|[_.\-]){_KEY}(?:$|[_.\-])", re.IGNORECASE)
-_VALUE = r"(?:\"[^\"]*\"|'[^']*'|(?:Bearer|Basic)\s+\S+|[^\s,;&\"']+)"
-# A key may be quoted and may carry a prefix (DB_PASSWORD); what follows = or : is its value.
+# Every repetition that may fail has a bound: messages are as long as somebody makes them, and time
+# must not grow with the square of that. A quote may be escaped (JSON in JSON) or, after a cut,
+# unclosed.
+_QUOTE = r"\\{0,4}[\"']"
+_VALUE = r"(?:\\{0,4}\"[^\"]*\"?|\\{0,4}'[^']*'?|(?:Bearer|Basic)\s{1,8}\S+|[^\s,;&\"']+)"
+# A key may carry a prefix (DB_PASSWORD) or a suffix, and quotes; after = or : stands its value.
 _ASSIGNED = re.compile(
-    rf"(?P<key>[\"']?[A-Za-z0-9_.\-]*{_KEY}(?![A-Za-z])[A-Za-z0-9_.\-]*[\"']?)"
-    rf"(?P<sep>\s*[=:]\s*){_VALUE}",
+    rf"(?P<key>{_KEY}(?![A-Za-z])[A-Za-z0-9_.\-]{{0,64}}(?:{_QUOTE})?)"
+    rf"(?P<sep>\s{{0,8}}[=:]\s{{0,8}}){_VALUE}",
     re.IGNORECASE,
 )
-_BEARER = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9+/._~\-]{8,}=*", re.IGNORECASE)
+_BEARER = re.compile(r"\b(Bearer|Basic)\s{1,8}[A-Za-z0-9+/._~\-]{8,}=*", re.IGNORECASE)
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_\-]{5,}(?:\.[A-Za-z0-9_\-]*){0,2}")
 _LONG = re.compile(r"(?P<key>secret|token|key)(?P<sep>\W{1,3})[A-Za-z0-9+/]{32,}=*", re.IGNORECASE)
 # Texts without any of these cannot match: most lines cost one cheap search.

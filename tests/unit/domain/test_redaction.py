@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from workflowexecution.domain import redaction
@@ -21,6 +23,9 @@ B = redaction.BLANK
         pytest.param("Authorization: Bearer abcdefgh.1", f"Authorization: {B}", id="header"),
         pytest.param("got Bearer abcdefgh1234", f"got Bearer {B}", id="bearer"),
         pytest.param("jwt eyJhbGciOi.eyJzdWIi.c2ln", f"jwt {B}", id="jwt"),
+        pytest.param('password="cut in the mid', f"password={B}", id="unclosed"),
+        pytest.param(r"{\"token\": \"a b\"}", rf"{{\"token\": {B}}}", id="json-in-json"),
+        pytest.param(r"secret=\a,b", rf"secret={B},b", id="backslash"),
         pytest.param("secret " + "A" * 40, f"secret {B}", id="long-base64"),
     ],
 )
@@ -51,3 +56,23 @@ def test_redact_value_blanks_all_when_the_key_is_secret(key: str) -> None:
 @pytest.mark.parametrize("key", ["event", "keys", "author", "tokenizer"])
 def test_redact_value_looks_inside_when_the_key_is_not_secret(key: str) -> None:
     assert redaction.redact_value(key, "token=abc fine") == f"token={B} fine"
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        pytest.param("a", id="word"),
+        pytest.param("token.", id="dotted-keys"),
+        pytest.param(" ", id="spaces"),
+        pytest.param("password='\"", id="quotes"),
+        pytest.param("basic ", id="schemes"),
+        pytest.param("eyJaaaaa-", id="jwt-heads"),
+        pytest.param("\\", id="backslashes"),
+    ],
+)
+def test_redact_takes_time_in_proportion_when_the_text_is_long(piece: str) -> None:
+    text = "key" + piece * (100_000 // len(piece)) + "key"
+    begun = time.process_time()
+    redaction.redact(text)
+    # Twenty times what it takes; with a quadratic step it would be minutes.
+    assert time.process_time() - begun < 2.0
