@@ -22,7 +22,9 @@ def terminal(found: Results) -> str:
     """Return everything that was measured, as aligned text."""
     facts = "\n".join(f"{name}: {value}" for name, value in found.facts.items())
     measured = [_DETAILS_HEAD, *(_details(each) for each in found.measurements)]
-    return "\n\n".join([facts, _aligned(measured), _aligned(_lines(found)), _notes(found)])
+    requests = "\n".join(_requests(each) for each in found.measurements)
+    tables = [_aligned(measured), requests, _aligned(_lines(found))]
+    return "\n\n".join([facts, *tables, _notes(found)])
 
 
 def markdown(found: Results) -> str:
@@ -83,6 +85,13 @@ def _details(each: Measurement) -> Sequence[str]:
         for name in (*_DETAILS, "kube_apiserver_cpu_ms")
     ]
     return (each.scenario, each.subject, str(each.size), f"{each.load_average:.2f}", *figures)
+
+
+def _requests(each: Measurement) -> str:
+    """Return how many requests of each kind, for each execution but in a start."""
+    scale = each.size if each.scenario == "start" else 1
+    kinds = ", ".join(f"{count * scale:g} {kind}" for kind, count in each.requests.items())
+    return f"{each.scenario}, {each.subject}: {kinds}"
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> str:

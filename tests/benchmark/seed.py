@@ -8,6 +8,7 @@ it with names, targets and UIDs of their own.
 import base64
 import itertools
 import json
+import time
 import urllib.request
 import uuid
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,8 @@ _EXECUTIONS = f"/registry/{objects.GROUP}/workflowexecutions/{objects.EXECUTIONS
 _RUNS = f"/registry/tekton.dev/pipelineruns/{objects.RUNS_NAMESPACE}/"
 _TEMPLATE_LIMIT_S = 60.0
 _TIMEOUT_S = 60.0
+_CATCH_UP_LIMIT_S = 120.0
+_CAUGHT_UP_S = 0.3
 # etcd takes 128 operations and 1.5 MiB in one transaction.
 _OPERATIONS = 96
 
@@ -45,6 +48,19 @@ def fill(base: cluster.Cluster, size: int) -> None:
     execution = _get(base, _EXECUTIONS + objects.execution_name(0))
     run = orjson.dumps(_padded(orjson.loads(_get(base, _RUNS + objects.run_name(0)))))
     _put(base, _copies(execution, run, size))
+    _wait_served(base)
+
+
+def _wait_served(base: cluster.Cluster) -> None:
+    """Wait until the apiserver's caches have caught up, which is not the controller's time."""
+    deadline = time.monotonic() + _CATCH_UP_LIMIT_S
+    while time.monotonic() < deadline:
+        asked = time.monotonic()
+        for path in (objects.EXECUTIONS, objects.RUNS):
+            base.stack.api.json("GET", f"{path}?limit=1")
+        if time.monotonic() - asked < _CAUGHT_UP_S:
+            return
+        time.sleep(1.0)
 
 
 def _copies(execution: bytes, run: bytes, size: int) -> Iterator[tuple[str, bytes]]:

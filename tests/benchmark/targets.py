@@ -10,26 +10,36 @@ from collections.abc import Callable
 from tests.benchmark.results import Results
 from tests.benchmark.subjects import Subject
 
+_TITLES = {
+    "burst": "burst of {size:,}",
+    "burst-full": "burst of {size:,} with TaskRuns",
+    "burst-small": "burst of {size:,}",
+    "steady": "20 a second",
+    "start": "start with {size:,} executions and runs",
+}
 # Without Kubernetes events and audit the controller has fewer requests to make.
 _REQUESTS_BARE = 5.0
 _REQUESTS_FULL = 8.0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Target:
-    """One figure and its bound.
+    """One figure of one scenario, and its bound.
 
     Attributes:
-        value: finds the figure in results; None where it was not measured.
-        limit: the bound; None where the figure is there for comparison only.
-        at_least: the bound is the least, not the most.
+        value: finds the figure in the results; None where it was not measured.
+        most: the bound from above, or a function of the results.
+        least: the bound from below; with neither, the figure is there for comparison.
+        go: the same figure of the Go implementation.
+        kopf: the same figure of the bare minimum over kopf.
     """
 
+    scenario: str
     what: str
-    unit: str
-    value: Callable[[Results], float | None]
-    limit: Callable[[Results], float] | None = None
-    at_least: bool = False
+    unit: str = ""
+    value: Callable[[Results, str], float | None]
+    most: float | Callable[[Results], float] | None = None
+    least: float | None = None
     go: str = ""
     kopf: str = ""
 
@@ -50,7 +60,7 @@ def rows(results: Results) -> list[Row]:
     """Compare what was measured with the targets; what was not measured is left out."""
     found = []
     for target in TARGETS:
-        value = target.value(results)
+        value = target.value(results, target.scenario)
         if value is not None:
             found.append(_row(target, value, results))
     return found
@@ -58,12 +68,14 @@ def rows(results: Results) -> list[Row]:
 
 def _row(target: Target, value: float, results: Results) -> Row:
     wanted, met = "", None
-    if target.limit is not None:
-        limit = target.limit(results)
-        met = value >= limit if target.at_least else value <= limit
-        wanted = f"{'≥' if target.at_least else '≤'} {_text(limit, target.unit)}"
+    if target.least is not None:
+        wanted, met = f"≥ {_text(target.least, target.unit)}", value >= target.least
+    elif target.most is not None:
+        most = target.most(results) if callable(target.most) else target.most
+        wanted, met = f"≤ {_text(most, target.unit)}", value <= most
+    title = _TITLES[target.scenario].format(size=results.size(target.scenario))
     return Row(
-        what=target.what,
+        what=f"{title}: {target.what}",
         value=_text(value, target.unit),
         target=wanted,
         met=met,
@@ -77,118 +89,137 @@ def _text(value: float, unit: str) -> str:
     return f"{value:.{digits}f} {unit}".strip()
 
 
-def _figure(
-    scenario: str, name: str, subject: Subject | None = None
-) -> Callable[[Results], float | None]:
-    return lambda results: results.figure(scenario, name, subject)
+def _figure(name: str) -> Callable[[Results, str], float | None]:
+    return lambda results, scenario: results.figure(scenario, name)
 
 
-def _floor(scenario: str) -> Callable[[Results], float | None]:
-    return lambda results: results.figure(scenario, "finished_per_s", results.floor())
+def _floor(results: Results, scenario: str) -> float | None:
+    return results.figure(scenario, "finished_per_s", results.floor())
 
 
-def _ratio(scenario: str) -> Callable[[Results], float | None]:
-    return lambda results: results.ratio(scenario)
-
-
-def _at(limit: float) -> Callable[[Results], float]:
-    return lambda _: limit
+def _ratio(results: Results, scenario: str) -> float | None:
+    return results.ratio(scenario)
 
 
 def _requests(results: Results) -> float:
     return _REQUESTS_FULL if results.floor() is Subject.FLOOR_6 else _REQUESTS_BARE
 
 
-def _above_rest(results: Results) -> float | None:
-    peak, rest = results.figure("burst", "peak_mb"), results.figure("burst", "rest_mb")
+def _above_rest(results: Results, scenario: str) -> float | None:
+    peak, rest = results.figure(scenario, "peak_mb"), results.figure(scenario, "rest_mb")
     return peak - rest if peak is not None and rest is not None else None
 
 
+_FINISHED = _figure("finished_per_s")
+_CPU = _figure("cpu_ms")
+_START_P50, _START_P99 = _figure("start_p50_s"), _figure("start_p99_s")
+_END_P50, _END_P99 = _figure("end_p50_s"), _figure("end_p99_s")
+
+_FINISHED_TEXT, _FLOOR_TEXT = "finished", "finished by the reactive floor"
+_RATIO_TEXT = "share of the reactive floor"
+_CPU_TEXT = "CPU per execution"
+_START_TEXT, _END_TEXT = "created to PipelineRun", "run done to terminal status"
+
 TARGETS = (
-    Target("burst, finished", "/s", _figure("burst", "finished_per_s"), _at(33), True, "22", "28"),
-    Target("burst, reactive floor", "/s", _floor("burst")),
-    Target("burst, share of the floor", "", _ratio("burst"), _at(0.6), True),
-    Target("burst with TaskRuns, finished", "/s", _figure("burst-full", "finished_per_s")),
-    Target("burst with TaskRuns, reactive floor", "/s", _floor("burst-full")),
-    Target("burst with TaskRuns, share of the floor", "", _ratio("burst-full"), _at(0.85), True),
     Target(
-        "burst, CPU per execution", "ms", _figure("burst", "cpu_ms"), _at(6), go="11.7", kopf="19"
+        scenario="burst",
+        what=_FINISHED_TEXT,
+        value=_FINISHED,
+        unit="/s",
+        least=33,
+        go="22",
+        kopf="28",
     ),
-    Target("burst with TaskRuns, CPU per execution", "ms", _figure("burst-full", "cpu_ms")),
-    Target("steady 20/s, CPU per execution", "ms", _figure("steady", "cpu_ms")),
+    Target(scenario="burst", what=_FLOOR_TEXT, value=_floor, unit="/s"),
+    Target(scenario="burst", what=_RATIO_TEXT, value=_ratio, least=0.6),
+    Target(scenario="burst-full", what=_FINISHED_TEXT, value=_FINISHED, unit="/s"),
+    Target(scenario="burst-full", what=_FLOOR_TEXT, value=_floor, unit="/s"),
+    Target(scenario="burst-full", what=_RATIO_TEXT, value=_ratio, least=0.85),
+    Target(scenario="burst", what=_CPU_TEXT, value=_CPU, unit="ms", most=6, go="11.7", kopf="19"),
+    Target(scenario="burst-full", what=_CPU_TEXT, value=_CPU, unit="ms"),
+    Target(scenario="steady", what=_CPU_TEXT, value=_CPU, unit="ms"),
     Target(
-        "burst, API requests per execution",
-        "",
-        _figure("burst", "requests"),
-        _requests,
+        scenario="burst",
+        what="API requests per execution",
+        value=_figure("requests"),
+        most=_requests,
         go="12.3",
         kopf="8",
     ),
     Target(
-        "burst of 100, API requests per execution to its deletion",
-        "",
-        _figure("burst-small", "requests_whole_life"),
-        _at(11),
+        scenario="burst-small",
+        what="API requests per execution, to its deletion",
+        value=_figure("requests_whole_life"),
+        most=11,
     ),
     Target(
-        "burst, run done to terminal, p99",
-        "s",
-        _figure("burst", "end_p99_s"),
-        _at(5),
+        scenario="burst",
+        what=f"{_END_TEXT}, p99",
+        value=_END_P99,
+        unit="s",
+        most=5,
         go="17.6",
         kopf="13.5",
     ),
-    Target("burst, run done to terminal, p50", "s", _figure("burst", "end_p50_s")),
+    Target(scenario="burst", what=f"{_END_TEXT}, p50", value=_END_P50, unit="s"),
     Target(
-        "steady 20/s, run done to terminal, p99",
-        "s",
-        _figure("steady", "end_p99_s"),
-        _at(0.1),
+        scenario="steady",
+        what=f"{_END_TEXT}, p99",
+        value=_END_P99,
+        unit="s",
+        most=0.1,
         go="8.3",
         kopf="0.4",
     ),
-    Target("steady 20/s, run done to terminal, p50", "s", _figure("steady", "end_p50_s")),
+    Target(scenario="steady", what=f"{_END_TEXT}, p50", value=_END_P50, unit="s"),
     Target(
-        "burst, created to PipelineRun, p99",
-        "s",
-        _figure("burst", "start_p99_s"),
-        _at(10),
+        scenario="burst",
+        what=f"{_START_TEXT}, p99",
+        value=_START_P99,
+        unit="s",
+        most=10,
         go="22",
         kopf="20",
     ),
-    Target("burst, created to PipelineRun, p50", "s", _figure("burst", "start_p50_s")),
+    Target(scenario="burst", what=f"{_START_TEXT}, p50", value=_START_P50, unit="s"),
+    Target(scenario="burst-small", what=f"{_START_TEXT}, p99", value=_START_P99, unit="s", most=1),
     Target(
-        "burst of 100, created to PipelineRun, p99",
-        "s",
-        _figure("burst-small", "start_p99_s"),
-        _at(1),
-    ),
-    Target(
-        "steady 20/s, created to PipelineRun, p99",
-        "s",
-        _figure("steady", "start_p99_s"),
-        _at(0.1),
+        scenario="steady",
+        what=f"{_START_TEXT}, p99",
+        value=_START_P99,
+        unit="s",
+        most=0.1,
         go="0.8",
         kopf="1.2",
     ),
-    Target("steady 20/s, created to PipelineRun, p50", "s", _figure("steady", "start_p50_s")),
+    Target(scenario="steady", what=f"{_START_TEXT}, p50", value=_START_P50, unit="s"),
     Target(
-        "start with 10,000 + 10,000, ready",
-        "s",
-        _figure("start", "ready_s"),
-        _at(10),
+        scenario="start",
+        what="ready",
+        value=_figure("ready_s"),
+        unit="s",
+        most=10,
         go="11",
         kopf="18",
     ),
     Target(
-        "start with 10,000 + 10,000, peak memory",
-        "MB",
-        _figure("start", "peak_mb"),
-        _at(170),
-        go="545-600",
+        scenario="start",
+        what="peak memory",
+        value=_figure("peak_mb"),
+        unit="MB",
+        most=170,
+        go="545 to 600",
         kopf="1000",
     ),
-    Target("start with 10,000 + 10,000, writes", "", _figure("start", "writes"), _at(0), go="few"),
-    Target("burst, peak memory", "MB", _figure("burst", "peak_mb"), _at(106), go="106", kopf="159"),
-    Target("burst, peak memory above rest", "MB", _above_rest, _at(50)),
+    Target(scenario="start", what="writes", value=_figure("writes"), most=0, go="few"),
+    Target(
+        scenario="burst",
+        what="peak memory",
+        value=_figure("peak_mb"),
+        unit="MB",
+        most=106,
+        go="106",
+        kopf="159",
+    ),
+    Target(scenario="burst", what="peak memory above rest", value=_above_rest, unit="MB", most=50),
 )
