@@ -1,275 +1,305 @@
-"""An execution's life with something going wrong at each step: same end, one run, nothing lost."""
+"""The faults of the fake cluster do what they say, exactly and as often as asked."""
 
-from __future__ import annotations
+import asyncio
 
-import json
-from typing import TYPE_CHECKING
-
+import aiohttp
 import pytest
 
-from tests import builders
-from tests.component import world
-from tests.fake import faults, kinds
+from tests.fake import faults, kinds, statuses, streams
+from tests.fake.api import Api, Endpoint
+from tests.fake.cluster import FakeCluster
+from tests.fake.faults import Ending
 from tests.fake.paths import Match
-
-if TYPE_CHECKING:
-    from tests.component.world import World
+from tests.fake.statuses import JsonObject
 
 pytestmark = pytest.mark.looptime
 
-FIRST_PATCH = Match(verbs=("patch",), resource="workflowexecutions", subresource="")
-CREATE = Match(verbs=("create",), resource="pipelineruns")
-STATUS = Match(verbs=("patch",), resource="workflowexecutions", subresource="status")
-READ_RUN = Match(verbs=("get",), resource="pipelineruns")
+NAMESPACE = "default"
+MAPS = kinds.CONFIG_MAPS
 
 
-def _status(code: int, reason: str, message: str) -> faults.Answer:
-    body = {
-        "kind": "Status",
+def config_map(name: str, **data: str) -> JsonObject:
+    return {
         "apiVersion": "v1",
-        "status": "Failure",
-        "reason": reason,
-        "message": message,
-        "code": code,
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "data": data,
     }
-    return faults.Answer(code, json.dumps(body))
 
 
-async def lives(here: World) -> None:
-    """From the asking to the end, whatever is in the way."""
-    here.ask()
-    await here.until_phase("Running")
-    here.end_run()
-    await here.until_phase("Completed")
-
-
-def runs_made(here: World) -> int:
-    return sum(it.status == 201 or it.status == 0 for it in here.writes("pipelineruns"))
+def names_of(body: JsonObject) -> list[str]:
+    return [each["metadata"]["name"] for each in body["items"]]
 
 
 @pytest.mark.parametrize(
-    "match",
+    ("answer", "status", "content_type"),
     [
-        pytest.param(FIRST_PATCH, id="first-patch"),
-        pytest.param(CREATE, id="create"),
-        pytest.param(STATUS, id="status"),
+        pytest.param(faults.throttled(3), 429, "text/plain", id="429"),
+        pytest.param(faults.bad_gateway(), 502, "text/html", id="502"),
+        pytest.param(faults.endpoint_missing(), 404, "text/plain", id="404"),
+        pytest.param(faults.refused(statuses.unauthorized()), 401, "application/json", id="401"),
     ],
 )
-@pytest.mark.parametrize(
-    "effect",
-    [
-        pytest.param(faults.ApplyThenDrop(), id="applied-then-dropped"),
-        pytest.param(faults.Drop(), id="dropped"),
-        pytest.param(faults.throttled(), id="429"),
-        pytest.param(faults.bad_gateway(), id="502"),
-        pytest.param(faults.bad_gateway(504), id="504"),
-        pytest.param(faults.Delay(3600), id="no-answer-for-an-hour"),
-    ],
-)
-async def test_execution_completes_with_one_run_when_a_write_goes_wrong(
-    here: World, match: Match, effect: faults.Effect
+@pytest.mark.parametrize("verb", ["get", "list", "watch", "create", "patch", "delete"])
+async def test_answer_replaces_the_work_when_the_verb_matches(
+    cluster: FakeCluster,
+    api: Api,
+    answer: faults.Answer,
+    status: int,
+    content_type: str,
+    verb: str,
 ) -> None:
-    here.cluster.faults.add(effect, match)
-    async with here.controller():
-        await lives(here)
-        assert len(here.cluster.items(kinds.PIPELINE_RUNS)) == 1
-    (run,) = here.cluster.items(kinds.PIPELINE_RUNS)
-    ref = (here.execution() or {})["status"]["pipelineRunRef"]
-    assert ref["uid"] == run["metadata"]["uid"]
+    cluster.create(config_map("a"))
+    before = cluster.items(MAPS)
+    cluster.faults.add(answer, Match(verbs=(verb,)))
+    path = MAPS.path(NAMESPACE, "" if verb in {"list", "watch", "create"} else "a")
+    method = {"create": "POST", "patch": "PATCH", "delete": "DELETE"}.get(verb, "GET")
+    query = {"watch": "1"} if verb == "watch" else {}
+    body = config_map("b") if method in {"POST", "PATCH"} else None
+    reply = await api.request(method, path, query=query, body=body)
+    assert (reply.status, reply.content_type) == (status, content_type)
+    assert cluster.items(MAPS) == before
 
 
-async def test_execution_waits_when_nothing_is_known_of_its_create(here: World) -> None:
-    here.cluster.faults.add(faults.ApplyThenDrop(), CREATE)
-    here.cluster.faults.add(faults.bad_gateway(), READ_RUN, times=3)
-    async with here.controller():
-        await lives(here)
-    assert len(here.cluster.items(kinds.PIPELINE_RUNS)) == 1
-
-
-async def test_execution_fails_when_its_create_has_failed_for_too_long(here: World) -> None:
-    here.cluster.faults.add(faults.bad_gateway(500), CREATE, times=None)
-    async with here.controller(limits__createRetryFor="60s"):
-        here.ask()
-        status = await world.until(
-            lambda: (
-                it
-                if (it := (here.execution() or {}).get("status") or {}).get("phase") == "Failed"
-                else None
-            ),
-            within_s=300,
-        )
-    assert status["failureDetails"]["wasExecutionFailure"] is False
-    assert "could not be created" in status["failureDetails"]["message"]
-    assert here.cluster.items(kinds.PIPELINE_RUNS) == []
-
-
-@pytest.mark.parametrize(
-    ("effect", "reason"),
-    [
-        pytest.param(
-            _status(403, "Forbidden", "pipelineruns is forbidden: exceeded quota: q"),
-            "ResourceExhausted",
-            id="quota",
-        ),
-        pytest.param(
-            _status(403, "Forbidden", "pipelineruns is forbidden: User cannot create"),
-            "Forbidden",
-            id="rbac",
-        ),
-        pytest.param(
-            _status(400, "BadRequest", "admission webhook denied the request: no"),
-            "ConfigurationError",
-            id="webhook",
-        ),
-        pytest.param(_status(422, "Invalid", "spec.params: bad"), "ConfigurationError", id="422"),
-    ],
-)
-async def test_execution_fails_at_once_when_its_create_is_refused(
-    here: World, effect: faults.Effect, reason: str
+async def test_throttling_names_the_wait_and_closes_the_connection_when_answered(
+    cluster: FakeCluster, api: Api
 ) -> None:
-    here.cluster.faults.add(effect, CREATE, times=None)
-    async with here.controller():
-        here.ask()
-        status = await here.until_phase("Failed")
-    assert status["failureDetails"]["reason"] == reason
-    assert status["failureDetails"]["wasExecutionFailure"] is False
-    assert len(here.writes("pipelineruns")) == 1
+    cluster.faults.add(faults.throttled(3))
+    reply = await api.list(MAPS)
+    assert reply.headers["Retry-After"] == "3"
+    assert reply.headers["Connection"] == "close"
 
 
-async def test_change_is_seen_when_the_watch_is_a_black_hole(here: World) -> None:
-    async with here.controller(limits__watchIdle="30s"):
-        here.ask()
-        await here.until_phase("Running")
-        assert here.cluster.faults.silence_watches(Match(resource="pipelineruns")) == 1
-        here.end_run()
-        await here.until_phase("Completed")
-
-
-@pytest.mark.parametrize("ending", list(faults.Ending), ids=lambda it: it.value)
-async def test_execution_completes_when_every_watch_breaks(
-    here: World, ending: faults.Ending
+async def test_rule_is_spent_when_it_has_been_used_as_often_as_asked(
+    cluster: FakeCluster, api: Api
 ) -> None:
-    async with here.controller():
-        here.ask()
-        await here.until_phase("Running")
-        here.cluster.faults.drop_watches(ending=ending)
-        here.end_run()
-        await here.until_phase("Completed")
+    cluster.faults.add(faults.bad_gateway(), times=2)
+    assert [(await api.list(MAPS)).status for _ in range(3)] == [502, 502, 200]
 
 
-async def test_execution_completes_when_its_versions_are_compacted(here: World) -> None:
-    async with here.controller():
-        here.ask()
-        await here.until_phase("Running")
-        here.end_run()
-        here.cluster.compact()
-        here.cluster.faults.drop_watches()
-        await here.until_phase("Completed")
+async def test_rule_spares_others_when_its_match_is_narrow(cluster: FakeCluster) -> None:
+    cluster.create(config_map("a"))
+    cluster.create(config_map("b"))
+    match = Match(resource="configmaps", name="a", agent="victim")
+    cluster.faults.add(faults.bad_gateway(), match, times=None)
+    found = {}
+    for agent in ("victim", "witness"):
+        async with Api(Endpoint(cluster.url), agent=f"{agent}/1.0") as api:
+            for name in ("a", "b"):
+                found[agent, name] = (await api.get(MAPS, NAMESPACE, name)).status
+    assert [key for key, status in found.items() if status != 200] == [("victim", "a")]
 
 
-async def test_own_writes_are_waited_for_when_the_watch_lags(here: World) -> None:
-    here.cluster.faults.add(
-        faults.DelayEvents(20), Match(verbs=("watch",), resource="workflowexecutions"), times=None
-    )
-    async with here.controller():
-        await lives(here)
-    assert len(here.cluster.items(kinds.PIPELINE_RUNS)) == 1
-    assert all(it.status in (200, 201) for it in here.writes())
+async def test_rules_are_gone_when_healed(cluster: FakeCluster, api: Api) -> None:
+    cluster.faults.add(faults.bad_gateway(), times=None)
+    cluster.faults.heal()
+    assert (await api.list(MAPS)).status == 200
 
 
-async def test_execution_waits_and_recovers_when_tekton_is_missing(here: World) -> None:
-    here.cluster.remove_api(kinds.PIPELINE_RUNS)
-    async with here.controller():
-        here.ask()
-        status = await here.until_phase("Pending")
-        (said,) = status["conditions"]
-        assert (said["type"], said["status"]) == ("EngineAvailable", "False")
-        here.cluster.restore_api(kinds.PIPELINE_RUNS)
-        await here.until_phase("Running")
+async def test_write_is_applied_without_an_answer_when_applied_then_dropped(
+    cluster: FakeCluster, api: Api
+) -> None:
+    cluster.faults.add(faults.ApplyThenDrop(), Match(verbs=("create",)))
+    with pytest.raises(aiohttp.ClientError):
+        await api.create(MAPS, NAMESPACE, config_map("a"))
+    assert cluster.get(MAPS, NAMESPACE, "a") is not None
+    assert cluster.requests.entries[-1].status == 0
 
 
-async def test_execution_is_not_failed_when_tekton_is_removed_under_it(here: World) -> None:
-    async with here.controller():
-        here.ask()
-        await here.until_phase("Running")
-        here.cluster.remove_api(kinds.PIPELINE_RUNS)
-        await world.until(lambda: "EngineAvailable" in str(here.execution()))
-        assert (here.execution() or {})["status"]["phase"] == "Running"
+async def test_write_is_not_applied_when_dropped(cluster: FakeCluster, api: Api) -> None:
+    cluster.faults.add(faults.Drop(), Match(verbs=("create",)))
+    with pytest.raises(aiohttp.ClientError):
+        await api.create(MAPS, NAMESPACE, config_map("a"))
+    assert cluster.get(MAPS, NAMESPACE, "a") is None
 
 
-async def test_execution_fails_once_when_its_run_is_deleted_by_somebody(here: World) -> None:
-    async with here.controller():
-        here.ask()
-        await here.until_phase("Running")
-        here.cluster.delete(kinds.PIPELINE_RUNS, world.NAMESPACE, world.RUN)
-        status = await here.until_phase("Failed")
-    assert "deleted by somebody else" in status["failureDetails"]["message"]
-    assert status["failureDetails"]["wasExecutionFailure"] is True
-    assert runs_made(here) == 1
+async def test_request_never_returns_when_it_hangs(cluster: FakeCluster, api: Api) -> None:
+    cluster.faults.add(faults.Hang())
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(3600):
+            await api.list(MAPS)
+    assert asyncio.get_running_loop().time() - began == pytest.approx(3600, abs=0.1)
 
 
-async def test_execution_is_skipped_when_another_holds_its_target(here: World) -> None:
-    async with here.controller():
-        here.ask("first")
-        await here.until_phase("Running", "first")
-        here.ask("second")
-        status = await here.until_phase("Skipped", "second")
-    assert status["skipDetails"]["reason"] == "ResourceBusy"
-    assert status["skipDetails"]["conflictingWorkflow"]["name"] == "first"
-    assert len(here.cluster.items(kinds.PIPELINE_RUNS)) == 1
+async def test_answer_is_late_but_the_write_is_not_when_delayed(
+    cluster: FakeCluster, api: Api
+) -> None:
+    cluster.faults.add(faults.Delay(30))
+    began = asyncio.get_running_loop().time()
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(api.create(MAPS, NAMESPACE, config_map("a")))
+        await asyncio.sleep(1)
+        assert cluster.get(MAPS, NAMESPACE, "a") is not None
+        assert not task.done()
+    assert asyncio.get_running_loop().time() - began == pytest.approx(30, abs=0.1)
 
 
-async def test_poison_object_does_not_stop_the_others(here: World) -> None:
-    async with here.controller():
-        here.cluster.create({
-            "apiVersion": "kubernaut.ai/v1alpha1",
-            "kind": "WorkflowExecution",
-            "metadata": {"name": "poison", "namespace": world.TEAM},
-            "spec": {"targetResource": {"no": "text"}, "workflowRef": 7},
-            "status": {"phase": ["odd"], "conditions": "none"},
-        })
-        await lives(here)
-        await here.until_phase("Failed", "poison")
+async def test_request_waits_before_the_work_when_held(cluster: FakeCluster, api: Api) -> None:
+    hold = cluster.faults.hold(Match(verbs=("create",)))
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(api.create(MAPS, NAMESPACE, config_map("a")))
+        await hold.reached.wait()
+        assert cluster.get(MAPS, NAMESPACE, "a") is None
+        hold.release()
+        assert (await task).status == 201
 
 
-async def test_execution_of_another_instance_is_left_alone(here: World) -> None:
-    async with here.controller():
-        here.ask("theirs", metadata={"labels": {"kubernaut.ai/instance": "blue"}})
-        await lives(here)
-    assert (here.execution("theirs") or {}).get("status") is None
+async def test_reads_show_the_past_when_stale(cluster: FakeCluster, api: Api) -> None:
+    first = cluster.create(config_map("a", k="1"))
+    version = int(first["metadata"]["resourceVersion"])
+    cluster.patch(MAPS, NAMESPACE, "a", {"data": {"k": "2"}})
+    cluster.create(config_map("b"))
+    cluster.faults.add(faults.Stale(version), times=2)
+    listed = (await api.list(MAPS, NAMESPACE)).accept()
+    assert listed["items"] == [first]
+    assert listed["metadata"]["resourceVersion"] == str(version)
+    assert (await api.get(MAPS, NAMESPACE, "a")).accept() == first
+    assert names_of((await api.list(MAPS, NAMESPACE)).accept()) == ["a", "b"]
 
 
-async def test_nothing_new_starts_when_suspended(here: World) -> None:
-    async with here.controller(execution__suspend=True):
-        here.ask()
-        status = await here.until_phase("Pending")
-    assert [it["type"] for it in status["conditions"]] == ["Suspended"]
-    assert here.cluster.items(kinds.PIPELINE_RUNS) == []
-    async with here.controller():
-        await here.until_phase("Running")
-    said = {it["type"]: it["status"] for it in (here.execution() or {})["status"]["conditions"]}
-    assert said["Suspended"] == "False"
+async def test_page_token_is_expired_when_the_past_was_compacted(
+    cluster: FakeCluster, api: Api
+) -> None:
+    for name in ("a", "b"):
+        cluster.create(config_map(name))
+    first = (await api.list(MAPS, NAMESPACE, limit="1")).accept()
+    cluster.compact()
+    token = {"continue": first["metadata"]["continue"]}
+    reply = await api.list(MAPS, NAMESPACE, **token)
+    assert (reply.status, reply.body["reason"]) == (410, "Expired")
 
 
-async def test_run_that_ended_while_the_program_was_down_gets_its_end(here: World) -> None:
-    async with here.controller():
-        here.ask()
-        await here.until_phase("Running")
-    here.end_run()
-    async with here.controller():
-        await here.until_phase("Completed")
+async def test_watch_is_expired_when_the_past_was_compacted(cluster: FakeCluster, api: Api) -> None:
+    version = str(cluster.storage.version)
+    cluster.compact()
+    async with api.watch(MAPS, resourceVersion=version) as watch:
+        events = await watch.take(2)
+    assert [(each.type, each.object["code"]) for each in events] == [("ERROR", 410)]
 
 
-async def test_run_that_was_made_before_a_crash_is_adopted(here: World) -> None:
-    held = here.cluster.faults.hold(STATUS)
-    async with here.controller():
-        here.ask()
-        await held.reached.wait()
-    here.cluster.faults.heal()
-    run = here.run()
-    here.end_run()
-    async with here.controller():
-        status = await here.until_phase("Completed")
-    assert run
-    assert status["pipelineRunRef"]["uid"] == run["metadata"]["uid"]
-    assert builders.TARGET in str(run)
+@pytest.mark.parametrize("ending", list(Ending), ids=lambda each: each.value)
+async def test_open_watch_ends_as_asked_when_dropped(
+    cluster: FakeCluster, api: Api, ending: Ending
+) -> None:
+    async with api.watch(MAPS, NAMESPACE) as watch:
+        cluster.create(config_map("a"))
+        await watch.take(1)
+        assert cluster.faults.drop_watches(Match(resource="configmaps"), ending) == 1
+        if ending in {Ending.RESET, Ending.TRUNCATED}:
+            with pytest.raises(aiohttp.ClientError):
+                await watch.take(1)
+        else:
+            assert await watch.take(1) == []
+        assert bool(watch.rest) == (ending in {Ending.MID_LINE, Ending.TRUNCATED})
+
+
+async def test_watch_goes_on_when_others_are_dropped(cluster: FakeCluster, api: Api) -> None:
+    async with api.watch(MAPS, NAMESPACE) as watch:
+        assert cluster.faults.drop_watches(Match(resource="pods")) == 0
+        cluster.create(config_map("a"))
+        assert len(await watch.take(1)) == 1
+
+
+async def test_watch_says_nothing_not_even_its_end_when_silenced(
+    cluster: FakeCluster, api: Api
+) -> None:
+    async with api.watch(MAPS, NAMESPACE, timeoutSeconds="60") as watch:
+        assert cluster.faults.silence_watches() == 1
+        cluster.create(config_map("a"))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(3600):
+                await watch.take(1)
+
+
+async def test_new_watches_are_silent_when_the_rule_says_so(cluster: FakeCluster, api: Api) -> None:
+    cluster.faults.add(faults.Silence(), Match(verbs=("watch",)), times=1)
+    cluster.create(config_map("a"))
+    async with api.watch(MAPS, NAMESPACE) as silent, api.watch(MAPS, NAMESPACE) as other:
+        assert len(await other.take(1)) == 1
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(5):
+                await silent.take(1)
+
+
+async def test_events_are_late_but_reads_are_not_when_events_are_delayed(
+    cluster: FakeCluster, api: Api
+) -> None:
+    loop = asyncio.get_running_loop()
+    cluster.faults.add(faults.DelayEvents(30), Match(verbs=("watch",)))
+    async with api.watch(MAPS, NAMESPACE) as watch:
+        began = loop.time()
+        cluster.create(config_map("a"))
+        await asyncio.sleep(10)
+        cluster.create(config_map("b"))
+        assert names_of((await api.list(MAPS, NAMESPACE)).accept()) == ["a", "b"]
+        times = []
+        for _ in range(2):
+            await watch.take(1)
+            times.append(loop.time() - began)
+    assert times == pytest.approx([30, 40], abs=0.1)
+
+
+async def test_lines_are_told_as_they_are_when_injected(cluster: FakeCluster, api: Api) -> None:
+    line = b'{"type":"ERROR","object":{"kind":"Status","code":500}}'
+    async with api.watch(MAPS, NAMESPACE) as watch:
+        assert cluster.faults.inject([line, line]) == 1
+        events = await watch.take(2)
+    assert [each.object["code"] for each in events] == [500, 500]
+
+
+async def test_watch_is_cut_at_each_byte_when_asked(cluster: FakeCluster, api: Api) -> None:
+    cluster.create(config_map("a"))
+    whole = len(streams.encode_event("ADDED", cluster.items(MAPS)[0]))
+    for size in range(whole + 1):
+        cluster.faults.add(faults.CutWatch(size), Match(verbs=("watch",)))
+        async with api.watch(MAPS, NAMESPACE) as watch:
+            events = await watch.take(9)
+            assert len(watch.rest) == size - (whole if events else 0)
+            assert bool(events) == (size == whole)
+
+
+async def test_watchers_see_deletions_and_the_end_when_the_api_is_removed(
+    cluster: FakeCluster, api: Api
+) -> None:
+    run = {
+        "apiVersion": "tekton.dev/v1",
+        "kind": "PipelineRun",
+        "metadata": {"name": "r", "namespace": NAMESPACE, "finalizers": ["a.b/c"]},
+        "spec": {},
+    }
+    cluster.create(run)
+    version = str(cluster.storage.version)
+    async with api.watch(kinds.PIPELINE_RUNS, resourceVersion=version) as watch:
+        cluster.remove_api(kinds.PIPELINE_RUNS)
+        assert [event.type for event in await watch.take(9)] == ["DELETED"]
+    reply = await api.list(kinds.PIPELINE_RUNS)
+    assert (reply.status, reply.content_type) == (404, "text/plain")
+    cluster.restore_api(kinds.PIPELINE_RUNS)
+    assert (await api.list(kinds.PIPELINE_RUNS)).accept()["items"] == []
+
+
+async def test_controller_manager_catches_up_when_its_pause_ends(cluster: FakeCluster) -> None:
+    owner = cluster.create(config_map("owner"))["metadata"]
+    child = config_map("child")
+    child["metadata"]["ownerReferences"] = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["uid"]}
+    ]
+    cluster.create(child)
+    cluster.collector.paused = True
+    cluster.delete(MAPS, NAMESPACE, "owner")
+    assert cluster.get(MAPS, NAMESPACE, "child") is not None
+    cluster.collector.resume()
+    assert cluster.get(MAPS, NAMESPACE, "child") is None
+
+
+async def test_log_tells_who_asked_for_what_when_read(cluster: FakeCluster) -> None:
+    async with Api(Endpoint(cluster.url), agent="probe/1.0") as api:
+        reply = await api.create(MAPS, NAMESPACE, config_map("a"))
+        await api.get(MAPS, NAMESPACE, "none")
+    created, missed = cluster.requests.matching(Match(agent="probe"))
+    assert (created.call.verb, created.call.name, created.status) == ("create", "a", 201)
+    assert created.response_bytes == len(reply.raw)
+    assert created.body is not None
+    assert (missed.call.verb, missed.call.resource, missed.status) == ("get", "configmaps", 404)
+    assert cluster.requests.writes() == [created]

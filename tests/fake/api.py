@@ -100,6 +100,11 @@ class Watch:
         self._rest = b""
         self._ready: list[bytes] = []
 
+    @property
+    def rest(self) -> bytes:
+        """What came after the last complete line."""
+        return self._rest
+
     def __aiter__(self) -> Self:
         return self
 

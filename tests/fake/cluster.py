@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from tests.fake import definitions, kinds, objects, server
+from tests.fake import definitions, kinds, objects, server, tektonhook
 from tests.fake.collector import Collector
 from tests.fake.faults import Ending, Faults
 from tests.fake.objects import Objects
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 NAMESPACES = ("default", "kube-system", "kubernaut-system", "kubernaut-workflows")
+
+_HOOKS = {kinds.PIPELINE_RUNS.qualified: (tektonhook.check_run,)}
 
 
 def _utc_now() -> datetime.datetime:
@@ -38,7 +40,7 @@ class FakeCluster:
     Args:
         now: the server's wall clock, aware and in UTC: creation times and Date headers.
         defined: custom resources that exist from the start.
-        hooks: validation by qualified name (`pipelineruns.tekton.dev`), like a webhook's.
+        hooks: validation by qualified name, like a webhook's; by default what Tekton's refuses.
         bookmark_interval_s: time between bookmarks of a watch.
     """
 
@@ -63,7 +65,7 @@ class FakeCluster:
         self.reviews = Reviews()
         self._defined = tuple(defined)
         self._definitions = definitions.Definitions(
-            registry=self.registry, storage=self.storage, hooks=hooks or {}
+            registry=self.registry, storage=self.storage, hooks=_HOOKS if hooks is None else hooks
         )
         self._server = server.Server(
             parts=server.Parts(

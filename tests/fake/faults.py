@@ -10,7 +10,10 @@ import dataclasses
 import enum
 from collections.abc import Iterable
 
+import orjson
+
 from tests.fake.paths import EVERYTHING, Call, Match
+from tests.fake.statuses import StatusError
 
 _BUSY = "Too many requests, please try again later.\n"
 _HTML = "<html><head><title>502 Bad Gateway</title></head><body>bad gateway</body></html>\r\n"
@@ -125,6 +128,11 @@ def bad_gateway(status: int = 502) -> Answer:
 def endpoint_missing() -> Answer:
     """404 of an API that is not there: plain text."""
     return Answer(404, "404 page not found\n", _PLAIN)
+
+
+def refused(error: StatusError) -> Answer:
+    """A Status, such as those that `statuses` builds."""
+    return Answer(error.code, orjson.dumps(error.body), headers=tuple(error.headers.items()))
 
 
 @dataclasses.dataclass(eq=False, slots=True)
