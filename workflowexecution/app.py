@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from workflowexecution import config
     from workflowexecution.runtime import resource
+    from workflowexecution.settings import Settings
 
 _log = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ class Failed(Exception):
     """A part of the program failed, and with it the program; it has been logged."""
 
 
-async def run(settings: config.Settings, *, kubeconfig: Path | None, identity: str) -> None:
+async def run(settings: Settings, *, kubeconfig: Path | None, identity: str) -> None:
     """Run the controller until a signal stops it.
 
     Raises:
@@ -94,7 +94,7 @@ class App:
     """The program, built and not yet running."""
 
     def __init__(
-        self, settings: config.Settings, api: client.Client, server_clock: clock.ServerClock
+        self, settings: Settings, api: client.Client, server_clock: clock.ServerClock
     ) -> None:
         """Build everything over one client."""
         self._settings = settings
