@@ -19,11 +19,24 @@ class WireModel(pydantic.BaseModel):
     )
 
 
+def _in_utc(when: datetime.datetime) -> datetime.datetime:
+    try:
+        return when.astimezone(datetime.UTC)
+    except OverflowError as error:
+        msg = "lies outside the years 1 to 9999"
+        raise ValueError(msg) from error
+
+
 def _write_time(when: datetime.datetime) -> str:
-    return when.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Not strftime: it writes the year 1, Go's zero time, without its zeros.
+    return _in_utc(when).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
-Time = Annotated[pydantic.AwareDatetime, pydantic.PlainSerializer(_write_time, return_type=str)]
+Time = Annotated[
+    pydantic.AwareDatetime,
+    pydantic.AfterValidator(_in_utc),
+    pydantic.PlainSerializer(_write_time, return_type=str),
+]
 """metav1.Time: RFC 3339, UTC, whole seconds."""
 
 

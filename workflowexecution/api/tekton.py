@@ -21,6 +21,19 @@ if TYPE_CHECKING:
 RUN_UID_LABEL = "tekton.dev/pipelineRunUID"
 TASK_LABEL = "tekton.dev/pipelineTask"
 _CANCELLED = frozenset({"TaskRunCancelled", "Cancelled"})
+_IGNORED = "FailureIgnored"
+# Steps that end so did not fail their task: `onError: continue`, and those after the failed one.
+_HARMLESS = frozenset({"Continued", "Skipped"})
+# Exit codes under these are made up: by Tekton for a step that it ends, by a kubelet that lost one.
+_MADE_UP = frozenset(
+    {
+        "TaskRunCancelled",
+        "TaskRunTimeout",
+        "TaskRunImagePullFailed",
+        "CreateContainerConfigError",
+        "ContainerStatusUnknown",
+    }
+)
 _TRUE, _FALSE = "True", "False"
 
 
@@ -97,19 +110,29 @@ class PipelineRun:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step or sidecar; `ran` says whether its container ever existed.
+    """A step.
 
-    Tekton writes `terminated` with exit code 1 for steps that never ran: only an image or container
-    id is proof.
+    Tekton writes `terminated` with exit code 1 for steps that it ends or that never ran: only an
+    image or container id is proof of a container.
+
+    Attributes:
+        ran: whether its container ever existed.
+        exited: whether its container ended by itself, so that the exit code is its own.
     """
 
     name: str
     ran: bool
+    exited: bool
     running: bool
     waiting: str
     exit_code: int | None
     reason: str
     finished: str
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ended badly and its task was to fail by that."""
+        return bool(self.exit_code) and self.reason not in _HARMLESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +169,11 @@ class TaskRun:
     def is_cancelled(self) -> bool:
         """Whether it was ended from outside, as by another task's failure."""
         return self.condition is not None and self.condition.reason in _CANCELLED
+
+    @property
+    def is_ignored(self) -> bool:
+        """Whether its failure does not matter to the run (the pipeline's `onError: continue`)."""
+        return self.condition is not None and self.condition.reason == _IGNORED
 
 
 RunT = TypeVar("RunT", bound=PipelineRun)
@@ -218,19 +246,19 @@ def project_taskrun(raw: Mapping[str, Any], record: type[TaskT]) -> TaskT:
         pod_name=_text(status.get("podName")),
         steps=tuple(_step(it) for it in _list(status.get("steps"))),
         retries=len(attempts),
-        ran=any(_ran(it) for it in (status, *attempts)),
+        ran=_ran(status) or any(_ran(it) or _is_unclear(it) for it in attempts),
     )
 
 
 def parse_time(value: object) -> datetime.datetime | None:
-    """A metav1.Time or MicroTime; None for anything else."""
+    """A metav1.Time or MicroTime, in UTC; None for anything else."""
     if not isinstance(value, str):
         return None
     try:
         when = datetime.datetime.fromisoformat(value)
-    except ValueError:
+        return when.astimezone(datetime.UTC) if when.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    return when if when.tzinfo is not None else None
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
@@ -298,16 +326,23 @@ def _ran(status: Mapping[str, Any]) -> bool:
     )
 
 
+def _is_unclear(attempt: Mapping[str, Any]) -> bool:
+    """Whether an attempt that is over had a pod, of whose containers nothing is told."""
+    return bool(attempt.get("podName")) and not _list(attempt.get("steps"))
+
+
 def _step(item: object) -> Step:
     step = _mapping(item)
     terminated = _mapping(step.get("terminated"))
     code = terminated.get("exitCode")
+    ran = _has_id(step)
     return Step(
         name=intern(_text(step.get("name"))),
-        ran=_has_id(step),
-        running="running" in step,
+        ran=ran,
+        exited=ran and bool(terminated) and terminated.get("reason") not in _MADE_UP,
+        running=isinstance(step.get("running"), dict),
         waiting=_text(_mapping(step.get("waiting")).get("reason")),
-        exit_code=code if isinstance(code, int) else None,
+        exit_code=code if isinstance(code, int) and not isinstance(code, bool) else None,
         reason=_step_reason(terminated, step),
         finished=_text(terminated.get("finishedAt")),
     )

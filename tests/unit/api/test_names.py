@@ -1,0 +1,23 @@
+from workflowexecution.api import names
+
+
+def test_names_that_clusters_carry_never_change() -> None:
+    carried = {name: value for name, value in vars(names).items() if isinstance(value, str)}
+    assert {name: value for name, value in carried.items() if name.isupper()} == {
+        "GROUP": "kubernaut.ai",
+        "VERSION": "v1alpha1",
+        "API_VERSION": "kubernaut.ai/v1alpha1",
+        "KIND": "WorkflowExecution",
+        "PLURAL": "workflowexecutions",
+        "FINALIZER": "kubernaut.ai/workflowexecution-cleanup",
+        "LEGACY_FINALIZER": "workflowexecution.kubernaut.ai/workflowexecution-cleanup",
+        "LABEL_EXECUTION": "kubernaut.ai/workflow-execution",
+        "LABEL_EXECUTION_UID": "kubernaut.ai/workflow-execution-uid",
+        "LABEL_WORKFLOW_ID": "kubernaut.ai/workflow-id",
+        "LABEL_TARGET_RESOURCE": "kubernaut.ai/target-resource",
+        "LABEL_SOURCE_NAMESPACE": "kubernaut.ai/source-namespace",
+        "LABEL_INSTANCE": "kubernaut.ai/instance",
+        "LABEL_TARGET": "kubernaut.ai/target",
+        "ANNOTATION_START_ATTEMPT": "kubernaut.ai/start-attempt",
+    }
+    assert names.FINALIZERS == (names.FINALIZER, names.LEGACY_FINALIZER)

@@ -1,0 +1,210 @@
+import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import builders
+from workflowexecution.api import names, tekton
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+# The members that are read, each of any content: far likelier to hurt than any JSON at all.
+STATUS = st.dictionaries(
+    st.sampled_from([
+        "conditions",
+        "childReferences",
+        "pipelineSpec",
+        "provenance",
+        "skippedTasks",
+        "steps",
+        "sidecars",
+        "retriesStatus",
+        "startTime",
+        "completionTime",
+        "podName",
+    ]),
+    JSON | st.lists(st.dictionaries(st.sampled_from(["type", "terminated", "name"]), JSON)),
+)
+
+
+def run(**parts: Any) -> tekton.PipelineRun:  # noqa: ANN401 - as raw_run
+    return tekton.project_pipelinerun(builders.raw_run(**parts), tekton.PipelineRun)
+
+
+def task(name: str = "restart", **parts: Any) -> tekton.TaskRun:  # noqa: ANN401 - as raw_task
+    return tekton.project_taskrun(builders.raw_task(name, **parts), tekton.TaskRun)
+
+
+def test_project_pipelinerun_keeps_what_is_needed() -> None:
+    made = run(
+        condition=("True", "Completed", "Tasks Completed: 1"),
+        status={
+            "childReferences": [{"kind": "TaskRun", "name": "t1", "pipelineTaskName": "restart"}],
+            "pipelineSpec": {"tasks": [{"name": "restart"}], "finally": [{"name": "tell"}]},
+            "skippedTasks": [{"name": "tell"}],
+            "provenance": {"refSource": {"digest": {"sha256": "ab"}}},
+        },
+    )
+    assert made.owner_uid == "uid-restart-payment"
+    assert (made.is_done, made.is_successful, made.deleting) == (True, True, False)
+    assert made.condition == tekton.Condition("True", "Completed", "Tasks Completed: 1")
+    assert made.children == (tekton.Child("TaskRun", "t1", "restart"),)
+    assert (made.task_names, made.finally_names) == (("restart",), ("tell",))
+    assert (made.task_count, made.skipped, made.digest) == (2, 1, "sha256:ab")
+    assert made.started_at == builders.NOW
+    assert made.annotations == {names.LABEL_TARGET_RESOURCE: builders.TARGET}
+
+
+def test_project_pipelinerun_keeps_own_labels_alone() -> None:
+    metadata = {"labels": {"app": "x", names.LABEL_EXECUTION_UID: "u"}, "annotations": None}
+    made = run(metadata=metadata)
+    assert (made.labels, made.annotations) == ({names.LABEL_EXECUTION_UID: "u"}, {})
+
+
+def test_a_run_is_not_done_while_it_says_nothing() -> None:
+    made = run(status={"startTime": None})
+    assert (made.is_done, made.is_successful, made.condition) == (False, False, None)
+    assert (made.task_count, made.digest, made.started_at) == (None, "", None)
+
+
+def test_a_run_is_deleting_once_it_has_a_deletion_time() -> None:
+    made = run(metadata={"deletionTimestamp": builders.stamp(3)})
+    assert made.deleting
+    assert made.deleted_at == builders.NOW + datetime.timedelta(seconds=3)
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        pytest.param(("True", "Succeeded", ""), (True, True, False, False), id="success"),
+        pytest.param(("False", "Failed", ""), (True, False, False, False), id="failure"),
+        pytest.param(("False", "TaskRunCancelled", ""), (True, False, True, False), id="cancelled"),
+        pytest.param(("False", "FailureIgnored", ""), (True, False, False, True), id="ignored"),
+        pytest.param(("Unknown", "ToBeRetried", ""), (False, False, False, False), id="retried"),
+        pytest.param(None, (False, False, False, False), id="silent"),
+    ],
+)
+def test_a_task_tells_its_end(
+    condition: tuple[str, str, str] | None, said: tuple[bool, ...]
+) -> None:
+    made = task(condition=condition)
+    assert (made.is_done, made.is_successful, made.is_cancelled, made.is_ignored) == said
+
+
+@pytest.mark.parametrize(
+    ("status", "ran"),
+    [
+        pytest.param({}, False, id="nothing"),
+        pytest.param({"steps": [builders.step(exit_code=1, ran=False)]}, False, id="made-up-exit"),
+        pytest.param({"steps": [{"name": "a", "imageID": "i"}]}, True, id="image"),
+        pytest.param({"steps": [{"name": "a", "containerID": "c"}]}, True, id="container"),
+        pytest.param({"steps": [{"terminated": {"containerID": "c"}}]}, True, id="terminated"),
+        pytest.param({"sidecars": [{"imageID": "i"}]}, True, id="sidecar"),
+        pytest.param({"retriesStatus": [{"steps": [{"imageID": "i"}]}]}, True, id="earlier"),
+        pytest.param({"retriesStatus": [{"podName": "p"}]}, True, id="earlier-pod-without-steps"),
+        pytest.param({"retriesStatus": [{}]}, False, id="earlier-without-a-pod"),
+        pytest.param({"podName": "p"}, False, id="pod-to-come"),
+    ],
+)
+def test_a_task_ran_when_a_container_of_any_attempt_existed(
+    status: dict[str, Any], ran: bool
+) -> None:
+    assert task(status=status).ran is ran
+
+
+def test_a_task_counts_its_attempts_and_takes_its_name_for_want_of_a_label() -> None:
+    raw = builders.raw_task("restart", status={"retriesStatus": [{}, {}]})
+    raw["metadata"]["labels"] = None
+    made = tekton.project_taskrun(raw, tekton.TaskRun)
+    assert (made.retries, made.task, made.run_uid) == (2, raw["metadata"]["name"], "")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "by_tekton", "exited", "failed"),
+    [
+        pytest.param(3, "Error", "", True, True, id="failed"),
+        pytest.param(0, "Completed", "", True, False, id="fine"),
+        pytest.param(137, "OOMKilled", "", True, True, id="oom"),
+        pytest.param(1, "TaskRunTimeout", "", False, True, id="ended-by-tekton"),
+        pytest.param(137, "ContainerStatusUnknown", "", False, True, id="lost-by-the-kubelet"),
+        pytest.param(5, "Error", "Continued", True, False, id="continued"),
+        pytest.param(1, "Error", "Skipped", True, False, id="skipped"),
+        pytest.param(1, "Error", "TimeoutExceeded", True, True, id="step-timeout"),
+        pytest.param(None, "", "", False, False, id="no-end"),
+    ],
+)
+def test_a_step_tells_its_end(
+    code: int | None, reason: str, by_tekton: str, exited: bool, failed: bool
+) -> None:
+    raw = builders.step(exit_code=code, reason=reason) | {"terminationReason": by_tekton}
+    step = task(steps=[raw]).steps[0]
+    assert (step.exited, step.has_failed, step.reason) == (exited, failed, by_tekton or reason)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(builders.step(exit_code=1, ran=False), id="never-ran"),
+        pytest.param({"imageID": "i", "terminated": {}}, id="nothing-said"),
+        pytest.param(builders.step(running=True), id="running"),
+    ],
+)
+def test_a_step_has_not_exited_when_its_container_did_not(raw: dict[str, Any]) -> None:
+    assert not task(steps=[raw]).steps[0].exited
+
+
+def test_a_step_has_no_exit_code_when_that_is_no_number() -> None:
+    assert task(steps=[{"terminated": {"exitCode": True}}]).steps[0].exit_code is None
+
+
+def test_a_step_tells_what_it_is_doing() -> None:
+    waiting = {"name": "b", "waiting": {"reason": "ImagePullBackOff"}, "running": None}
+    first, second = task(steps=[builders.step("a", running=True), waiting]).steps
+    assert (first.running, first.waiting) == (True, "")
+    assert (second.running, second.waiting) == (False, "ImagePullBackOff")
+
+
+@pytest.mark.parametrize(
+    ("value", "when"),
+    [
+        pytest.param("2026-03-01T12:00:00Z", builders.NOW, id="time"),
+        pytest.param("2026-03-01T12:00:00.000000Z", builders.NOW, id="micro-time"),
+        pytest.param("2026-03-01T21:00:00+09:00", builders.NOW, id="zone"),
+        pytest.param("2026-03-01T12:00:00", None, id="no-zone"),
+        pytest.param("0001-01-01T00:00:00+14:00", None, id="before-the-first-year"),
+        pytest.param("soon", None, id="text"),
+        pytest.param(None, None, id="null"),
+        pytest.param(1772366400, None, id="number"),
+    ],
+)
+def test_parse_time_reads_api_times_alone(value: object, when: datetime.datetime | None) -> None:
+    parsed = tekton.parse_time(value)
+    assert parsed == when
+    assert parsed is None or parsed.tzinfo is datetime.UTC
+
+
+@given(labels=JSON, annotations=JSON, spec=JSON, status=STATUS | JSON)
+def test_projections_never_raise_on_odd_json(
+    labels: object, annotations: object, spec: object, status: object
+) -> None:
+    marks = {"labels": labels, "annotations": annotations, "creationTimestamp": labels}
+    for raw in (builders.raw_run(metadata=marks), builders.raw_task("t")):
+        raw |= {"spec": spec, "status": status}
+        raw["metadata"] |= marks
+        tekton.project_pipelinerun(raw, tekton.PipelineRun)
+        tekton.project_taskrun(raw, tekton.TaskRun)
+
+
+@pytest.mark.parametrize("missing", ["name", "uid", "resourceVersion"])
+def test_projections_want_the_identity(missing: str) -> None:
+    for raw in (builders.raw_run(), builders.raw_task("t")):
+        del raw["metadata"][missing]
+        with pytest.raises(KeyError, match=missing):
+            tekton.project_pipelinerun(raw, tekton.PipelineRun)
+        with pytest.raises(KeyError, match=missing):
+            tekton.project_taskrun(raw, tekton.TaskRun)
