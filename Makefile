@@ -90,6 +90,10 @@ bench: $(READY) ## Throughput, latency, CPU, requests and memory beside the reac
 crd: $(READY) ## Write manifests/crd from the models
 	$(BIN)/python -m workflowexecution.crd
 
+.PHONY: docs
+docs: $(READY) ## Write docs/requirements.md from the criteria and the tests' markers
+	$(BIN)/python -m tests.support.requirements
+
 .PHONY: lock
 lock: ## Resolve requirements/*.in again (needs uv)
 	cd requirements && for name in runtime dev; do uv pip compile --quiet --universal --python-version 3.11 \
