@@ -114,7 +114,7 @@ def collect(root: Path) -> list[Proof]:
     for path in sorted(root.glob("tests/**/*.py")):
         source = path.read_text("utf-8")
         if _MARKER in source:
-            found += _proofs(ast.parse(source), path.relative_to(root), "")
+            found += _Reader(path.relative_to(root), ast.parse(source)).proofs()
     return found
 
 
@@ -178,33 +178,46 @@ def _all(documents: Iterable[Document]) -> Iterator[Requirement]:
     return (requirement for document in documents for requirement in document.requirements)
 
 
-def _proofs(tree: ast.Module | ast.ClassDef, path: Path, outer: str) -> Iterator[Proof]:
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            for call in _markers(node.decorator_list):
-                ident, criterion = _arguments(call, path)
-                yield Proof(ident, criterion, path, call.lineno, outer + node.name)
-        elif isinstance(node, ast.ClassDef):
-            if next(_markers(node.decorator_list), None) is not None:
-                msg = f"{path}:{node.lineno}: mark the tests of a class, not the class"
-                raise MarkerError(msg)
-            yield from _proofs(node, path, f"{outer}{node.name}.")
+class _Reader:
+    """The markers of one file, `pytest.mark.requirement` also under a name the file gives it."""
 
+    def __init__(self, path: Path, tree: ast.Module) -> None:
+        self._path = path
+        self._tree = tree
+        self._names = {_MARKER}
+        for node in tree.body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.value) == _MARKER:
+                self._names |= {ast.unparse(target) for target in node.targets}
 
-def _markers(decorators: Iterable[ast.expr]) -> Iterator[ast.Call]:
-    for decorator in decorators:
-        for node in ast.walk(decorator):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == _MARKER:
-                yield node
+    def proofs(self) -> Iterator[Proof]:
+        """Every marker, in the order of the file."""
+        return self._inside(self._tree, "")
 
+    def _inside(self, tree: ast.Module | ast.ClassDef, outer: str) -> Iterator[Proof]:
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                for call in self._markers(node.decorator_list):
+                    ident, criterion = self._arguments(call)
+                    yield Proof(ident, criterion, self._path, call.lineno, outer + node.name)
+            elif isinstance(node, ast.ClassDef):
+                if next(self._markers(node.decorator_list), None) is not None:
+                    msg = f"{self._path}:{node.lineno}: mark the tests of a class, not the class"
+                    raise MarkerError(msg)
+                yield from self._inside(node, f"{outer}{node.name}.")
 
-def _arguments(call: ast.Call, path: Path) -> tuple[str, str]:
-    given = [arg.value for arg in call.args if isinstance(arg, ast.Constant)]
-    texts = [value for value in given if isinstance(value, str)]
-    if len(texts) != 2 or len(call.args) != 2 or call.keywords:
-        msg = f"{path}:{call.lineno}: a marker is requirement(id, criterion), both literal"
-        raise MarkerError(msg)
-    return texts[0], texts[1]
+    def _markers(self, decorators: Iterable[ast.expr]) -> Iterator[ast.Call]:
+        for decorator in decorators:
+            for node in ast.walk(decorator):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) in self._names:
+                    yield node
+
+    def _arguments(self, call: ast.Call) -> tuple[str, str]:
+        given = [arg.value for arg in call.args if isinstance(arg, ast.Constant)]
+        texts = [value for value in given if isinstance(value, str)]
+        if len(texts) != 2 or len(call.args) != 2 or call.keywords:
+            msg = f"{self._path}:{call.lineno}: a marker is requirement(id, criterion), literally"
+            raise MarkerError(msg)
+        return texts[0], texts[1]
 
 
 def _summary(documents: Sequence[Document], by: Proofs) -> str:

@@ -23,7 +23,9 @@ CRITERIA = """
 MARKED = """
 import pytest
 
-@pytest.mark.requirement("BR-1", "It starts")
+requirement = pytest.mark.requirement
+
+@requirement("BR-1", "It starts")
 async def test_start() -> None: ...
 
 class TestEnd:
@@ -59,7 +61,7 @@ def test_criteria_are_told_apart_and_ask_for_known_kinds_of_tests() -> None:
         assert all(set(criterion.layers) <= set(requirements.LAYERS) for criterion in it.criteria)
 
 
-def test_collect_finds_markers_on_functions_methods_and_parameters(suite: Path) -> None:
+def test_collect_finds_markers_by_any_name_on_functions_methods_and_parameters(suite: Path) -> None:
     found = [(it.layer, it.test, it.criterion) for it in requirements.collect(suite)]
     assert found == [
         ("unit", "test_start", "It starts"),
