@@ -7,9 +7,14 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from tests.demo import story
-from tests.fake import play, scenarios, tekton
+from tests.fake import kinds
 from tests.fake.api import Api, Endpoint
 from tests.fake.cluster import FakeCluster
+from tests.fake.paths import Match
+from tests.fake.scenarios import End, Scenario, Task
+from tests.fake.stage import Pace
+from tests.fake.stage import Stage as TektonStage
+from tests.fake.tekton import AGENT, SimulatedTekton
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -18,47 +23,65 @@ if TYPE_CHECKING:
     from tests.demo.screen import Screen
     from tests.fake.statuses import JsonObject
 
-NAMESPACE = "kubernaut-workflows"
-DEADLINE_S = 40.0
-PACE = play.Pace(start_s=0.4, task_s=2.5)
+RUNS = "kubernaut-workflows"
+DEADLINE_S = 30.0
+LIMIT_S = 120.0
+PACE = Pace(start_s=0.3, task_s=1.2)
 
-_CHECK = scenarios.Task("check")
-_SCENARIOS = {
-    story.GOOD: scenarios.Scenario(tasks=(_CHECK, scenarios.Task("restart"))),
-    story.BAD: scenarios.Scenario(
-        tasks=(_CHECK, scenarios.Task("drain", scenarios.End.EXITS, exit_code=42))
-    ),
-}
+_GOOD = Scenario(tasks=(Task("check"), Task("restart", log="restarting\nrolled out\n")))
+_BAD = Scenario(
+    tasks=(
+        Task("check"),
+        Task("drain", End.EXITS, exit_code=42, log="draining\nqueue is not empty\n"),
+    )
+)
+_BUNDLES = {name: f"registry.example/workflows/{name}:1.0.0" for name in (story.GOOD, story.BAD)}
 
 
 async def tell(screen: Screen, folder: Path) -> None:
-    """Tell the story on a cluster that lives in this very process.
+    """Tell the story on a cluster inside this process.
 
     Raises:
-        story.Unexpected: it did not go as it is told.
+        Unexpected: something is not as it should be.
     """
-    async with FakeCluster() as cluster:
-        cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": story.TEAM}})
-        screen.say(f"an embedded cluster listens on {cluster.url}, with a simulated Tekton")
-        kubeconfig = cluster.write_kubeconfig(folder / "kubeconfig")
-        bundles = {name: f"registry.example/workflows/{name}:v1" for name in _SCENARIOS}
-        async with _tekton(cluster):
-            await story.tell(screen, story.Stage(kubeconfig, bundles, DEADLINE_S), folder)
+    screen.say("starting an API server in this process, and a simulated Tekton")
+    try:
+        async with asyncio.timeout(LIMIT_S), _cluster() as (cluster, tekton):
+            kubeconfig = cluster.write_kubeconfig(folder / "kubeconfig")
+            await story.tell(screen, story.Stage(kubeconfig, _BUNDLES, DEADLINE_S), folder)
+            screen.say(f"the API server answered {cluster.requests.count()} requests")
+            _check_nothing_runs(cluster, tekton)
+    except ExceptionGroup as group:
+        # The group of the simulated Tekton wraps what the story raises.
+        unexpected = group.subgroup(story.Unexpected)
+        if unexpected is None:
+            raise
+        raise story.Unexpected(str(unexpected.exceptions[0])) from group
+    except TimeoutError as error:
+        message = f"the story took longer than {LIMIT_S:.0f} s"
+        raise story.Unexpected(message) from error
 
 
 @contextlib.asynccontextmanager
-async def _tekton(cluster: FakeCluster) -> AsyncIterator[None]:
-    """Play the runs meanwhile."""
-    async with Api(Endpoint(cluster.url), agent=tekton.AGENT) as api:
-        engine = tekton.SimulatedTekton(play.Stage(api, PACE), NAMESPACE, choose=_scenario_of)
-        playing = asyncio.create_task(engine.run())
-        try:
-            yield
-        finally:
+async def _cluster() -> AsyncIterator[tuple[FakeCluster, SimulatedTekton]]:
+    async with FakeCluster() as cluster:
+        cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": story.TEAM}})
+        async with Api(Endpoint(cluster.url), agent=AGENT) as api, asyncio.TaskGroup() as group:
+            stage = TektonStage(api, pace=PACE, logs=cluster.reviews.logs, pods=True)
+            tekton = SimulatedTekton(stage, RUNS, choose=_choose)
+            playing = group.create_task(tekton.run())
+            yield cluster, tekton
             playing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await playing
 
 
-def _scenario_of(run: JsonObject) -> scenarios.Scenario:
-    return _SCENARIOS[run["metadata"]["labels"]["kubernaut.ai/workflow-id"]]
+def _check_nothing_runs(cluster: FakeCluster, tekton: SimulatedTekton) -> None:
+    pods = [each["status"]["phase"] for each in cluster.items(kinds.PODS)]
+    watches = cluster.faults.open_streams(Match(agent="workflowexecution/"))
+    if tekton.playing or watches or set(pods) - {"Succeeded", "Failed"}:
+        message = f"left behind: {tekton.playing} runs, {len(watches)} watches, pods {pods}"
+        raise story.Unexpected(message)
+
+
+def _choose(run: JsonObject) -> Scenario:
+    params = {each["name"]: each["value"] for each in run["spec"]["pipelineRef"]["params"]}
+    return _BAD if params["bundle"] == _BUNDLES[story.BAD] else _GOOD

@@ -118,6 +118,8 @@ def _explain(screen: Screen, ended: dict[str, JsonObject]) -> None:
     for field in ("reason", "failedTaskName", "failedStepName", "exitCode", "wasExecutionFailure"):
         screen.say(f"{field:<22} {details.get(field)}")
     screen.paragraph(details.get("naturalLanguageSummary", ""))
+    for line in details.get("logTail", "").splitlines():
+        screen.say(f"{'log':<22} {line}")
     screen.title("done")
     found = (good["phase"], bad["phase"], details.get("reason"), details.get("exitCode"))
     if found != ("Completed", "Failed", "TaskFailed", 42):
