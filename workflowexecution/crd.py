@@ -21,7 +21,7 @@ from workflowexecution.api.workflowexecution import Spec, WorkflowExecution
 
 PATH: Final = Path("manifests/crd/workflowexecutions.kubernaut.ai.yaml")
 _PARAMETERS: Final = 256
-# More than the controller takes in all, so that the refusal is its own, with its reason in the status.
+# More than the controller takes in all: its own refusal says in the status what is too large.
 _PARAMETER_CHARACTERS: Final = 1048576
 # Room for every field that the models leave open; the code's own byte budgets are smaller.
 _TEXT_CHARACTERS: Final = 32768

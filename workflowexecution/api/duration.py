@@ -21,20 +21,28 @@ _UNITS: Final = {
 }
 _PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)")
 _WHOLE = re.compile(rf"\+?(?:{_PART.pattern})+")
+_ZERO: Final = frozenset({"0", "+0", "-0"})
+# Go counts nanoseconds in 63 bits.
+_MAX_S: Final = 2**63 * 1e-9
 
 
 def parse(value: str) -> float:
     """Seconds of a duration text.
 
     Raises:
-        ValueError: it is none, or negative; the message quotes it.
+        ValueError: it is none, or negative, or more than Go holds (292 years); the message quotes
+            it.
     """
-    if value == "0":
+    if value in _ZERO:
         return 0.0
     if not _WHOLE.fullmatch(value):
         msg = f"{value!r} is not a duration such as 90s, 5m or 1h30m"
         raise ValueError(msg)
-    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
+    if seconds >= _MAX_S:
+        msg = f"{value!r} is longer than any duration can be"
+        raise ValueError(msg)
+    return seconds
 
 
 def seconds_of(value: object) -> float:
@@ -52,8 +60,14 @@ def seconds_of(value: object) -> float:
 
 
 def format_seconds(seconds: float) -> str:
-    """Go's text of a duration: `1h30m0s`, `2m30s`, `1.5s`, `0s`; to the millisecond."""
+    """Go's text of a duration: `1h30m0s`, `2m30s`, `1.5s`, `250ms`, `0s`; to the millisecond.
+
+    Args:
+        seconds: not negative.
+    """
     milliseconds = round(seconds * 1000)
+    if 0 < milliseconds < 1000:
+        return f"{milliseconds}ms"
     minutes, rest = divmod(milliseconds, 60_000)
     hours, minutes = divmod(minutes, 60)
     text = f"{rest / 1000:.3f}".rstrip("0").rstrip(".") + "s"

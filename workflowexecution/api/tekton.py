@@ -25,15 +25,13 @@ _IGNORED = "FailureIgnored"
 # Steps that end so did not fail their task: `onError: continue`, and those after the failed one.
 _HARMLESS = frozenset({"Continued", "Skipped"})
 # Exit codes under these are made up: by Tekton for a step that it ends, by a kubelet that lost one.
-_MADE_UP = frozenset(
-    {
-        "TaskRunCancelled",
-        "TaskRunTimeout",
-        "TaskRunImagePullFailed",
-        "CreateContainerConfigError",
-        "ContainerStatusUnknown",
-    }
-)
+_MADE_UP = frozenset({
+    "TaskRunCancelled",
+    "TaskRunTimeout",
+    "TaskRunImagePullFailed",
+    "CreateContainerConfigError",
+    "ContainerStatusUnknown",
+})
 _TRUE, _FALSE = "True", "False"
 
 

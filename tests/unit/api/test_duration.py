@@ -9,6 +9,7 @@ from workflowexecution.api import duration
     ("text", "seconds"),
     [
         pytest.param("0", 0.0, id="zero"),
+        pytest.param("+0", 0.0, id="zero-with-a-sign"),
         pytest.param("90s", 90.0, id="seconds"),
         pytest.param("5m", 300.0, id="minutes"),
         pytest.param("1h30m", 5400.0, id="hours"),
@@ -22,6 +23,7 @@ from workflowexecution.api import duration
         pytest.param("5\u03bcs", 5e-6, id="greek-mu"),
         pytest.param("5us", 5e-6, id="us"),
         pytest.param("1000000000ns", 1.0, id="nanoseconds"),
+        pytest.param("2562047h47m", 9223372020.0, id="longest"),
     ],
 )
 def test_parse_reads_what_go_reads(text: str, seconds: float) -> None:
@@ -48,6 +50,13 @@ def test_parse_quotes_what_is_no_duration(text: str) -> None:
     assert repr(text) in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["2562048h", "9" * 400 + "s"], ids=["too-long", "infinite"])
+def test_parse_quotes_what_go_cannot_hold(text: str) -> None:
+    with pytest.raises(ValueError, match="longer than any duration can be") as caught:
+        duration.parse(text)
+    assert repr(text) in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
@@ -70,6 +79,8 @@ def test_seconds_of_refuses_anything_else(value: object) -> None:
     ("seconds", "text"),
     [
         pytest.param(0, "0s", id="zero"),
+        pytest.param(0.25, "250ms", id="below-a-second"),
+        pytest.param(0.9996, "1s", id="rounded-to-the-second"),
         pytest.param(150, "2m30s", id="minutes"),
         pytest.param(1800, "30m0s", id="full-minutes"),
         pytest.param(5400, "1h30m0s", id="hours"),
