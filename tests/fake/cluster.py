@@ -167,7 +167,8 @@ class FakeCluster:
         Raises:
             StatusError: as over HTTP.
         """
-        patched = self.objects.patch(resource, (namespace, name), objects.copy(patch), subresource)
+        served = self._served(resource)
+        patched = self.objects.patch(served, (namespace, name), objects.copy(patch), subresource)
         return objects.copy(patched)
 
     def delete(
@@ -179,7 +180,7 @@ class FakeCluster:
             StatusError: as over HTTP.
         """
         options = {"propagationPolicy": propagation} if propagation else {}
-        self.objects.delete(resource, (namespace, name), options)
+        self.objects.delete(self._served(resource), (namespace, name), options)
 
     def compact(self) -> None:
         """Make every version so far too old for watches and page tokens."""
@@ -192,6 +193,10 @@ class FakeCluster:
     def restore_api(self, resource: ResourceType) -> None:
         """Create the definition again; the objects do not come back."""
         self.create(definitions.build_definition(resource))
+
+    def _served(self, resource: ResourceType) -> ResourceType:
+        """Return the resource with the hooks that it is served with."""
+        return self.registry.find(resource.group, resource.version, resource.plural) or resource
 
     def _resource_of(self, item: JsonObject) -> ResourceType:
         found = self.registry.of_kind(item["apiVersion"], item["kind"])

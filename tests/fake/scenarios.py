@@ -69,14 +69,15 @@ _PREPARE = Task("prepare")
 _HANGING = (_PREPARE, Task("apply", End.HANGS))
 
 
-def _second(end: End, *, exit_code: int = 1, retries: int = 0) -> Scenario:
-    task = Task("apply", end, exit_code=exit_code, retries=retries)
-    return Scenario(tasks=(_PREPARE, task))
+def _second(end: End, *, retries: int = 0) -> Scenario:
+    return Scenario(tasks=(_PREPARE, Task("apply", end, retries=retries)))
 
 
 PLAIN = Scenario()
 FULL = Scenario(tasks=(_PREPARE, Task("apply")))
-EXIT_42 = _second(End.EXITS, exit_code=42)
+EXIT_42 = Scenario(
+    tasks=(_PREPARE, Task("apply", End.EXITS, exit_code=42, log="applying\ncannot apply\n"))
+)
 OOM_KILLED = _second(End.OOM_KILLED)
 IMAGE_MISSING = _second(End.IMAGE_MISSING)
 CONFIG_MISSING = _second(End.CONFIG_MISSING)
