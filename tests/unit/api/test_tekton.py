@@ -72,6 +72,19 @@ def test_a_run_is_not_done_while_it_says_nothing() -> None:
     assert (made.task_count, made.digest, made.started_at) == (None, "", None)
 
 
+def test_a_run_is_done_when_it_has_failed() -> None:
+    made = run(condition=("False", "Failed", "Tasks Completed: 1"))
+    assert (made.is_done, made.is_successful) == (True, False)
+
+
+def test_a_run_is_judged_by_its_condition_succeeded_alone() -> None:
+    other = {"type": "Verified", "status": "True", "reason": "Trusted"}
+    raw = builders.raw_run(condition=("Unknown", "Running", ""))
+    raw["status"]["conditions"].insert(0, other)
+    made = tekton.project_pipelinerun(raw, tekton.PipelineRun)
+    assert made.condition == tekton.Condition("Unknown", "Running", "")
+
+
 def test_a_run_is_deleting_once_it_has_a_deletion_time() -> None:
     made = run(metadata={"deletionTimestamp": builders.stamp(3)})
     assert made.deleting
