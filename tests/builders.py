@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from workflowexecution.api import names
+from workflowexecution.api import names, tekton
 from workflowexecution.api import workflowexecution as api
 from workflowexecution.domain import locking
 
@@ -133,6 +133,21 @@ def raw_task(
         },
         "status": said,
     }
+
+
+def run(**parts: Any) -> tekton.PipelineRun:  # noqa: ANN401 - as raw_run
+    """The record of `raw_run`."""
+    return tekton.project_pipelinerun(raw_run(**parts), tekton.PipelineRun)
+
+
+def task(name: str = "restart", **parts: Any) -> tekton.TaskRun:  # noqa: ANN401 - as raw_task
+    """The record of `raw_task`."""
+    return tekton.project_taskrun(raw_task(name, **parts), tekton.TaskRun)
+
+
+def child(task: str = "restart", *, kind: str = "TaskRun") -> dict[str, Any]:
+    """How a run names its child, a `raw_task` if it is a TaskRun."""
+    return {"kind": kind, "name": f"{locking.run_name(TARGET)}-{task}", "pipelineTaskName": task}
 
 
 def step(

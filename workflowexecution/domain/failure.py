@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_BYTES = 4096
 MAX_SUMMARY = 1200
+MAX_NAME_BYTES = 120
 SIGNAL_BASE = 128
 
 _RUN_REASONS = {
     "PipelineRunTimeout": FailureReason.DEADLINE_EXCEEDED,
     "Cancelled": FailureReason.CANCELLED,
-    "CancelledRunFinally": FailureReason.CANCELLED,
-    "StoppedRunFinally": FailureReason.CANCELLED,
+    "CancelledRunningFinally": FailureReason.CANCELLED,
+    "StoppedRunningFinally": FailureReason.CANCELLED,
     "CouldntGetPipeline": FailureReason.CONFIGURATION_ERROR,
     "CouldntGetTask": FailureReason.CONFIGURATION_ERROR,
     "CouldntGetPipelineResult": FailureReason.CONFIGURATION_ERROR,
@@ -42,19 +43,21 @@ _RUN_REASONS = {
     "ParameterTypeMismatch": FailureReason.CONFIGURATION_ERROR,
     "ObjectParameterMissKeys": FailureReason.CONFIGURATION_ERROR,
     "ParamArrayIndexingInvalid": FailureReason.CONFIGURATION_ERROR,
-    "ParamKeyNotFound": FailureReason.CONFIGURATION_ERROR,
     "PipelineValidationFailed": FailureReason.CONFIGURATION_ERROR,
-    "InvalidGraph": FailureReason.CONFIGURATION_ERROR,
+    "PipelineInvalidGraph": FailureReason.CONFIGURATION_ERROR,
     "InvalidMatrixParameterTypes": FailureReason.CONFIGURATION_ERROR,
+    "InvalidParamValue": FailureReason.CONFIGURATION_ERROR,
+    "InvalidPipelineResultReference": FailureReason.CONFIGURATION_ERROR,
     "InvalidTaskResultReference": FailureReason.CONFIGURATION_ERROR,
+    "CELEvaluationFailed": FailureReason.CONFIGURATION_ERROR,
     "RequiredWorkspaceMarkedOptional": FailureReason.CONFIGURATION_ERROR,
     "ResourceVerificationFailed": FailureReason.CONFIGURATION_ERROR,
 }
 _TASK_REASONS = {
     "TaskRunTimeout": FailureReason.DEADLINE_EXCEEDED,
     "TaskRunImagePullFailed": FailureReason.IMAGE_PULL_BACK_OFF,
+    "PullImageFailed": FailureReason.IMAGE_PULL_BACK_OFF,
     "CreateContainerConfigError": FailureReason.CONFIGURATION_ERROR,
-    "InvalidImageName": FailureReason.CONFIGURATION_ERROR,
     "TaskRunValidationFailed": FailureReason.CONFIGURATION_ERROR,
     "TaskRunResolutionFailed": FailureReason.CONFIGURATION_ERROR,
     "TaskValidationFailed": FailureReason.CONFIGURATION_ERROR,
@@ -62,7 +65,6 @@ _TASK_REASONS = {
     "ResourceVerificationFailed": FailureReason.CONFIGURATION_ERROR,
     "ExceededResourceQuota": FailureReason.RESOURCE_EXHAUSTED,
     "ExceededNodeResources": FailureReason.RESOURCE_EXHAUSTED,
-    "Evicted": FailureReason.RESOURCE_EXHAUSTED,
     "TaskRunCancelled": FailureReason.CANCELLED,
 }
 _STEP_REASONS = {
@@ -75,6 +77,8 @@ _WORDS = tuple(
     (re.compile(rf"\b(?:{words})\b", re.IGNORECASE), reason)
     for words, reason in (
         ("oomkilled|out of memory", FailureReason.OOM_KILLED),
+        # Of a pod whose account is not there the apiserver says "forbidden".
+        ("error looking up service account", FailureReason.CONFIGURATION_ERROR),
         ("exceeded quota|resource exhausted|insufficient (?:cpu|memory)",
          FailureReason.RESOURCE_EXHAUSTED),
         ("forbidden|permission denied|unauthorized", FailureReason.FORBIDDEN),
@@ -121,12 +125,14 @@ class Facts:
         run: the run as last seen; None when it never existed, or is gone unseen.
         children: its TaskRuns from one live list, after all were final.
         started: names of TaskRuns that were ever seen started.
+        listed: whether there is such a list; without one nothing is proven.
         vanished: when the run was deleted by somebody else, the sentence that says so.
     """
 
     run: tekton.PipelineRun | None
     children: Sequence[tekton.TaskRun]
     started: frozenset[str] = frozenset()
+    listed: bool = True
     vanished: str = ""
 
 
@@ -136,6 +142,8 @@ class _Cause:
     message: str
     child: tekton.TaskRun | None
     step: tekton.Step | None
+    by_tekton: bool = False
+    """Whether the message is Tekton's."""
 
 
 def nothing_ran(facts: Facts) -> bool:
@@ -145,13 +153,13 @@ def nothing_ran(facts: Facts) -> bool:
     task once seen started, or a run nobody saw the end of: each of them leaves the proof open.
     """
     run = facts.run
-    if run is None or facts.vanished:
+    if run is None or facts.vanished or facts.started or not facts.listed:
         return False
     listed = {child.name for child in facts.children}
     for reference in run.children:
         if reference.kind != "TaskRun" or reference.name not in listed:
             return False
-    return all(_never_ran(child, facts.started) for child in facts.children)
+    return all(_never_ran(child) for child in facts.children)
 
 
 def outcome_of(reason: FailureReason) -> Outcome:
@@ -185,10 +193,14 @@ def refused(
     return _details(cause, Facts(run=None, children=()), subject, at, ran=False)
 
 
-def _never_ran(child: tekton.TaskRun, started: frozenset[str]) -> bool:
-    if child.ran or child.name in started:
-        return False
-    return not child.pod_name or bool(child.steps)
+def stopped(message: str, subject: Subject, at: datetime.datetime) -> FailureDetails:
+    """The record of an execution that is given up while its run may still work."""
+    cause = _Cause(FailureReason.CANCELLED, message, None, None)
+    return _details(cause, Facts(run=None, children=()), subject, at, ran=True)
+
+
+def _never_ran(child: tekton.TaskRun) -> bool:
+    return not child.ran and (not child.pod_name or bool(child.steps))
 
 
 def _cause(facts: Facts) -> _Cause:
@@ -206,17 +218,24 @@ def _cause(facts: Facts) -> _Cause:
         parts.insert(0, child.condition.message)
     message = ". ".join(part.rstrip(". ") for part in dict.fromkeys(parts) if part)
     cleaned = text.cut(redaction.redact(message), MAX_MESSAGE_BYTES)
-    return _Cause(reason, cleaned or "The run gave no message", child, step)
+    return _Cause(
+        reason, cleaned or "The run gave no message", child, step, by_tekton=bool(cleaned)
+    )
 
 
 def _failed_child(facts: Facts) -> tekton.TaskRun | None:
     """The task that caused the end: not a bystander that was cancelled because of it.
 
-    A failed task of the pipeline ranks before a failed `finally` task, which runs after the end is
-    decided; among equals the first to end is the cause.
+    A task whose failure the pipeline ignores is none either. A failed task of the pipeline ranks
+    before a failed `finally` task, which runs after the end is decided; among equals the first to
+    end is the cause.
     """
     finally_tasks = set(facts.run.finally_names) if facts.run else set()
-    failed = [child for child in facts.children if child.is_done and not child.is_successful]
+    failed = [
+        child
+        for child in facts.children
+        if child.is_done and not child.is_successful and not child.is_ignored
+    ]
     causes = [child for child in failed if not child.is_cancelled] or failed
     causes.sort(key=lambda child: (child.task in finally_tasks, _end(child), child.name))
     return causes[0] if causes else None
@@ -227,10 +246,10 @@ def _end(child: tekton.TaskRun) -> float:
 
 
 def _failed_step(child: tekton.TaskRun) -> tekton.Step | None:
-    failing = [step for step in child.steps if step.exit_code]
-    ran = [step for step in failing if step.ran]
-    # Steps after the failing one are ended by Tekton with a code of its own making.
-    return min(ran or failing, key=lambda step: step.finished or "~", default=None)
+    failing = [step for step in child.steps if step.has_failed]
+    # Steps that were ended from outside rank behind one that ended by itself.
+    candidates = [step for step in failing if step.exited] or [step for step in failing if step.ran]
+    return min(candidates or failing, key=lambda step: step.finished or "~", default=None)
 
 
 def _reason(
@@ -263,7 +282,7 @@ def _details(
     cause: _Cause, facts: Facts, subject: Subject, at: datetime.datetime, *, ran: bool
 ) -> FailureDetails:
     child, step = cause.child, cause.step
-    code = step.exit_code if step is not None and step.ran else None
+    code = step.exit_code if step is not None and step.exited else None
     elapsed = max(0.0, (at - subject.started).total_seconds()) if subject.started else 0.0
     names = facts.run.task_names if facts.run else ()
     task = child.task if child else ""
@@ -283,30 +302,40 @@ def _details(
 
 
 def _summary(cause: _Cause, subject: Subject, elapsed: float, *, ran: bool) -> str:
-    where = ""
-    if cause.child is not None:
-        where = f" in task {cause.child.task!r}"
-        if cause.step is not None:
-            where += f", step {cause.step.name!r}"
-            if cause.step.ran and cause.step.exit_code is not None:
-                where += f", which ended with exit code {cause.step.exit_code}"
-    said = "" if cause.child is None and not ran else "Tekton says: "
+    said = "Tekton says: " if cause.by_tekton else ""
     after = f" after {duration.format_seconds(int(elapsed))}" if subject.started else ""
+    workflow, target = _quoted(subject.workflow_id), _quoted(subject.target, 2 * MAX_NAME_BYTES)
     sentences = [
-        f"Workflow {subject.workflow_id!r} on target {subject.target!r} failed{after}{where}.",
+        f"Workflow {workflow} on target {target} failed{after}{_place(cause)}.",
         f"The reason is {cause.reason}.",
         f"{said}{cause.message.rstrip('. ')}.",
-        "Steps of it have run, so the target may have been changed: look at it before anything is "
-        "tried again."
+        "Steps of it have run, or may have run, so the target may have been changed: look at it "
+        "before anything is tried again."
         if ran
         else "No step of it has run, so nothing was changed and another attempt is safe.",
         _ADVICE[cause.reason],
     ]
     summary = " ".join(sentences)
     if len(summary) > MAX_SUMMARY:
-        # The message is the only part without a bound of its own.
+        # The message is the only part without a bound of its own, and the others leave it room.
         excess = len(summary) - MAX_SUMMARY + len(text.CUT_MARK)
-        short = cause.message[: max(0, len(cause.message) - excess)]
-        sentences[2] = f"{said}{short}{text.CUT_MARK}."
-        summary = " ".join(sentences)[:MAX_SUMMARY]
+        sentences[2] = f"{said}{cause.message.rstrip('. ')[:-excess]}{text.CUT_MARK}."
+        summary = " ".join(sentences)
     return summary
+
+
+def _place(cause: _Cause) -> str:
+    if cause.child is None:
+        return ""
+    place = f" in task {_quoted(cause.child.task)}"
+    if cause.step is not None:
+        place += f", step {_quoted(cause.step.name)}"
+        if cause.step.exited:
+            place += f", which ended with exit code {cause.step.exit_code}"
+    return place
+
+
+def _quoted(value: str, max_bytes: int = MAX_NAME_BYTES) -> str:
+    """A name as it stands in the summary, whatever is in it."""
+    printable = "".join(letter if letter.isprintable() else "?" for letter in value)
+    return f"'{text.cut(printable, max_bytes)}'"

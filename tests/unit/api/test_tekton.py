@@ -32,16 +32,8 @@ STATUS = st.dictionaries(
 )
 
 
-def run(**parts: Any) -> tekton.PipelineRun:  # noqa: ANN401 - as raw_run
-    return tekton.project_pipelinerun(builders.raw_run(**parts), tekton.PipelineRun)
-
-
-def task(name: str = "restart", **parts: Any) -> tekton.TaskRun:  # noqa: ANN401 - as raw_task
-    return tekton.project_taskrun(builders.raw_task(name, **parts), tekton.TaskRun)
-
-
 def test_project_pipelinerun_keeps_what_is_needed() -> None:
-    made = run(
+    made = builders.run(
         condition=("True", "Completed", "Tasks Completed: 1"),
         status={
             "childReferences": [{"kind": "TaskRun", "name": "t1", "pipelineTaskName": "restart"}],
@@ -62,18 +54,18 @@ def test_project_pipelinerun_keeps_what_is_needed() -> None:
 
 def test_project_pipelinerun_keeps_own_labels_alone() -> None:
     metadata = {"labels": {"app": "x", names.LABEL_EXECUTION_UID: "u"}, "annotations": None}
-    made = run(metadata=metadata)
+    made = builders.run(metadata=metadata)
     assert (made.labels, made.annotations) == ({names.LABEL_EXECUTION_UID: "u"}, {})
 
 
 def test_a_run_is_not_done_while_it_says_nothing() -> None:
-    made = run(status={"startTime": None})
+    made = builders.run(status={"startTime": None})
     assert (made.is_done, made.is_successful, made.condition) == (False, False, None)
     assert (made.task_count, made.digest, made.started_at) == (None, "", None)
 
 
 def test_a_run_is_done_when_it_has_failed() -> None:
-    made = run(condition=("False", "Failed", "Tasks Completed: 1"))
+    made = builders.run(condition=("False", "Failed", "Tasks Completed: 1"))
     assert (made.is_done, made.is_successful) == (True, False)
 
 
@@ -86,7 +78,7 @@ def test_a_run_is_judged_by_its_condition_succeeded_alone() -> None:
 
 
 def test_a_run_is_deleting_once_it_has_a_deletion_time() -> None:
-    made = run(metadata={"deletionTimestamp": builders.stamp(3)})
+    made = builders.run(metadata={"deletionTimestamp": builders.stamp(3)})
     assert made.deleting
     assert made.deleted_at == builders.NOW + datetime.timedelta(seconds=3)
 
@@ -105,7 +97,7 @@ def test_a_run_is_deleting_once_it_has_a_deletion_time() -> None:
 def test_a_task_tells_its_end(
     condition: tuple[str, str, str] | None, said: tuple[bool, ...]
 ) -> None:
-    made = task(condition=condition)
+    made = builders.task(condition=condition)
     assert (made.is_done, made.is_successful, made.is_cancelled, made.is_ignored) == said
 
 
@@ -127,7 +119,7 @@ def test_a_task_tells_its_end(
 def test_a_task_ran_when_a_container_of_any_attempt_existed(
     status: dict[str, Any], ran: bool
 ) -> None:
-    assert task(status=status).ran is ran
+    assert builders.task(status=status).ran is ran
 
 
 def test_a_task_counts_its_attempts_and_takes_its_name_for_want_of_a_label() -> None:
@@ -155,7 +147,7 @@ def test_a_step_tells_its_end(
     code: int | None, reason: str, by_tekton: str, exited: bool, failed: bool
 ) -> None:
     raw = builders.step(exit_code=code, reason=reason) | {"terminationReason": by_tekton}
-    step = task(steps=[raw]).steps[0]
+    step = builders.task(steps=[raw]).steps[0]
     assert (step.exited, step.has_failed, step.reason) == (exited, failed, by_tekton or reason)
 
 
@@ -168,16 +160,16 @@ def test_a_step_tells_its_end(
     ],
 )
 def test_a_step_has_not_exited_when_its_container_did_not(raw: dict[str, Any]) -> None:
-    assert not task(steps=[raw]).steps[0].exited
+    assert not builders.task(steps=[raw]).steps[0].exited
 
 
 def test_a_step_has_no_exit_code_when_that_is_no_number() -> None:
-    assert task(steps=[{"terminated": {"exitCode": True}}]).steps[0].exit_code is None
+    assert builders.task(steps=[{"terminated": {"exitCode": True}}]).steps[0].exit_code is None
 
 
 def test_a_step_tells_what_it_is_doing() -> None:
     waiting = {"name": "b", "waiting": {"reason": "ImagePullBackOff"}, "running": None}
-    first, second = task(steps=[builders.step("a", running=True), waiting]).steps
+    first, second = builders.task(steps=[builders.step("a", running=True), waiting]).steps
     assert (first.running, first.waiting) == (True, "")
     assert (second.running, second.waiting) == (False, "ImagePullBackOff")
 

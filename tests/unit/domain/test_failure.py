@@ -1,0 +1,239 @@
+"""The record of a failed run: its reason, its place, its words."""
+
+import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import builders
+from workflowexecution.api import tekton
+from workflowexecution.api.status import FailureDetails, FailureReason, Outcome
+from workflowexecution.domain import failure
+
+AT = builders.NOW + datetime.timedelta(seconds=90, microseconds=700)
+SUBJECT = failure.Subject("restart-deployment", builders.TARGET, builders.NOW)
+# What the apiserver says of a pod whose account is not there.
+NO_ACCOUNT = 'is forbidden: error looking up service account n/a: serviceaccount "a" not found'
+
+
+def classify(
+    *children: tekton.TaskRun,
+    said: tuple[str, str, str] = ("False", "Failed", "Tasks Completed: 1 (Failed: 1, Cancelled 0)"),
+    status: dict[str, Any] | None = None,
+    subject: failure.Subject = SUBJECT,
+) -> FailureDetails:
+    """Classify a run that said this and had these TaskRuns."""
+    named = [builders.child(it.task) for it in children]
+    run = builders.run(condition=said, status={"childReferences": named, **(status or {})})
+    return failure.classify_run(failure.Facts(run, children), subject, AT)
+
+
+def failed_task(
+    name: str = "restart",
+    *,
+    reason: str = "Failed",
+    message: str = "it failed",
+    steps: list[dict[str, Any]] | None = None,
+    ended_s: float = 20,
+) -> tekton.TaskRun:
+    """A TaskRun that failed, in a step with exit code 3 unless steps are given."""
+    return builders.task(
+        name,
+        condition=("False", reason, message),
+        steps=[builders.step(exit_code=3)] if steps is None else steps,
+        status={"completionTime": builders.stamp(ended_s)},
+    )
+
+
+def test_classify_run_tells_task_step_exit_code_and_time() -> None:
+    details = classify(
+        builders.task("prepare", condition=("True", "Succeeded", "")),
+        failed_task(steps=[builders.step("ok", exit_code=0), builders.step("do", exit_code=3)]),
+        status={"pipelineSpec": {"tasks": [{"name": "prepare"}, {"name": "restart"}]}},
+    )
+    assert details.reason is FailureReason.TASK_FAILED
+    assert (details.failed_task_name, details.failed_task_index) == ("restart", 1)
+    assert (details.failed_step_name, details.exit_code, details.signal) == ("do", 3, None)
+    assert details.message == "it failed. Tasks Completed: 1 (Failed: 1, Cancelled 0)"
+    assert details.failed_at == builders.NOW + datetime.timedelta(seconds=90)
+    assert details.execution_time_before_failure == "1m30s"
+    assert details.was_execution_failure
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        pytest.param("PipelineRunTimeout", FailureReason.DEADLINE_EXCEEDED, id="timeout"),
+        pytest.param("Cancelled", FailureReason.CANCELLED, id="cancelled"),
+        pytest.param("CouldntGetPipeline", FailureReason.CONFIGURATION_ERROR, id="no-pipeline"),
+        pytest.param("PipelineInvalidGraph", FailureReason.CONFIGURATION_ERROR, id="graph"),
+        pytest.param("InvalidParamValue", FailureReason.CONFIGURATION_ERROR, id="param"),
+        pytest.param("Failed", FailureReason.UNKNOWN, id="no-more-than-failed"),
+    ],
+)
+def test_classify_run_goes_by_the_runs_reason(said: str, reason: FailureReason) -> None:
+    details = classify(said=("False", said, "no words that tell"))
+    assert details.reason is reason
+    assert (details.failed_task_name, details.failed_step_name) == ("", None)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        pytest.param("TaskRunTimeout", FailureReason.DEADLINE_EXCEEDED, id="timeout"),
+        pytest.param("TaskRunImagePullFailed", FailureReason.IMAGE_PULL_BACK_OFF, id="image"),
+        pytest.param("PullImageFailed", FailureReason.IMAGE_PULL_BACK_OFF, id="pull"),
+        pytest.param("TaskRunValidationFailed", FailureReason.CONFIGURATION_ERROR, id="invalid"),
+        pytest.param("ExceededNodeResources", FailureReason.RESOURCE_EXHAUSTED, id="node"),
+        pytest.param("TaskRunCancelled", FailureReason.CANCELLED, id="cancelled"),
+    ],
+)
+def test_classify_run_goes_by_the_tasks_reason(said: str, reason: FailureReason) -> None:
+    assert classify(failed_task(reason=said)).reason is reason
+
+
+@pytest.mark.parametrize(
+    ("by_container", "by_tekton", "reason"),
+    [
+        pytest.param("OOMKilled", "", FailureReason.OOM_KILLED, id="oom"),
+        pytest.param("Error", "TimeoutExceeded", FailureReason.DEADLINE_EXCEEDED, id="timeout"),
+        pytest.param("Evicted", "", FailureReason.RESOURCE_EXHAUSTED, id="evicted"),
+        pytest.param("Error", "", FailureReason.TASK_FAILED, id="exit-code"),
+    ],
+)
+def test_classify_run_goes_by_the_steps_reason(
+    by_container: str, by_tekton: str, reason: FailureReason
+) -> None:
+    step = builders.step(exit_code=137, reason=by_container) | {"terminationReason": by_tekton}
+    details = classify(failed_task(steps=[step]))
+    assert (details.reason, details.exit_code, details.signal) == (reason, 137, 9)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        pytest.param("container was OOMKilled", FailureReason.OOM_KILLED, id="oom"),
+        pytest.param("the room is full", FailureReason.UNKNOWN, id="room"),
+        pytest.param("is forbidden: exceeded quota", FailureReason.RESOURCE_EXHAUSTED, id="quota"),
+        pytest.param(NO_ACCOUNT, FailureReason.CONFIGURATION_ERROR, id="account"),
+        pytest.param("is forbidden: no", FailureReason.FORBIDDEN, id="forbidden"),
+        pytest.param("Back-off: ImagePullBackOff", FailureReason.IMAGE_PULL_BACK_OFF, id="image"),
+        pytest.param("step timed out", FailureReason.DEADLINE_EXCEEDED, id="timeout"),
+        pytest.param("invalid TaskSpec", FailureReason.CONFIGURATION_ERROR, id="invalid"),
+        pytest.param("invalidation went wrong", FailureReason.UNKNOWN, id="whole-words"),
+    ],
+)
+def test_classify_run_goes_by_words_when_nothing_else_tells(
+    message: str, reason: FailureReason
+) -> None:
+    task = failed_task(reason="PodCreationFailed", message=message, steps=[])
+    assert classify(task, said=("False", "Failed", "")).reason is reason
+    assert classify(said=("False", "Failed", message)).reason is reason
+
+
+@given(task=st.text(max_size=200), run=st.text(max_size=200), code=st.integers(1, 255))
+def test_no_message_makes_more_of_an_exit_code_of_a_container_that_ran(
+    task: str, run: str, code: int
+) -> None:
+    words = "OOMKilled timeout forbidden quota invalid ImagePullBackOff deadline exceeded "
+    child = failed_task(message=words + task, steps=[builders.step(exit_code=code)])
+    details = classify(child, said=("False", "Failed", words + run))
+    assert (details.reason, details.exit_code) == (FailureReason.TASK_FAILED, code)
+
+
+def test_a_task_that_ran_without_a_failed_step_failed_as_a_task() -> None:
+    steps = [builders.step(exit_code=0)]
+    task = failed_task(reason="TaskRunResultLargerThanAllowedLimit", message="big", steps=steps)
+    details = classify(task)
+    assert (details.reason, details.failed_step_name) == (FailureReason.TASK_FAILED, None)
+
+
+def test_the_cause_is_not_a_bystander_that_was_cancelled() -> None:
+    bystander = failed_task("a", reason="TaskRunCancelled", ended_s=5)
+    assert classify(bystander, failed_task("b", ended_s=9)).failed_task_name == "b"
+
+
+def test_the_cause_is_a_cancelled_task_when_nothing_else_failed() -> None:
+    details = classify(failed_task("a", reason="TaskRunCancelled", message="stopped"))
+    assert (details.failed_task_name, details.reason) == ("a", FailureReason.CANCELLED)
+
+
+def test_the_cause_is_not_a_task_whose_failure_is_ignored() -> None:
+    ignored = failed_task("a", reason="FailureIgnored", ended_s=5)
+    assert classify(ignored, failed_task("b", ended_s=9)).failed_task_name == "b"
+    assert classify(ignored).failed_task_name == ""
+
+
+def test_the_cause_is_the_first_to_fail_and_finally_ranks_last() -> None:
+    status = {"pipelineSpec": {"tasks": [{"name": "x"}], "finally": [{"name": "tell"}]}}
+    first = [
+        failed_task("x", ended_s=9),
+        failed_task("y", ended_s=8),
+        failed_task("tell", ended_s=1),
+    ]
+    assert classify(*first, status=status).failed_task_name == "y"
+    assert classify(first[2], status=status).failed_task_name == "tell"
+    endless = builders.task("z", condition=("False", "Failed", ""), status={"completionTime": None})
+    assert classify(endless, first[0]).failed_task_name == "x"
+
+
+def test_the_step_is_not_one_that_was_continued_or_skipped() -> None:
+    steps = [
+        builders.step("soft", exit_code=5, finished_s=2) | {"terminationReason": "Continued"},
+        builders.step("hard", exit_code=6, finished_s=3),
+        builders.step("after", exit_code=1, finished_s=3) | {"terminationReason": "Skipped"},
+    ]
+    details = classify(failed_task(steps=steps))
+    assert (details.failed_step_name, details.exit_code) == ("hard", 6)
+
+
+def test_the_step_is_the_one_that_ended_by_itself() -> None:
+    steps = [
+        builders.step("waiting", exit_code=1, ran=False, finished_s=1),
+        builders.step("stopped", exit_code=1, reason="TaskRunTimeout", finished_s=2),
+        builders.step("own", exit_code=4, finished_s=3),
+    ]
+    assert classify(failed_task(steps=steps)).failed_step_name == "own"
+    by_tekton = classify(failed_task(reason="TaskRunTimeout", steps=steps[:2]))
+    assert (by_tekton.failed_step_name, by_tekton.exit_code) == ("stopped", None)
+    assert "exit code" not in by_tekton.natural_language_summary
+
+
+def test_signal_is_told_for_codes_that_stand_for_one() -> None:
+    signals = {
+        code: classify(failed_task(steps=[builders.step(exit_code=code)])).signal
+        for code in (1, 128, 129, 137, 143, 192, 193, 255)
+    }
+    assert signals == {
+        1: None, 128: None, 129: 1, 137: 9, 143: 15, 192: 64, 193: None, 255: None,
+    }  # fmt: skip
+
+
+def test_message_is_redacted_and_cut() -> None:
+    details = classify(failed_task(message="password=hunter2 " + "x" * 5000))
+    assert "hunter2" not in details.message + details.natural_language_summary
+    assert len(details.message.encode()) <= failure.MAX_MESSAGE_BYTES
+
+
+def test_message_says_so_when_there_is_none() -> None:
+    details = classify(said=("False", "Failed", ""))
+    assert details.message == "The run gave no message"
+    assert "Tekton says" not in details.natural_language_summary
+
+
+def test_a_message_that_both_gave_stands_once() -> None:
+    assert classify(failed_task(message="same"), said=("False", "Failed", "same")).message == "same"
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome"),
+    [
+        pytest.param(FailureReason.DEADLINE_EXCEEDED, Outcome.TIMEOUT, id="timeout"),
+        pytest.param(FailureReason.CANCELLED, Outcome.CANCELLED, id="cancelled"),
+        pytest.param(FailureReason.TASK_FAILED, Outcome.FAILED, id="failed"),
+    ],
+)
+def test_outcome_follows_the_reason(reason: FailureReason, outcome: Outcome) -> None:
+    assert failure.outcome_of(reason) is outcome

@@ -1,0 +1,142 @@
+"""Whether it is proven that nothing ran, and what the summary makes of it."""
+
+import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import builders
+from workflowexecution.api import tekton
+from workflowexecution.api.status import FailureReason
+from workflowexecution.domain import failure
+
+AT = builders.NOW + datetime.timedelta(minutes=2)
+SUBJECT = failure.Subject("restart-deployment", builders.TARGET, builders.NOW)
+NEVER = builders.step(exit_code=1, ran=False)
+ENDED = ("False", "TaskRunImagePullFailed", "the step could not pull its image")
+
+
+def run(*children: dict[str, Any]) -> tekton.PipelineRun:
+    return builders.run(
+        condition=("False", "Failed", "it failed"), status={"childReferences": list(children)}
+    )
+
+
+def never(name: str = "restart", **status: object) -> tekton.TaskRun:
+    """A TaskRun whose pod was there and whose steps never ran."""
+    return builders.task(name, condition=ENDED, steps=[NEVER], status=status)
+
+
+def test_nothing_ran_when_no_child_had_a_container() -> None:
+    children = (never("a"), never("b", podName=None, steps=None))
+    facts = failure.Facts(run(builders.child("a"), builders.child("b")), children)
+    assert failure.nothing_ran(facts)
+
+
+def test_nothing_ran_when_the_run_never_had_a_child() -> None:
+    assert failure.nothing_ran(failure.Facts(run(), ()))
+
+
+ONE = run(builders.child())
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        pytest.param(failure.Facts(None, ()), id="no-run"),
+        pytest.param(failure.Facts(run(), (), vanished="gone"), id="vanished"),
+        pytest.param(failure.Facts(run(), (), listed=False), id="no-list"),
+        pytest.param(failure.Facts(ONE, ()), id="missing-child"),
+        pytest.param(failure.Facts(run(builders.child(kind="CustomRun")), ()), id="custom-run"),
+        pytest.param(
+            failure.Facts(run(builders.child(kind="PipelineRun")), (never(),)), id="child-pipeline"
+        ),
+        pytest.param(failure.Facts(ONE, (never(steps=[]),)), id="pod-without-steps"),
+        pytest.param(failure.Facts(ONE, (never(steps=[{"imageID": "i"}]),)), id="step-image"),
+        pytest.param(failure.Facts(ONE, (never(sidecars=[{"containerID": "c"}]),)), id="sidecar"),
+        pytest.param(
+            failure.Facts(ONE, (never(retriesStatus=[{"steps": [{"imageID": "i"}]}]),)),
+            id="earlier-attempt",
+        ),
+        pytest.param(failure.Facts(ONE, (never(),), frozenset({"any"})), id="once-seen-started"),
+        pytest.param(
+            failure.Facts(ONE, (never(), never("other", sidecars=[{"imageID": "i"}]))),
+            id="child-that-the-run-does-not-name",
+        ),
+    ],
+)
+def test_nothing_is_proven_while_anything_is_open(facts: failure.Facts) -> None:
+    assert not failure.nothing_ran(facts)
+    details = failure.classify_run(facts, SUBJECT, AT)
+    assert details.was_execution_failure
+    assert "may have been changed" in details.natural_language_summary
+
+
+def test_classify_run_says_that_another_attempt_is_safe_when_nothing_ran() -> None:
+    details = failure.classify_run(failure.Facts(ONE, (never(),)), SUBJECT, AT)
+    assert details.reason is FailureReason.IMAGE_PULL_BACK_OFF
+    assert (details.was_execution_failure, details.exit_code) == (False, None)
+    assert details.failed_step_name == "run"
+    assert details.natural_language_summary == (
+        "Workflow 'restart-deployment' on target 'payment/deployment/payment-api' failed after "
+        "2m0s in task 'restart', step 'run'. The reason is ImagePullBackOff. Tekton says: the step "
+        "could not pull its image. it failed. No step of it has run, so nothing was changed and "
+        "another attempt is safe. Check the image reference and the pull credentials."
+    )
+
+
+def test_classify_run_tells_what_vanished_in_its_own_words() -> None:
+    vanished = "PipelineRun x was deleted by somebody else at 12:00"
+    details = failure.classify_run(failure.Facts(ONE, (), vanished=vanished), SUBJECT, AT)
+    assert (details.reason, details.message) == (FailureReason.UNKNOWN, vanished)
+    assert vanished in details.natural_language_summary
+    assert "Tekton says" not in details.natural_language_summary
+
+
+def test_refused_changed_nothing() -> None:
+    subject = failure.Subject("w", "t", None)
+    details = failure.refused(FailureReason.FORBIDDEN, "token=abc no", subject, AT)
+    assert not details.was_execution_failure
+    assert details.execution_time_before_failure == "0s"
+    assert details.natural_language_summary == (
+        "Workflow 'w' on target 't' failed. The reason is Forbidden. token=***REDACTED*** no. No "
+        "step of it has run, so nothing was changed and another attempt is safe. Grant the service "
+        "account what the step needs, or choose a workflow that needs less."
+    )
+
+
+def test_stopped_proves_nothing() -> None:
+    details = failure.stopped("The execution was deleted", SUBJECT, AT)
+    assert (details.reason, details.was_execution_failure) == (FailureReason.CANCELLED, True)
+    assert "The reason is Cancelled. The execution was deleted." in details.natural_language_summary
+
+
+def test_a_clock_that_went_back_makes_no_negative_time() -> None:
+    early = builders.NOW - datetime.timedelta(hours=1)
+    details = failure.classify_run(failure.Facts(ONE, (never(),)), SUBJECT, early)
+    assert details.execution_time_before_failure == "0s"
+
+
+@given(workflow=st.text(max_size=600), target=st.text(max_size=600), words=st.text(max_size=3000))
+def test_summary_stays_within_its_bound_and_keeps_the_advice(
+    workflow: str, target: str, words: str
+) -> None:
+    task = builders.task("t" * 253, condition=("False", "TaskRunTimeout", words),
+                         steps=[builders.step("s" * 63, exit_code=255)])  # fmt: skip
+    facts = failure.Facts(run(), (task,))
+    subject = failure.Subject(workflow, target, builders.NOW)
+    summary = failure.classify_run(facts, subject, AT).natural_language_summary
+    assert len(summary) <= failure.MAX_SUMMARY
+    assert summary.endswith("or use a faster workflow.")
+    assert "before anything is tried again." in summary
+
+
+def test_summary_cuts_the_message_visibly_and_nothing_else() -> None:
+    task = builders.task(condition=("False", "Failed", "word " * 400), steps=[builders.step()])
+    summary = failure.classify_run(
+        failure.Facts(run(), (task,)), SUBJECT, AT
+    ).natural_language_summary
+    assert len(summary) == failure.MAX_SUMMARY
+    assert "…[cut]. Steps of it have run" in summary
