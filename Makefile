@@ -4,7 +4,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+DEMO_READY := $(VENV)/.ready-for-demos
 READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
@@ -13,22 +15,27 @@ PYTEST := $(BIN)/python -m pytest
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
 
-$(READY): requirements/dev.txt pyproject.toml
+# The demos need a part of what development needs, and a stranger waits for them.
+$(DEMO_READY): requirements/demo.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "python3-venv is missing" >&2; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PIP) --require-hashes -r requirements/demo.txt
+	$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(READY): $(DEMO_READY) requirements/dev.txt
+	$(PIP) --require-hashes -r requirements/dev.txt
 	@touch $@
 
 .PHONY: venv
 venv: $(READY) ## Make the virtual environment
 
 .PHONY: demo
-demo: $(READY) ## Watch the main job on an embedded cluster, in under a minute
+demo: $(DEMO_READY) ## Watch the main job on an embedded cluster, in under a minute
 	@$(BIN)/python -m tests.demo embedded
 
 .PHONY: demo-real
-demo-real: $(READY) ## The same story on a real cluster with real Tekton on this machine
+demo-real: $(DEMO_READY) ## The same story on a real cluster with real Tekton on this machine
 	@$(BIN)/python -m tests.demo real
 
 .PHONY: lint
@@ -96,7 +103,7 @@ docs: $(READY) ## Write docs/requirements.md from the criteria and the tests' ma
 
 .PHONY: lock
 lock: ## Resolve requirements/*.in again (needs uv)
-	cd requirements && for name in runtime dev; do uv pip compile --quiet --universal --python-version 3.11 \
+	cd requirements && for name in runtime demo dev; do uv pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header $$name.in -o $$name.txt; done
 
 .PHONY: clean
