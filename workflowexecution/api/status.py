@@ -270,11 +270,15 @@ class BlockClearance(WireModel):
     clear_method: ClearMethod
 
 
+def _absent_if_empty(value: object) -> object:
+    return None if value == "" else value
+
+
 class Status(WireModel):
     """What the controller says of an execution."""
 
     observed_generation: int | None = None
-    phase: Phase | None = None
+    phase: Annotated[Phase | None, pydantic.BeforeValidator(_absent_if_empty)] = None
     outcome: Outcome | None = None
     message: str | None = None
     start_time: Time | None = None

@@ -181,19 +181,9 @@ def parse_leniently(raw: Mapping[str, Any]) -> WorkflowExecution:
     except pydantic.ValidationError:
         name = _text(_mapping(raw.get("metadata")).get("name"))
         metadata = ObjectMeta.model_construct(name=name)
-    spec = _mapping(raw.get("spec"))
-    reference = _mapping(spec.get("workflowRef"))
-    remediation = _mapping(spec.get("remediationRequestRef"))
-    readable = Spec.model_construct(
-        remediation_request_ref=ObjectReference(name=_text(remediation.get("name")) or None),
-        workflow_ref=WorkflowRef.model_construct(
-            workflow_id=_text(reference.get("workflowId")),
-            version=_text(reference.get("version")),
-            container_image=_text(reference.get("containerImage")),
-        ),
-        target_resource=_text(spec.get("targetResource")),
+    return WorkflowExecution(
+        metadata=metadata, spec=_readable_spec(raw), status=_readable_status(raw)
     )
-    return WorkflowExecution(metadata=metadata, spec=readable, status=_readable_status(raw))
 
 
 def describe_errors(error: pydantic.ValidationError) -> list[str]:
@@ -203,6 +193,27 @@ def describe_errors(error: pydantic.ValidationError) -> list[str]:
         f"{detail['msg'].removeprefix('Value error, ')}"
         for detail in error.errors(include_url=False, include_input=False)
     ]
+
+
+def _readable_spec(raw: Mapping[str, Any]) -> Spec:
+    """The spec in full or, where it has a fault, what names the execution to people."""
+    try:
+        return Spec.model_validate(raw.get("spec"))
+    except pydantic.ValidationError:
+        spec = _mapping(raw.get("spec"))
+        reference = _mapping(spec.get("workflowRef"))
+        remediation = _mapping(spec.get("remediationRequestRef"))
+        return Spec.model_construct(
+            remediation_request_ref=ObjectReference.model_construct(
+                name=_text(remediation.get("name")) or None
+            ),
+            workflow_ref=WorkflowRef.model_construct(
+                workflow_id=_text(reference.get("workflowId")),
+                version=_text(reference.get("version")),
+                container_image=_text(reference.get("containerImage")),
+            ),
+            target_resource=_text(spec.get("targetResource")),
+        )
 
 
 def _readable_status(raw: Mapping[str, Any]) -> Status:

@@ -60,6 +60,27 @@ def test_parse_leniently_keeps_what_can_be_read() -> None:
     assert execution.status == status.Status(phase=status.Phase.RUNNING, start_time=builders.NOW)
 
 
+def test_parse_leniently_keeps_the_whole_spec_when_the_status_alone_is_odd() -> None:
+    config = {"timeout": "90s"}
+    raw = builders.raw_execution(spec={"executionConfig": config}, status={"phase": "Paused"})
+    execution = api.parse_leniently(raw)
+    assert execution == builders.execution(spec={"executionConfig": config})
+    assert execution.spec.parameters == {"REPLICAS": "3", "MODE": "rolling"}
+
+
+def test_parse_leniently_takes_texts_of_any_length() -> None:
+    raw = builders.raw_execution(
+        spec={"remediationRequestRef": {"name": "r" * 254}, "targetResource": "t" * 501}
+    )
+    spec = api.parse_leniently(raw).spec
+    assert spec.remediation_request_ref.name == "r" * 254
+    assert spec.target_resource == "t" * 501
+
+
+def test_an_empty_phase_counts_as_none() -> None:
+    assert builders.execution(status={"phase": ""}).status == status.Status()
+
+
 def test_parse_leniently_keeps_the_name_when_the_metadata_is_odd() -> None:
     raw = builders.raw_execution(metadata={"labels": "none"})
     assert api.parse_leniently(raw).metadata.name == "restart-payment"
