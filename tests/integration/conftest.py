@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,8 @@ import pytest_asyncio
 from tests.fake import kinds
 from tests.fake.api import Api, Endpoint
 from tests.integration import objects
+from tests.integration.audit import AuditLog
+from tests.integration.controllers import Controllers
 from tests.integration.world import World, create_namespace
 from tests.stack.cluster import Parts, Stack
 from tests.support import program
@@ -60,6 +61,12 @@ async def world(endpoint: Endpoint) -> AsyncIterator[World]:
         await api.request("DELETE", kinds.EXECUTIONS.path(made.namespace))
 
 
+@pytest.fixture
+def audit(stack: Stack) -> AuditLog:
+    """What was asked of the server since the test began."""
+    return AuditLog(stack.audit_log)
+
+
 @pytest.fixture(scope="module")
 def controller(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[program.Program]:
     """The program, for all tests of a module, with the settings that a bare cluster gives it."""
@@ -69,8 +76,9 @@ def controller(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield running
 
 
-@pytest.fixture
-def stopping() -> Iterator[contextlib.ExitStack]:
-    """Where a test puts programs that must not outlive it."""
-    with contextlib.ExitStack() as programs:
-        yield programs
+@pytest_asyncio.fixture
+async def controllers(
+    world: World, endpoint: Endpoint, stack: Stack, tmp_path: Path
+) -> Controllers:
+    """Controllers of the test's own, as many as it starts."""
+    return await Controllers.of(world, endpoint, stack.kubeconfig, tmp_path)

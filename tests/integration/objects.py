@@ -50,7 +50,7 @@ def changed(body: JsonObject, path: str, value: object) -> JsonObject:
     for parent in parents:
         place = place.setdefault(parent, {})
     if value is REMOVED:
-        del place[last]
+        place.pop(last, None)
     else:
         place[last] = value
     return made

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from tests.fake import kinds
 from tests.fake.api import Api, Refused
-from tests.integration import objects
+from tests.integration import objects, tekton
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from tests.fake.api import Reply
     from tests.fake.resources import ResourceType
@@ -88,12 +88,38 @@ class World:
         name = status["pipelineRunRef"]["name"]
         return (await self.api.get(kinds.PIPELINE_RUNS, self.runs, name)).accept()
 
+    async def play(self, status: JsonObject, *tasks: str) -> tekton.Run:
+        """Begin to play Tekton in the run that a status names."""
+        run = tekton.Run(self.api, await self.run_of(status), tasks)
+        await run.begin()
+        return run
+
     async def runs_of(self, uid: str) -> list[JsonObject]:
         """The PipelineRuns of an execution."""
         selector = f"kubernaut.ai/workflow-execution-uid={uid}"
         reply = await self.api.list(kinds.PIPELINE_RUNS, self.runs, labelSelector=selector)
         found: list[JsonObject] = reply.accept()["items"]
         return found
+
+    @contextlib.asynccontextmanager
+    async def pod(
+        self, name: str, labels: dict[str, str]
+    ) -> AsyncGenerator[Callable[[str], Awaitable[None]]]:
+        """A pod that runs, beside the runs; gives what sets its phase."""
+        spec = {"containers": [{"name": "step-run", "image": "registry.example/tools"}]}
+        body = {"metadata": {"name": name, "labels": labels}, "spec": spec}
+        (await self.api.create(kinds.PODS, self.runs, body)).accept()
+
+        async def set_phase(phase: str) -> None:
+            patch = {"status": {"phase": phase}}
+            reply = await self.api.patch(kinds.PODS, self.runs, name, patch, subresource="status")
+            reply.accept()
+
+        try:
+            await set_phase("Running")
+            yield set_phase
+        finally:
+            await self.api.delete(kinds.PODS, self.runs, name, gracePeriodSeconds=0)
 
     async def stays(self, name: str, *, for_s: float) -> None:
         """Assert that nobody writes to an execution for a while."""

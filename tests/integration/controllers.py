@@ -1,0 +1,66 @@
+"""Controllers that a test starts, kills and starts again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from tests.integration.proxy import Proxy
+from tests.integration.world import create_namespace
+from tests.support import program
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+    from tests.fake.api import Endpoint
+    from tests.integration.world import World
+    from tests.support.program import Program
+
+
+@dataclass(frozen=True)
+class Controllers:
+    """Starts controllers that serve one test and nothing else.
+
+    Attributes:
+        world: the test's, with the label value and the run namespace of these controllers.
+    """
+
+    world: World
+    endpoint: Endpoint
+    kubeconfig: Path
+    folder: Path
+
+    @classmethod
+    async def of(
+        cls, world: World, endpoint: Endpoint, kubeconfig: Path, folder: Path
+    ) -> Controllers:
+        """Controllers of an instance, with a run namespace of their own."""
+        name = f"runs-{uuid.uuid4().hex[:8]}"
+        await create_namespace(world.api, name)
+        own = replace(world, runs=name, instance=name)
+        return cls(own, endpoint, kubeconfig, folder)
+
+    @contextlib.asynccontextmanager
+    async def running(
+        self, *, by_way_of: Proxy | None = None, ready: bool = True, **sections: dict[str, Any]
+    ) -> AsyncGenerator[Program]:
+        """Run a controller; whatever becomes of it, it is not there afterwards."""
+        way = self.kubeconfig if by_way_of is None else by_way_of.write_kubeconfig(self.folder)
+        execution = {"namespace": self.world.runs, **sections.pop("execution", {})}
+        controller = {"instance": self.world.instance, **sections.pop("controller", {})}
+        manager = program.running(
+            self.folder, way, ready=ready, execution=execution, controller=controller, **sections
+        )
+        started = await asyncio.to_thread(manager.__enter__)
+        try:
+            yield started
+        finally:
+            await asyncio.to_thread(manager.__exit__, None, None, None)
+
+    def proxy(self) -> Proxy:
+        """A proxy that these controllers can go by."""
+        return Proxy(self.world.api, self.endpoint)
