@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 MAX_TASK_RUNS = 100
 
-# "Tasks Completed: 2 (Failed: 1, Cancelled 0), Skipped: 1"; "Incomplete" stands while it runs.
+# "Tasks Completed: 2 (Failed: 1, Cancelled 0), Skipped: 1"; "Incomplete" stands while it runs,
+# "(Ignored: 1)" after a count of failures of which some do not matter.
 _COUNTS = re.compile(
-    r"Tasks Completed: (?P<done>\d+) \(Failed: \d+, Cancelled:? \d+\)"
-    r"(?:, Incomplete: (?P<left>\d+))?, Skipped: (?P<skipped>\d+)"
+    r"Tasks Completed: (?P<done>\d{1,9}) "
+    r"\(Failed: \d+(?: \(Ignored: \d+\))?, Cancelled:? \d+\)"
+    r"(?:, Incomplete: \d+)?, Skipped: (?P<skipped>\d{1,9})"
 )
 
 
@@ -55,11 +57,11 @@ def map_progress(
     Args:
         run: the run as last seen.
         children: its TaskRuns as last seen, in any order.
-        before: what the status says of the TaskRuns so far; `started` in it is latched.
+        before: what the status says of the TaskRuns so far; `started` in it is latched, and an
+            entry stays when its TaskRun goes.
         completed_before: the count in the status; it never runs backwards.
     """
     ordered = sorted(children, key=lambda child: (child.created, child.name))
-    started = {entry.name for entry in before or () if entry.started}
     final = _COUNTS.search(run.condition.message) if run.condition else None
     total = run.task_count
     if run.is_done and final:
@@ -67,13 +69,23 @@ def map_progress(
         total = total or done
     else:
         done = _done(ordered) + run.skipped
-    completed = max(done, completed_before or 0)
+    completed = max(done if total is None else min(done, total), completed_before or 0)
     return Progress(
-        completed=completed if total is None else min(completed, total),
-        total=total,
+        completed=completed,
+        total=None if total is None else max(total, completed),
         current_step=None if run.is_done else _current_step(ordered),
-        task_runs=tuple(_entry(child, started) for child in ordered[:MAX_TASK_RUNS]),
+        task_runs=_entries(ordered, before or ()),
     )
+
+
+def _entries(
+    children: Sequence[tekton.TaskRun], before: Iterable[TaskRunStatus]
+) -> tuple[TaskRunStatus, ...]:
+    entries = {entry.name: entry for entry in before}
+    for child in children:
+        old = entries.get(child.name)
+        entries[child.name] = _entry(child, started=old is not None and old.started)
+    return tuple(entries.values())[:MAX_TASK_RUNS]
 
 
 def _done(children: Sequence[tekton.TaskRun]) -> int:
@@ -92,24 +104,18 @@ def _current_step(children: Sequence[tekton.TaskRun]) -> str | None:
     return None
 
 
-def _entry(child: tekton.TaskRun, started: set[str]) -> TaskRunStatus:
-    codes = [step.exit_code for step in child.steps if step.exit_code and step.ran]
+def _entry(child: tekton.TaskRun, *, started: bool) -> TaskRunStatus:
+    codes = [step.exit_code for step in child.steps if step.has_failed and step.exited]
     return TaskRunStatus(
         name=child.name,
         task=child.task,
         phase=_phase(child),
-        started=child.name in started or child.ran,
+        started=started or child.ran,
         start_time=child.started_at,
         completion_time=child.completed_at,
-        exit_code=_exit_code(child, codes),
+        exit_code=0 if child.is_successful else next(iter(codes), None),
         attempts=1 + child.retries,
     )
-
-
-def _exit_code(child: tekton.TaskRun, failing: list[int]) -> int | None:
-    if failing:
-        return failing[0]
-    return 0 if child.is_successful else None
 
 
 def _phase(child: tekton.TaskRun) -> TaskRunPhase:

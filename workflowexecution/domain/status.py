@@ -124,7 +124,7 @@ def noted(status: Status, moment: Moment, notes: Iterable[Note]) -> Status:
             ),
             observed_generation=moment.generation,
         )
-    return status.model_copy(update={"conditions": tuple(conditions.values())})
+    return status.model_copy(update={"conditions": tuple(conditions.values()) or None})
 
 
 def condition(status: Status, kind: ConditionType) -> Condition | None:
@@ -137,11 +137,20 @@ def pending(status: Status, moment: Moment, notes: Iterable[Note]) -> Status:
     return noted(_moved(status, moment, Phase.PENDING), moment, notes)
 
 
-def started(status: Status, moment: Moment, ref: PipelineRunRef) -> Status:
-    """The run exists and is ours."""
+def started(
+    status: Status, moment: Moment, ref: PipelineRunRef, *, at: datetime.datetime
+) -> Status:
+    """The run exists and is ours.
+
+    Args:
+        status: the status so far.
+        moment: when this is decided.
+        ref: the run.
+        at: when the run came to be, which may be long before it is adopted.
+    """
     return noted(
         _moved(status, moment, Phase.RUNNING).model_copy(
-            update={"start_time": _second(moment.now), "pipeline_run_ref": ref}
+            update={"start_time": _second(at), "pipeline_run_ref": ref}
         ),
         moment,
         (
@@ -165,6 +174,7 @@ def mirrored(status: Status, moment: Moment, run: tekton.PipelineRun, way: Way) 
     """The run's own words and the progress, in any phase that has a run."""
     said = run.condition
     update: dict[str, Any] = {
+        "observed_generation": moment.generation,
         "progress": way.text,
         "current_step": way.current_step,
         "task_runs": tuple(way.task_runs) or None,
@@ -238,6 +248,9 @@ def failed(
     notes: Iterable[Note],
 ) -> Status:
     """The execution failed, in its run or before there was one; the details say why."""
+    said = status.pipeline_run_status
+    # What Tekton said while the run was still going explains no end.
+    last_words = status.message if said is not None and said.status == "False" else None
     return noted(
         _ended(status, moment, Phase.FAILED, at).model_copy(
             update={
@@ -246,7 +259,7 @@ def failed(
                 "failure_reason": details.reason,
                 "requires_manual_review": details.was_execution_failure,
                 "current_step": None,
-                "message": status.message or text.cut(details.message, MAX_MESSAGE_BYTES),
+                "message": last_words or text.cut(details.message, MAX_MESSAGE_BYTES),
             }
         ),
         moment,
@@ -286,8 +299,9 @@ def dump(status: Status) -> dict[str, Any]:
 
 
 def _moved(status: Status, moment: Moment, to: Phase) -> Status:
-    if not is_legal(phase_of(status), to):
-        msg = f"{phase_of(status)} cannot become {to}"
+    before = phase_of(status)
+    if not is_legal(before, to):
+        msg = f"{before} cannot become {to}"
         raise IllegalTransitionError(msg)
     return status.model_copy(update={"phase": to, "observed_generation": moment.generation})
 

@@ -154,4 +154,5 @@ def adopt(case: Case, run: tekton.PipelineRun) -> Status:
         uid=run.uid,
     )
     over = [note for note in _OVER if status.condition(case.status, note.type) is not None]
-    return status.noted(status.started(case.status, case.moment, ref), case.moment, over)
+    at = run.created_at or case.moment.now
+    return status.noted(status.started(case.status, case.moment, ref, at=at), case.moment, over)

@@ -1,0 +1,141 @@
+"""The merge patch between two statuses, and the size that a status can reach."""
+
+import copy
+import datetime
+from typing import Any
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import builders
+from workflowexecution.api.status import (
+    ConditionReason,
+    ConditionStatus,
+    ConditionType,
+    Outcome,
+    Phase,
+    PipelineRunRef,
+    PipelineRunStatus,
+    Status,
+    TaskRunPhase,
+    TaskRunStatus,
+)
+from workflowexecution.domain import failure, progress, status
+
+MAX_STATUS_BYTES = 64 * 1024
+TIMES = st.datetimes(
+    min_value=datetime.datetime(2000, 1, 1),  # noqa: DTZ001 - hypothesis adds the zone
+    timezones=st.just(datetime.UTC),
+)
+TEXTS = st.none() | st.text(max_size=5)
+STATUSES = st.builds(
+    Status,
+    phase=st.none() | st.sampled_from(Phase),
+    message=TEXTS,
+    start_time=st.none() | TIMES,
+    progress=TEXTS,
+    pipeline_run_ref=st.none() | st.builds(PipelineRunRef, name=st.text(max_size=3)),
+    pipeline_run_status=st.none()
+    | st.builds(
+        PipelineRunStatus,
+        status=st.text(max_size=3),
+        completed_tasks=st.none() | st.integers(0, 3),
+        total_tasks=st.none() | st.integers(0, 3),
+    ),
+    task_runs=st.none()
+    | st.tuples()
+    | st.tuples(
+        st.builds(
+            TaskRunStatus,
+            name=st.text(max_size=2),
+            task=st.just("t"),
+            phase=st.sampled_from(TaskRunPhase),
+            exit_code=st.none() | st.integers(0, 2),
+        )
+    ),
+    consecutive_failures=st.none() | st.integers(0, 2),
+)
+
+
+def merge(target: Any, patch: Any) -> Any:  # noqa: ANN401 - any JSON
+    """RFC 7386, as its section 2 gives it."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge(result.get(key), value)
+    return result
+
+
+@given(STATUSES, STATUSES)
+def test_patch_leads_from_the_one_to_the_other(before: Status, after: Status) -> None:
+    patch = status.patch(before, after)
+    assert merge(status.dump(before), patch) == status.dump(after)
+
+
+@given(STATUSES, STATUSES)
+def test_patch_leaves_what_it_does_not_know(before: Status, after: Status) -> None:
+    stored = status.dump(before) | {"ofANewerVersion": {"a": [1]}}
+    assert merge(copy.deepcopy(stored), status.patch(before, after))["ofANewerVersion"] == {
+        "a": [1]
+    }
+
+
+@given(STATUSES)
+def test_patch_is_empty_when_nothing_changed(same: Status) -> None:
+    assert status.patch(same, same) == {}
+    read_again = Status.model_validate(orjson.loads(orjson.dumps(status.dump(same))))
+    assert status.patch(same, read_again) == {}
+
+
+def test_patch_says_only_what_changed() -> None:
+    before = Status(
+        phase=Phase.RUNNING,
+        current_step="a/run",
+        pipeline_run_status=PipelineRunStatus(status="Unknown", completed_tasks=1, total_tasks=3),
+    )
+    after = before.model_copy(
+        update={
+            "current_step": None,
+            "pipeline_run_status": PipelineRunStatus(
+                status="Unknown", completed_tasks=2, total_tasks=3
+            ),
+        }
+    )
+    assert status.patch(before, after) == {
+        "currentStep": None,
+        "pipelineRunStatus": {"completedTasks": 2},
+    }
+
+
+def test_a_status_stays_within_64_kib_whatever_is_said() -> None:
+    moment = status.Moment(builders.NOW, 1)
+    ref = PipelineRunRef(namespace="n" * 63, name="r" * 63, uid="u" * 36)
+    words = "\U0001f600 " * 20_000
+    tasks = tuple(
+        TaskRunStatus(
+            name=f"{number:063}", task="t" * 63, phase=TaskRunPhase.SUCCEEDED, started=True,
+            start_time=builders.NOW, completion_time=builders.NOW, exit_code=255, attempts=10,
+        )
+        for number in range(progress.MAX_TASK_RUNS)
+    )  # fmt: skip
+    run = builders.run(condition=("False", "Failed", words))
+    way = progress.Progress(100, 100, None, tasks)
+    after = status.mirrored(
+        status.started(Status(), moment, ref, at=builders.NOW), moment, run, way
+    )
+    subject = failure.Subject(words, words, builders.NOW)
+    child = builders.task("t" * 63, condition=("False", "Failed", words))
+    details = failure.classify_run(failure.Facts(run, (child,)), subject, builders.NOW)
+    notes = [
+        status.Note(kind, ConditionStatus.FALSE, ConditionReason.EXECUTING, words)
+        for kind in ConditionType
+    ]
+    after = status.failed(
+        after, moment, details, outcome=Outcome.FAILED, at=builders.NOW, notes=notes
+    )
+    assert len(orjson.dumps(status.dump(after))) <= MAX_STATUS_BYTES
