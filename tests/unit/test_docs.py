@@ -1,0 +1,147 @@
+"""What the documents say is so, as far as a program can check it."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from workflowexecution import cli, config, settings
+from workflowexecution.api import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic.fields import FieldInfo
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "workflowexecution"
+NOT_YET = "*(not yet)*"
+REFUSED = {"controller.leaderElection"}
+CONFIGURATION = "docs/configuration.md"
+
+_ROW = re.compile(
+    r"^\| `(?P<key>[a-zA-Z.]+)` \| `(?P<default>[^`]*)` \| (?P<text>.+) \|$", re.MULTILINE
+)
+_FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\[[^\]]*\]\((?!\w+:)([^)\s]+)\)")
+_MAKE = re.compile(r"(?:^ *|`)make\s+([a-z0-9-]+)", re.MULTILINE)
+_TARGET = re.compile(r"^([a-z0-9-]+):", re.MULTILINE)
+_VARIABLE = re.compile(r"\bWE_[A-Z_]*[A-Z]\b")
+_FRAGMENT = re.compile(r"[a-z0-9-]+\.(added|changed|deprecated|removed|fixed|security)\.md")
+
+
+def documents() -> list[Path]:
+    """Every Markdown file of the project, without hidden folders."""
+    folders = [it for it in ROOT.iterdir() if it.is_dir() and not it.name.startswith(".")]
+    found = [*ROOT.glob("*.md"), *(path for it in folders for path in it.rglob("*.md"))]
+    return sorted(path.relative_to(ROOT) for path in found)
+
+
+@functools.cache
+def text_of(path: Path | str) -> str:
+    return (ROOT / path).read_text("utf-8")
+
+
+def documented() -> dict[str, re.Match[str]]:
+    """The rows of the configuration's tables, by key."""
+    return {row["key"]: row for row in _ROW.finditer(text_of(CONFIGURATION))}
+
+
+@pytest.mark.parametrize(
+    ("key", "field"), [pytest.param(*it, id=it[0]) for it in settings.known_keys()]
+)
+def test_setting_is_documented_with_its_default(key: str, field: FieldInfo) -> None:
+    row = documented()[key]
+    assert written(row["default"], field) == field.default
+
+
+def test_documented_settings_exist() -> None:
+    assert set(documented()) == {key for key, _ in settings.known_keys()}
+
+
+def test_settings_without_effect_are_marked_so() -> None:
+    everything: dict[str, Any] = {}
+    for key, field in settings.known_keys():
+        *sections, name = key.split(".")
+        inner = functools.reduce(lambda part, it: part.setdefault(it, {}), sections, everything)
+        inner[name] = field.default
+    ignored = {*settings.Settings.model_validate(everything).without_effect(), *REFUSED}
+    marked = {key for key, row in documented().items() if row["text"].startswith(NOT_YET)}
+    assert marked == ignored
+
+
+def test_documented_variables_are_those_of_settings() -> None:
+    names = {config.env_name(key) for key, _ in settings.known_keys()} | {config.ENV_COOLDOWN}
+    said = {name for path in documents() for name in _VARIABLE.findall(text_of(path))}
+    assert said <= names
+
+
+def test_every_flag_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    flags = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
+    said = set(re.findall(r"--[a-z][a-z-]+", text_of(CONFIGURATION)))
+    assert flags == said
+
+
+@pytest.mark.parametrize("path", documents(), ids=str)
+def test_make_targets_of_a_document_exist(path: Path) -> None:
+    targets = set(_TARGET.findall(text_of("Makefile")))
+    assert set(_MAKE.findall(text_of(path))) <= targets
+
+
+@pytest.mark.parametrize("path", documents(), ids=str)
+def test_links_of_a_document_lead_somewhere(path: Path) -> None:
+    broken = [link for link in _LINK.findall(prose(path)) if not leads_somewhere(path, link)]
+    assert broken == []
+
+
+def test_decisions_are_all_in_the_index() -> None:
+    notes = {it.name for it in (ROOT / "docs/adr").glob("[0-9]*.md")}
+    assert {Path(link).name for link in _LINK.findall(text_of("docs/adr/README.md"))} == notes
+
+
+def test_modules_are_all_on_the_map() -> None:
+    modules = {it.relative_to(PACKAGE).as_posix() for it in PACKAGE.rglob("*.py")}
+    said = set(re.findall(r"`([a-z_/]+\.py)`", text_of("ARCHITECTURE.md")))
+    assert said == {it for it in modules if not it.endswith("__init__.py")}
+
+
+def test_news_of_the_next_release_have_a_kind() -> None:
+    names = {it.name for it in (ROOT / "changes").iterdir()} - {"README.md"}
+    assert [name for name in names if not _FRAGMENT.fullmatch(name)] == []
+
+
+def written(cell: str, field: FieldInfo) -> Any:  # noqa: ANN401 - of any setting
+    """The value of a default as the document writes it."""
+    is_duration = any(getattr(it, "func", None) is duration.seconds_of for it in field.metadata)
+    if is_duration:
+        return duration.parse(cell)
+    value = yaml.safe_load(cell)
+    if isinstance(field.default, str):
+        return str(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def prose(path: Path) -> str:
+    return _FENCE.sub("", text_of(path))
+
+
+def leads_somewhere(path: Path, link: str) -> bool:
+    """Whether the file is there, and the heading in it."""
+    file, _, anchor = link.partition("#")
+    target = (ROOT / path.parent / file).resolve() if file else ROOT / path
+    if not target.exists():
+        return False
+    return not anchor or anchor in set(anchors(target))
+
+
+def anchors(path: Path) -> Iterator[str]:
+    """The anchors that a hosting site makes of the headings."""
+    for heading in re.findall(r"^#+ (.+)$", prose(path.relative_to(ROOT)), re.MULTILINE):
+        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
