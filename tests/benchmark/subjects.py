@@ -52,8 +52,9 @@ def running(
 @contextlib.contextmanager
 def tekton(base: cluster.Cluster, *, mode: str, duration_s: float) -> Iterator[processes.Process]:
     """Start the simulated Tekton, wait until it is ready, and end it with the block."""
-    arguments = ["tests.benchmark.tekton", f"--kubeconfig={base.kubeconfig}", f"--mode={mode}"]
-    arguments.append(f"--duration={duration_s}")
+    arguments = ["tests.benchmark.tekton", f"--server={base.stack.server_url}"]
+    arguments += [f"--token={base.stack.admin_token}", f"--ca-file={base.stack.ca_file}"]
+    arguments += [f"--mode={mode}", f"--duration={duration_s}"]
     with processes.running(
         "simulated Tekton", arguments, log=base.logs / "tekton.log", environment=base.environment
     ) as process:
