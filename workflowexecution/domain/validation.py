@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from workflowexecution.api.workflowexecution import Spec
 
 TARGET_PARAMETER: Final = "TARGET_RESOURCE"
-MAX_TARGET = 500
+MAX_TARGET, MAX_NAME = 500, 253
 MAX_PARAMETER_BYTES = 512 * 1024
 MIN_TIMEOUT_S, MAX_TIMEOUT_S = 1.0, 86400.0
 
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # Tekton's rule for parameter names: letters, digits, dash, underscore and dot; no digit first.
@@ -110,7 +110,7 @@ def _target(target: str) -> Iterator[str]:
     elif (right := KIND_SPELLINGS.get(kind.lower())) is not None:
         better = "/".join([*namespace, right, name])
         yield f"{field}: kind {kind!r} must be written {right!r}: {better}"
-    if not _NAME.fullmatch(name):
+    if len(name) > MAX_NAME or not _NAME.fullmatch(name):
         yield f"{field}: name {name!r} is not an RFC 1123 name"
 
 

@@ -38,29 +38,104 @@ def test_check_finds_nothing_when_the_spec_is_fine() -> None:
     assert problems({"parameters": None}) == []
 
 
+def target(value: str) -> dict[str, Any]:
+    return {"targetResource": value}
+
+
+def bundle(image: str = "a", digest: str | None = None) -> dict[str, Any]:
+    return {"workflowRef": {"containerImage": image, "containerDigest": digest}}
+
+
+NO_TARGET = "is not namespace/kind/name or kind/name"
+NO_DIGEST = "is not a digest (sha256: and 64 hex digits)"
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        pytest.param("a/b/c/d", f"'a/b/c/d' {NO_TARGET}", id="four-parts"),
+        pytest.param("a//c", f"'a//c' {NO_TARGET}", id="empty-part"),
+        pytest.param("x", f"'x' {NO_TARGET}", id="one-part"),
+        pytest.param("x" * 501, "501 characters, at most 500 are allowed", id="long"),
+        pytest.param("Ns/pod/x", "namespace 'Ns' is not an RFC 1123 label", id="namespace"),
+        pytest.param("ns/po_d/x", "kind 'po_d' is not an RFC 1123 label", id="kind"),
+        pytest.param("ns/pod/X_", "name 'X_' is not an RFC 1123 name", id="name"),
+        pytest.param("ns/pod/a..b", "name 'a..b' is not an RFC 1123 name", id="two-dots"),
+        pytest.param(
+            "pod/" + "x" * 254, f"name '{'x' * 254}' is not an RFC 1123 name", id="long-name"
+        ),
+        pytest.param(
+            "ns/Deployments/x",
+            "kind 'Deployments' must be written 'deployment': ns/deployment/x",
+            id="plural",
+        ),
+        pytest.param("no/x", "kind 'no' must be written 'node': node/x", id="short-name"),
+    ],
+)
+def test_check_names_what_is_wrong_with_the_target(value: str, problem: str) -> None:
+    assert problems(target(value)) == [f"spec.targetResource: {problem}"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["node/worker-node-1", "ns/Pod/a.b", "a/b/" + "x" * 253, "ns/HTTPRoute/r"],
+)
+def test_check_takes_a_target_that_names_a_resource(value: str) -> None:
+    assert problems(target(value)) == []
+
+
+@pytest.mark.parametrize(
+    ("image", "digest", "problem"),
+    [
+        pytest.param("", None, "Image: '' is not an image reference", id="no-image"),
+        pytest.param("a b", None, "Image: 'a b' is not an image reference", id="space"),
+        pytest.param("a@sha256:1", None, f"Image: 'sha256:1' {NO_DIGEST}", id="image-digest"),
+        pytest.param("a", "md5:1", "Digest: 'md5:1' is not sha256: and 64 hex digits", id="digest"),
+        pytest.param(
+            f"a@{OTHER}",
+            builders.DIGEST,
+            f"Image: its digest {OTHER} is not spec.workflowRef.containerDigest {builders.DIGEST}",
+            id="two-digests",
+        ),
+    ],
+)
+def test_check_names_what_is_wrong_with_the_bundle(
+    image: str, digest: str | None, problem: str
+) -> None:
+    assert problems(bundle(image, digest)) == [f"spec.workflowRef.container{problem}"]
+
+
 @pytest.mark.parametrize(
     ("spec", "problem"),
     [
-        pytest.param({"targetResource": "a/b/c/d"}, "spec.targetResource: 'a/b/c/d' is not namespace/kind/name or kind/name", id="four-parts"),
-        pytest.param({"targetResource": "a//c"}, "spec.targetResource: 'a//c' is not namespace/kind/name or kind/name", id="empty-part"),
-        pytest.param({"targetResource": "x" * 501}, "spec.targetResource: 501 characters, at most 500 are allowed", id="long"),
-        pytest.param({"targetResource": "Ns/pod/x"}, "spec.targetResource: namespace 'Ns' is not an RFC 1123 label", id="namespace"),
-        pytest.param({"targetResource": "ns/po_d/x"}, "spec.targetResource: kind 'po_d' is not an RFC 1123 label", id="kind"),
-        pytest.param({"targetResource": "ns/pod/X_"}, "spec.targetResource: name 'X_' is not an RFC 1123 name", id="name"),
-        pytest.param({"targetResource": "ns/Deployments/x"}, "spec.targetResource: kind 'Deployments' must be written 'deployment': ns/deployment/x", id="plural"),
-        pytest.param({"targetResource": "no/x"}, "spec.targetResource: kind 'no' must be written 'node': node/x", id="short-name"),
-        pytest.param({"workflowRef": {"containerImage": ""}}, "spec.workflowRef.containerImage: '' is not an image reference", id="no-image"),
-        pytest.param({"workflowRef": {"containerImage": "a b"}}, "spec.workflowRef.containerImage: 'a b' is not an image reference", id="space-in-image"),
-        pytest.param({"workflowRef": {"containerImage": "a@sha256:1"}}, "spec.workflowRef.containerImage: 'sha256:1' is not a digest (sha256: and 64 hex digits)", id="image-digest"),
-        pytest.param({"workflowRef": {"containerDigest": "md5:1"}}, "spec.workflowRef.containerDigest: 'md5:1' is not sha256: and 64 hex digits", id="digest"),
-        pytest.param({"workflowRef": {"containerImage": f"a@{OTHER}", "containerDigest": builders.DIGEST}}, f"spec.workflowRef.containerImage: its digest {OTHER} is not spec.workflowRef.containerDigest {builders.DIGEST}", id="two-digests"),
-        pytest.param({"parameters": {"1A": ""}}, "spec.parameters: '1A' is not a parameter name that Tekton accepts", id="parameter-name"),
-        pytest.param({"parameters": {"TARGET_RESOURCE": "x"}}, "spec.parameters.TARGET_RESOURCE: is added by the controller and cannot be given", id="reserved-parameter"),
-        pytest.param({"parameters": {"A": "x" * 524288}}, "spec.parameters: 524289 bytes in all, at most 524288 are allowed", id="parameters-too-large"),
-        pytest.param({"executionConfig": {"timeout": 0.5}}, "spec.executionConfig.timeout: 0.5s is not between 1s and 24h", id="timeout"),
-        pytest.param({"executionConfig": {"serviceAccountName": "admin"}}, "spec.executionConfig.serviceAccountName: 'admin' is not in execution.allowedServiceAccounts", id="account"),
+        pytest.param(
+            {"parameters": {"1A": ""}},
+            "spec.parameters: '1A' is not a parameter name that Tekton accepts",
+            id="parameter-name",
+        ),
+        pytest.param(
+            {"parameters": {"TARGET_RESOURCE": "x"}},
+            "spec.parameters.TARGET_RESOURCE: is added by the controller and cannot be given",
+            id="reserved-parameter",
+        ),
+        pytest.param(
+            {"parameters": {"A": "x" * 524288}},
+            "spec.parameters: 524289 bytes in all, at most 524288 are allowed",
+            id="parameters-too-large",
+        ),
+        pytest.param(
+            {"executionConfig": {"timeout": 0.5}},
+            "spec.executionConfig.timeout: 0.5s is not between 1s and 24h",
+            id="timeout",
+        ),
+        pytest.param(
+            {"executionConfig": {"serviceAccountName": "admin"}},
+            "spec.executionConfig.serviceAccountName: 'admin' is not in "
+            "execution.allowedServiceAccounts",
+            id="account",
+        ),
     ],
-)  # fmt: skip
+)
 def test_check_names_the_field_when_it_is_wrong(spec: dict[str, Any], problem: str) -> None:
     assert problems(spec) == [problem]
 
@@ -90,7 +165,9 @@ def test_check_wants_a_digest_when_it_is_required(
 
 
 def test_check_refuses_a_bundle_outside_the_allowed_ones() -> None:
-    rules = validation.Rules(("registry.example/workflows/",), RULES.allowed_service_accounts, False)
+    rules = validation.Rules(
+        ("registry.example/workflows/",), RULES.allowed_service_accounts, False
+    )
     assert problems({}, rules) == []
     assert problems({"workflowRef": {"containerImage": "evil.example/x:1"}}, rules) == [
         "spec.workflowRef.containerImage: 'evil.example/x:1' is not in execution.allowedBundles"
