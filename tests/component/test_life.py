@@ -38,7 +38,7 @@ async def test_every_write_carries_the_version_it_was_decided_on(here: World) ->
 
 
 async def test_nothing_is_written_when_nothing_changes(here: World) -> None:
-    async with here.controller():
+    async with here.controller(execution__runRetention="24h"):
         here.ask()
         await here.until_phase("Running")
         here.end_run()

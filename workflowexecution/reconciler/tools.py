@@ -100,7 +100,12 @@ def open_case(tools: Tools, seen: view.Execution) -> Case:
         return Case(seen, api.parse_execution(document), moment)
     except pydantic.ValidationError as error:
         execution = api.parse_leniently(document)
-        return Case(seen, execution, moment, unreadable=tuple(api.describe_errors(error)))
+        return Case(seen, execution, moment, unreadable=_spec_faults(error))
+
+
+def _spec_faults(error: pydantic.ValidationError) -> tuple[str, ...]:
+    """What is wrong with what was asked for: an odd status is the program's own to mend."""
+    return tuple(fault for fault in api.describe_errors(error) if fault.startswith("spec"))
 
 
 async def write(tools: Tools, case: Case, after: Status, *, version: str = "") -> bool:
