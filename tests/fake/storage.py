@@ -47,7 +47,6 @@ class Storage:
         self._clock = clock
         self._items: dict[str, dict[Key, JsonObject]] = {}
         self._since: dict[str, int] = {}
-        self._newest: dict[str, int] = {}
         self._listeners: list[Callable[[Change], None]] = []
 
     def subscribe(self, listener: Callable[[Change], None]) -> None:
@@ -65,10 +64,6 @@ class Storage:
     def oldest(self, resource: ResourceType) -> int:
         """Return the oldest version that a watch of the resource can start from."""
         return max(self.compacted, self._since.get(resource.qualified, 0))
-
-    def newest(self, resource: ResourceType) -> int:
-        """Return the version of the last change of any object of the resource."""
-        return self._newest.get(resource.qualified, 0)
 
     def compact(self) -> None:
         """Forget the past: no watch can start below the present version, no page go on."""
@@ -125,6 +120,5 @@ class Storage:
     ) -> None:
         change = Change(self.version, kind, resource, item, old, self._clock())
         self.changes.append(change)
-        self._newest[resource.qualified] = self.version
         for listener in list(self._listeners):
             listener(change)

@@ -188,12 +188,12 @@ class Stream:
             yield encode_event("DELETED", change.old | {"metadata": last})
 
     def _bookmark(self) -> Iterator[bytes]:
-        """Tell the newest version of the resource.
+        """Tell the newest version.
 
-        As on the real server there is none while nothing has changed since the watch started.
+        As on the real server there is none while no version is newer than the watch's start.
         """
         resource = self._asked.target.resource
-        version = self._storage.newest(resource)
+        version = self._storage.version
         if version > self._since:
             metadata = {"resourceVersion": str(version)}
             item = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
