@@ -73,7 +73,7 @@ class _Index(Generic[T]):
             self._buckets[value] = key
         elif isinstance(bucket, dict):
             bucket[key] = None
-        elif bucket != key:
+        else:
             self._buckets[value] = {bucket: None, key: None}
 
     def _discard(self, value: str, key: resource.ObjectKey) -> None:

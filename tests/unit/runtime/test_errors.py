@@ -124,6 +124,10 @@ def test_map_status_takes_odd_fields_as_empty(body: dict[str, Any]) -> None:
     assert (error.status, error.reason, error.message) == (500, "", "")
 
 
+def test_status_of_the_answer_counts_more_than_the_code_in_its_body() -> None:
+    assert errors.map_response(503, json.dumps(status(410)).encode()).status == 503
+
+
 def test_map_status_uses_the_code_when_there_is_no_answer() -> None:
     assert type(errors.map_status(status(410))) is errors.Gone
 

@@ -17,17 +17,21 @@ def split_all(chunks: list[bytes]) -> tuple[list[bytes], int]:
     return [line for chunk in chunks for line in splitter.feed(chunk)], splitter.skipped
 
 
-@hypothesis.given(stream=streams, cuts=st.lists(st.integers(0, 200)))
+@hypothesis.given(stream=streams, sizes=st.lists(st.integers(1, 12), min_size=1))
 def test_splitter_gives_the_same_lines_however_the_stream_is_cut(
-    stream: bytes, cuts: list[int]
+    stream: bytes, sizes: list[int]
 ) -> None:
-    edges = [0, *sorted(cut for cut in cuts if cut <= len(stream)), len(stream)]
+    edges = [0, *itertools.accumulate(itertools.islice(itertools.cycle(sizes), len(stream)))]
     chunks = [stream[start:end] for start, end in itertools.pairwise(edges)]
     complete = stream.split(b"\n")[:-1]
     expected = [line for line in complete if 0 < len(line) <= CAP]
     skipped = sum(len(line) > CAP for line in complete)
     assert split_all(chunks) == (expected, skipped)
     assert split_all([stream]) == (expected, skipped)
+
+
+def test_splitter_measures_each_line_alone() -> None:
+    assert split_all([b"1234", b"5\n"] * 3) == ([b"12345"] * 3, 0)
 
 
 def test_splitter_drops_an_incomplete_last_line() -> None:

@@ -135,6 +135,19 @@ async def test_graceful_service_gets_no_time_when_the_grace_is_used_up() -> None
     assert (diary, sources.now()) == ([], 5)
 
 
+async def test_grace_counts_from_the_stop() -> None:
+    diary: list[str] = []
+    rig = Rig(
+        Part(diary, "a", ends_after_s=99).graceful(),
+        Part(diary, "b", ends_after_s=4).graceful(),
+        grace_s=30,
+    )
+    await rig.run(stop_after_s=10)
+    assert (diary, sources.now()) == (["b ends at 14"], 40)
+    await asyncio.sleep(100)
+    assert rig.exits == []
+
+
 async def test_service_that_fails_cancels_all_at_once_without_grace() -> None:
     diary: list[str] = []
     failing = Part(diary, "b", ends_after_s=4)

@@ -159,6 +159,16 @@ async def test_delays_of_several_keys_end_one_by_one() -> None:
     assert ends == [("b", 10), ("a", 20), ("c", 30)]
 
 
+async def test_replaced_delay_does_not_end_a_later_one() -> None:
+    work = queue.WorkQueue()
+    work.add_after(objects.key(), 20)
+    work.add_after(objects.key(), 10)
+    await take(work)
+    work.add_after(objects.key(), 30)
+    await take(work)
+    assert now() == 40
+
+
 @pytest.mark.parametrize("delays", [(10, 20), (20, 10)])
 async def test_delayed_key_keeps_the_most_urgent_priority(delays: tuple[int, int]) -> None:
     work = queue.WorkQueue()

@@ -63,6 +63,12 @@ def test_by_index_gives_all_that_share_a_value_in_order_of_arrival() -> None:
     assert [found.key.name for found in cache.by_index("color", "red")] == ["c", "a", "b"]
 
 
+def test_changed_object_keeps_its_place_in_an_index() -> None:
+    cache = writer(*(objects.widget(name, color="red") for name in "ab"))
+    cache.apply(objects.widget("a", "2", color="red"))
+    assert [found.key.name for found in cache.by_index("color", "red")] == ["a", "b"]
+
+
 def test_by_index_gives_nothing_when_the_value_is_unknown() -> None:
     assert writer().by_index("color", "red") == []
 

@@ -95,10 +95,10 @@ async def secure_server(authority: Authority) -> AsyncIterator[str]:
     listener.close()
 
 
-async def ask(path: pathlib.Path, config: dict[str, object]) -> str:
+async def ask(path: pathlib.Path, config: dict[str, object], paths: str = "") -> str:
     """Talk to the server with a kubeconfig; returns what it knows of the client."""
     write(path, json.dumps(config))
-    way = await connection.connect(kubeconfig=str(path), environ={})
+    way = await connection.connect(kubeconfig=paths or str(path), environ={})
     async with servers.talking_to(way) as asking:
         answer = await asking.get_json("/x")
     # The transports of TLS close in a later turn.
@@ -108,6 +108,10 @@ async def ask(path: pathlib.Path, config: dict[str, object]) -> str:
 
 def write(path: pathlib.Path, text: str) -> None:
     path.write_text(text)
+
+
+def make(folder: pathlib.Path) -> None:
+    folder.mkdir()
 
 
 def encoded(path: pathlib.Path) -> str:
@@ -151,6 +155,20 @@ async def test_client_shows_the_certificate_beside_the_kubeconfig_of_its_user(
     async with secure_server(authority) as url:
         config = servers.kubeconfig(url, user, **{"certificate-authority": "ca.crt"})
         assert '"client"' in await ask(tmp_path / "config", config)
+
+
+async def test_client_certificate_is_looked_for_beside_the_file_of_its_user(
+    authority: Authority, tmp_path: pathlib.Path
+) -> None:
+    authority.issue("client")
+    elsewhere = tmp_path / "clusters"
+    make(elsewhere)
+    user: dict[str, object] = {"client-certificate": "client.crt", "client-key": "client.key"}
+    async with secure_server(authority) as url:
+        config = servers.kubeconfig(url, user, **{"certificate-authority": str(authority.ca)})
+        write(tmp_path / "users", json.dumps({"users": config.pop("users")}))
+        both = f"{elsewhere / 'config'}:{tmp_path / 'users'}"
+        assert '"client"' in await ask(elsewhere / "config", {**config, "users": []}, both)
 
 
 @pytest.mark.parametrize("token", [{}, {"token": "t"}], ids=["alone", "with-token"])
