@@ -15,10 +15,13 @@ Who may import it: the wiring (``app``) and the adapters everything; the reconci
 
 Layers, each importing only what stands below it::
 
-    manager
-    controller | informer | probes
-    client  >  connection
-    freshness  >  store
-    queue | clock
-    resource | errors
+    manager                              services: start, stop, signals
+    controller | informer | probes       workers; list and watch; health
+    feed | freshness                     objects into the cache; own writes and the cache
+    client | store | queue               verbs of the API; cache; keys that need work
+    transport | lines | backoff          requests; byte streams; delays
+    connection                           where the server is
+    credentials | clock | kubelibrary    who we are; the server's time; kubernetes_asyncio
+    errors
+    resource
 """
