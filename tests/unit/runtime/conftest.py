@@ -1,6 +1,5 @@
 """Set-up that the runtime's tests share."""
 
-import asyncio
 import json
 import pathlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,15 +8,6 @@ import pytest
 
 from tests.unit.runtime import servers
 from workflowexecution.runtime import client, connection
-
-
-def pytest_collection_finish() -> None:
-    """Let there be no default event loop.
-
-    looptime asks for it around each test, and around one that is not asynchronous that would make a
-    loop that nobody closes.
-    """
-    asyncio.set_event_loop(None)
 
 
 Connect = Callable[..., Awaitable[connection.Connection]]
