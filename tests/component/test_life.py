@@ -10,6 +10,9 @@ from tests.fake import kinds
 pytestmark = pytest.mark.looptime
 
 
+@pytest.mark.requirement("BR-WF-003", "Phase transitions match PipelineRun status")
+@pytest.mark.requirement("ADR-044", "Creates a single Tekton PipelineRun from OCI bundle")
+@pytest.mark.requirement("ADR-044", "Does NOT orchestrate steps - Tekton handles this")
 async def test_execution_completes_with_four_writes_when_all_goes_well(here: World) -> None:
     async with here.controller():
         here.ask()
@@ -84,6 +87,7 @@ async def test_progress_is_written_seldom_when_tasks_come_and_go(here: World) ->
     assert len(writes) <= 4
 
 
+@pytest.mark.requirement("BR-WF-004", "PipelineRun deleted when WorkflowExecution deleted")
 async def test_deleting_an_execution_takes_its_own_run_and_lets_go(here: World) -> None:
     async with here.controller():
         here.ask()
@@ -96,6 +100,7 @@ async def test_deleting_an_execution_takes_its_own_run_and_lets_go(here: World) 
     assert deletion.body["preconditions"]["uid"]
 
 
+@pytest.mark.requirement("ADR-044", "Validate spec (workflowRef, parameters)")
 @pytest.mark.parametrize(
     ("spec", "field"),
     [

@@ -42,6 +42,21 @@ def own_run(where: place.Place, status: JsonObject) -> JsonObject:
     return where.kubectl.get("pipelinerun", status["pipelineRunRef"]["name"], place.NAMESPACE)
 
 
+@pytest.mark.requirement("BR-WF-001", "Container image passed directly from spec")
+@pytest.mark.requirement("BR-WF-001", "PipelineRun created within 5 seconds of CRD creation")
+@pytest.mark.requirement("WE-SERVICE", "CRD API Group: kubernaut.ai/v1alpha1")
+@pytest.mark.requirement(
+    "WE-NAMESPACE", "All PipelineRuns execute in kubernaut-workflows namespace"
+)
+@pytest.mark.requirement(
+    "WE-R1", "Create Tekton PipelineRun from user-provided workflow OCI bundle"
+)
+@pytest.mark.requirement("WE-R4", "Map PipelineRun conditions to WorkflowExecution status")
+@pytest.mark.requirement("WE-PERFORMANCE", "PipelineRun Creation <5s")
+@pytest.mark.requirement("WE-PERFORMANCE", "Status Sync <10s")
+@pytest.mark.requirement("ADR-044", "Creates a single Tekton PipelineRun from OCI bundle")
+@pytest.mark.requirement("ADR-044", "Monitors completion status (Success/Failed)")
+@pytest.mark.requirement("ADR-044", "Does NOT transform workflows - OCI bundle used directly")
 @pytest.mark.requirement("BR-WF-001", "PipelineRun created with bundle resolver")
 @pytest.mark.requirement("BR-WF-003", "Phase transitions match PipelineRun status")
 def test_execution_completes_when_every_task_succeeds(where: place.Place) -> None:
@@ -58,6 +73,8 @@ def test_execution_completes_when_every_task_succeeds(where: place.Place) -> Non
     assert _seconds(_ready(status)) - _seconds(run["status"]["completionTime"]) <= 10
 
 
+@pytest.mark.requirement("WE-R5", "Build FailureDetails from TaskRun errors for recovery context")
+@pytest.mark.requirement("WE-PRACTICE", "Extract rich failure details from TaskRun for recovery")
 @pytest.mark.requirement("BR-WF-003", "Outcome reflects success/failure accurately")
 def test_execution_fails_with_the_step_when_the_second_task_exits_42(where: place.Place) -> None:
     pushed = workflows.push(where, "exits", OK, Task("verify", "echo no; exit 42"))
@@ -71,6 +88,11 @@ def test_execution_fails_with_the_step_when_the_second_task_exits_42(where: plac
     assert "exit code 42" in details["naturalLanguageSummary"]
 
 
+@pytest.mark.requirement("BR-WF-002", "All parameters from spec present in PipelineRun")
+@pytest.mark.requirement("BR-WF-002", "Parameter values passed as strings")
+@pytest.mark.requirement("WE-R2", "Forward workflow parameters to PipelineRun")
+@pytest.mark.requirement("WE-PRACTICE", "Pass all parameters from AIAnalysis to PipelineRun")
+@pytest.mark.requirement("ADR-044", "Passes parameters directly to the PipelineRun")
 @pytest.mark.requirement("BR-WF-002", "Parameter names preserved exactly")
 @pytest.mark.requirement("BR-WF-006", "Workflow execution uses specified SA")
 def test_step_receives_each_parameter_unchanged_under_the_named_account(where: place.Place) -> None:
@@ -129,6 +151,10 @@ def test_execution_counts_as_run_when_only_the_second_image_is_missing(where: pl
     assert "exitCode" not in details
 
 
+@pytest.mark.requirement(
+    "WE-PERFORMANCE", "Total Workflow <30min, configurable timeout per workflow"
+)
+@pytest.mark.requirement("ADR-044", "Workflow timeout handled by Tekton PipelineRun, configurable")
 def test_execution_times_out_when_the_run_is_too_slow(where: place.Place) -> None:
     pushed = workflows.push(where, "slow", Task("sleeps", "sleep 600"))
     config = {"timeout": "12s"}
@@ -162,6 +188,10 @@ def sleeper(where: place.Place) -> Workflow:
     return workflows.push(where, "sleeper", Task("sleeps", "sleep 600"))
 
 
+@pytest.mark.requirement("BR-WE-009", "Prevent parallel execution on same target resource")
+@pytest.mark.requirement("BR-WE-011", "Target resource identification for locking")
+@pytest.mark.requirement("WE-R3", "Prevent parallel/redundant execution")
+@pytest.mark.requirement("WE-PRACTICE", "Check resource lock before creating PipelineRun")
 def test_second_execution_is_skipped_when_its_target_is_busy(
     where: place.Place, sleeper: Workflow
 ) -> None:
@@ -176,6 +206,7 @@ def test_second_execution_is_skipped_when_its_target_is_busy(
     where.kubectl("delete", "wfe/holder", "wfe/late", "-n", place.TEAM, "--timeout=90s")
 
 
+@pytest.mark.requirement("BR-WF-004", "No orphaned PipelineRuns")
 @pytest.mark.requirement("BR-WF-004", "PipelineRun deleted when WorkflowExecution deleted")
 def test_deleting_a_running_execution_takes_its_run_and_pods(
     where: place.Place, sleeper: Workflow
@@ -189,6 +220,7 @@ def test_deleting_a_running_execution_takes_its_run_and_pods(
     assert where.kubectl.items("pods", place.NAMESPACE, selector) == []
 
 
+@pytest.mark.requirement("BR-WF-007", "WorkflowExecution marked Failed")
 @pytest.mark.requirement("BR-WF-007", "Message indicates external deletion")
 def test_execution_fails_once_when_somebody_deletes_its_run(
     where: place.Place, sleeper: Workflow

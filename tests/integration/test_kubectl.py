@@ -75,6 +75,7 @@ def test_sample_is_accepted_when_it_is_applied(stack: Stack, path: Path) -> None
         assert f"/{document['metadata']['name']} created (server dry run)" in said
 
 
+@pytest.mark.requirement("WE-SERVICE", "CRD API Group: kubernaut.ai/v1alpha1")
 @pytest.mark.parametrize("what", ["wfe", "workflowexecution", "workflowexecutions", "kubernaut"])
 def test_kubectl_finds_executions_by_every_name(stack: Stack, team: str, what: str) -> None:
     found = stack.kubectl("get", what, "-n", team, "-o", "name").split()

@@ -183,6 +183,7 @@ class TestFailure:
 
 
 class TestWrites:
+    @requirement("ADR-044", "Does NOT orchestrate steps - Tekton handles this")
     async def test_life_costs_four_writes_when_nothing_happens_between(
         self, world: World, audit: AuditLog, controller: Program
     ) -> None:

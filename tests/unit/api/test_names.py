@@ -1,6 +1,9 @@
+import pytest
+
 from workflowexecution.api import names
 
 
+@pytest.mark.requirement("WE-SERVICE", "CRD API Group: kubernaut.ai/v1alpha1")
 def test_names_that_clusters_carry_never_change() -> None:
     carried = {name: value for name, value in vars(names).items() if isinstance(value, str)}
     assert {name: value for name, value in carried.items() if name.isupper()} == {

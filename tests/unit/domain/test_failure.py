@@ -47,6 +47,8 @@ def failed_task(
     )
 
 
+@pytest.mark.requirement("WE-R5", "Build FailureDetails from TaskRun errors for recovery context")
+@pytest.mark.requirement("WE-PRACTICE", "Extract rich failure details from TaskRun for recovery")
 def test_classify_run_tells_task_step_exit_code_and_time() -> None:
     details = classify(
         builders.task("prepare", condition=("True", "Succeeded", "")),
@@ -227,6 +229,7 @@ def test_a_message_that_both_gave_stands_once() -> None:
     assert classify(failed_task(message="same"), said=("False", "Failed", "same")).message == "same"
 
 
+@pytest.mark.requirement("BR-WF-003", "Outcome reflects success/failure accurately")
 @pytest.mark.parametrize(
     ("reason", "outcome"),
     [

@@ -87,6 +87,7 @@ def test_classify_run_says_that_another_attempt_is_safe_when_nothing_ran() -> No
     )
 
 
+@pytest.mark.requirement("BR-WF-007", "Message indicates external deletion")
 def test_classify_run_tells_what_vanished_in_its_own_words() -> None:
     vanished = "PipelineRun x was deleted by somebody else at 12:00"
     details = failure.classify_run(failure.Facts(ONE, (), vanished=vanished), SUBJECT, AT)

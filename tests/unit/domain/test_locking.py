@@ -10,11 +10,13 @@ VECTORS = [
 ]
 
 
+@pytest.mark.requirement("BR-WE-011", "Target resource identification for locking")
 @pytest.mark.parametrize(("target", "name"), VECTORS)
 def test_run_name_meets_its_published_vectors(target: str, name: str) -> None:
     assert locking.run_name(target) == name
 
 
+@pytest.mark.requirement("BR-WE-011", "Target resource identification for locking")
 @pytest.mark.parametrize(
     ("spelling", "canonical"),
     [

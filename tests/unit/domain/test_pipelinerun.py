@@ -27,6 +27,16 @@ def build(
     return pipelinerun.build(execution, name=NAME, target_label=LABEL, defaults=defaults)
 
 
+@pytest.mark.requirement("BR-WF-001", "PipelineRun created with bundle resolver")
+@pytest.mark.requirement("BR-WF-002", "Parameter values passed as strings")
+@pytest.mark.requirement("BR-WF-006", "Default used when not specified")
+@pytest.mark.requirement(
+    "WE-NAMESPACE", "All PipelineRuns execute in kubernaut-workflows namespace"
+)
+@pytest.mark.requirement(
+    "WE-R1", "Create Tekton PipelineRun from user-provided workflow OCI bundle"
+)
+@pytest.mark.requirement("ADR-044", "Creates a single Tekton PipelineRun from OCI bundle")
 def test_build_makes_the_manifest_that_is_promised() -> None:
     assert build() == {
         "apiVersion": "tekton.dev/v1",
@@ -64,6 +74,8 @@ def test_build_makes_the_manifest_that_is_promised() -> None:
     }
 
 
+@pytest.mark.requirement("BR-WF-006", "ServiceAccountName propagated to PipelineRun")
+@pytest.mark.requirement("ADR-044", "Workflow timeout handled by Tekton PipelineRun, configurable")
 def test_build_follows_the_execution_where_it_says_something() -> None:
     spec = build(spec={"executionConfig": {"timeout": "90s", "serviceAccountName": "other"}})[
         "spec"
@@ -73,6 +85,11 @@ def test_build_follows_the_execution_where_it_says_something() -> None:
     assert build(spec={"executionConfig": {}}) == build()
 
 
+@pytest.mark.requirement("BR-WF-002", "All parameters from spec present in PipelineRun")
+@pytest.mark.requirement("BR-WF-002", "Parameter names preserved exactly")
+@pytest.mark.requirement("WE-R2", "Forward workflow parameters to PipelineRun")
+@pytest.mark.requirement("WE-PRACTICE", "Pass all parameters from AIAnalysis to PipelineRun")
+@pytest.mark.requirement("ADR-044", "Passes parameters directly to the PipelineRun")
 def test_build_passes_parameters_unchanged_in_stable_order() -> None:
     given_values = {"B": "token=abc", "A": "$(context.name)", "C": ""}
     params = build(spec={"parameters": given_values})["spec"]["params"]
@@ -93,6 +110,9 @@ def test_build_marks_the_instance_when_there_is_one() -> None:
     assert names.LABEL_INSTANCE not in build()["metadata"]["labels"]
 
 
+@pytest.mark.requirement("BR-WF-001", "Owner reference set to WorkflowExecution")
+@pytest.mark.requirement("BR-WF-004", "Owner reference set on PipelineRun")
+@pytest.mark.requirement("WE-PRACTICE", "Set owner reference for cascade deletion")
 def test_build_sets_an_owner_only_within_one_namespace() -> None:
     assert "ownerReferences" not in build()["metadata"]
     same = pipelinerun.Defaults("payment", "a", 60.0)
@@ -108,6 +128,8 @@ def test_build_sets_an_owner_only_within_one_namespace() -> None:
     ]
 
 
+@pytest.mark.requirement("BR-WF-001", "Container image passed directly from spec")
+@pytest.mark.requirement("ADR-044", "Does NOT transform workflows - OCI bundle used directly")
 @pytest.mark.parametrize(
     ("image", "digest", "reference"),
     [

@@ -60,6 +60,7 @@ def test_an_absent_phase_means_pending() -> None:
     assert status.phase_of(Status(phase=Phase.RUNNING)) is Phase.RUNNING
 
 
+@pytest.mark.requirement("BR-WF-003", "Phase transitions match PipelineRun status")
 @pytest.mark.parametrize("before", Phase)
 @pytest.mark.parametrize("after", Phase)
 def test_a_phase_never_goes_back_and_a_terminal_one_is_latched(before: Phase, after: Phase) -> None:
@@ -98,6 +99,8 @@ def test_started_names_the_run_and_when_it_came_to_be() -> None:
     assert said(begun, READY)[:2] == ("Unknown", "Executing")
 
 
+@pytest.mark.requirement("BR-WF-003", "Message populated from Tekton condition")
+@pytest.mark.requirement("WE-R4", "Map PipelineRun conditions to WorkflowExecution status")
 def test_mirrored_repeats_the_run_redacted() -> None:
     run = builders.run(
         condition=("Unknown", "Running", "token=abc"),
@@ -126,6 +129,9 @@ def test_mirrored_says_nothing_that_the_run_does_not() -> None:
     assert status.condition(after, ConditionType.TEKTON_PIPELINE_RUNNING) is None
 
 
+@pytest.mark.requirement("BR-WF-003", "Outcome reflects success/failure accurately")
+@pytest.mark.requirement("BR-WF-003", "CompletionTime set when execution finishes")
+@pytest.mark.requirement("ADR-044", "Monitors completion status (Success/Failed)")
 def test_completed_tells_the_duration_and_resets_the_count() -> None:
     before = RUNNING.model_copy(update={"consecutive_failures": 2, "current_step": "a/run"})
     after = status.completed(before, MOMENT, LATER)
@@ -145,6 +151,8 @@ def test_completed_has_no_negative_duration() -> None:
     assert status.completed(RUNNING, MOMENT, early).duration == "0s"
 
 
+@pytest.mark.requirement("BR-WF-003", "Outcome reflects success/failure accurately")
+@pytest.mark.requirement("ADR-044", "Monitors completion status (Success/Failed)")
 @pytest.mark.parametrize("ran", [True, False])
 def test_failed_tells_why_and_whether_a_person_must_look(ran: bool) -> None:
     note = status.Note(COMPLETE, ConditionStatus.FALSE, ConditionReason.TASK_FAILED, "m")
@@ -158,6 +166,7 @@ def test_failed_tells_why_and_whether_a_person_must_look(ran: bool) -> None:
     assert said(after, READY) == ("False", "TaskFailed", "it failed")
 
 
+@pytest.mark.requirement("BR-WF-003", "Message populated from Tekton condition")
 @pytest.mark.parametrize(
     ("condition", "message"),
     [

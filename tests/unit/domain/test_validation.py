@@ -105,6 +105,7 @@ def test_check_names_what_is_wrong_with_the_bundle(
     assert problems(bundle(image, digest)) == [f"spec.workflowRef.container{problem}"]
 
 
+@pytest.mark.requirement("ADR-044", "Validate spec (workflowRef, parameters)")
 @pytest.mark.parametrize(
     ("spec", "problem"),
     [
