@@ -17,7 +17,7 @@ from pydantic.alias_generators import to_snake
 from workflowexecution import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Hashable, Iterator, Mapping
 
 DEFAULT_PATH = Path("/etc/workflowexecution/config.yaml")
 ENV_PREFIX = "WE"
@@ -96,12 +96,27 @@ def _layered(*layers: dict[str, Any]) -> settings.Settings:
     return Layered()
 
 
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which the first would count for nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            name = str(key.value)
+            if name in seen:
+                problem = f"{name} stands twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(name)
+        # What is no text (`on`, `1`) is no setting either, and is told by its name.
+        return {str(key): value for key, value in super().construct_mapping(node, deep).items()}
+
+
 def _read_file(path: Path | None, problems: list[str]) -> dict[str, Any]:
     chosen = path or DEFAULT_PATH
     if path is None and not chosen.exists():
         return {}
     try:
-        document = yaml.safe_load(chosen.read_text("utf-8"))
+        document = yaml.load(chosen.read_text("utf-8"), _StrictLoader)
     except OSError as error:
         problems.append(f"--config: cannot read {chosen}: {error.strerror}")
         return {}
@@ -113,8 +128,13 @@ def _read_file(path: Path | None, problems: list[str]) -> dict[str, Any]:
     if not isinstance(document, dict):
         problems.append(f"--config: {chosen} must hold a mapping of sections")
         return {}
-    # A section with nothing in it is read as null.
-    return {key: value for key, value in document.items() if value is not None}
+    found = {}
+    for key, value in document.items():
+        if value is None or isinstance(value, dict) or key not in settings.Settings.model_fields:
+            found[key] = value
+        else:
+            problems.append(f"{key}: must be a mapping of settings")
+    return found
 
 
 def _from_environ(
@@ -137,18 +157,11 @@ def _from_environ(
         yield key, name, value
 
 
-def _put(merged: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401 - raw YAML
+def _put(layer: dict[str, Any], key: str, value: object) -> None:
     *sections, name = key.split(".")
-    inner: Any = merged
     for section in sections:
-        if not isinstance(inner, dict):
-            # The file holds no mapping here; the check of the whole says so with its key.
-            return
-        if inner.get(section) is None:
-            inner[section] = {}
-        inner = inner[section]
-    if isinstance(inner, dict):
-        inner[name] = value
+        layer = layer.setdefault(section, {})
+    layer[name] = value
 
 
 def _describe(detail: Any, origins: Mapping[str, str]) -> str:  # noqa: ANN401 - ErrorDetails

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MIN_RUN_RETENTION_S = 90.0
 REQUEST_DEADLINE_S = 15.0
 RETRY_JITTER = 1.2
+MAX_PORT = 65535
+MAX_S = 366 * 86400.0
 
 _NOT_OBEYED = (
     "audit.",
@@ -49,6 +51,13 @@ def _one_replica(wished: bool) -> bool:
     return wished
 
 
+def _port(address: str) -> str:
+    if int(address.rpartition(":")[2]) > MAX_PORT:
+        msg = f"its port must not be above {MAX_PORT}"
+        raise ValueError(msg)
+    return address
+
+
 def _tombstone(kept_s: float) -> float:
     """The kept run is what a create that comes late meets."""
     if 0 < kept_s < MIN_RUN_RETENTION_S:
@@ -57,22 +66,31 @@ def _tombstone(kept_s: float) -> float:
     return kept_s
 
 
-Seconds = Annotated[float, pydantic.BeforeValidator(duration.seconds_of)]
+Seconds = Annotated[float, pydantic.BeforeValidator(duration.seconds_of), Field(le=MAX_S)]
 Positive = Annotated[Seconds, Field(gt=0)]
 NotNegative = Annotated[Seconds, Field(ge=0)]
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 OptionalDnsLabel = Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$")]
 DnsName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
 LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")]
-Address = Annotated[str, Field(pattern=r"^[^\s:]*:[0-9]{1,5}$|^\[[0-9a-fA-F:]+\]:[0-9]{1,5}$")]
+Address = Annotated[
+    str,
+    Field(pattern=r"^[^\s:]*:[0-9]{1,5}$|^\[[0-9a-fA-F:]+\]:[0-9]{1,5}$"),
+    pydantic.AfterValidator(_port),
+]
+Prefix = Annotated[str, Field(min_length=1, pattern=r"^\S*$")]
 
 
 class _Section(pydantic.BaseModel):
     """Keys are camelCase in the file; a key nobody knows is an error."""
 
-    model_config = pydantic.ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True
-    )
+    model_config = pydantic.ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _empty(cls, value: object) -> object:
+        """Take a section with nothing in it, which is read as null, for one of defaults."""
+        return {} if value is None else value
 
 
 class Execution(_Section):
@@ -90,7 +108,7 @@ class Execution(_Section):
     """Refuse an execution whose bundle is not pinned by a digest."""
     suspend: bool = False
     """Start nothing new; what runs goes on."""
-    allowed_bundles: tuple[str, ...] = ()
+    allowed_bundles: tuple[Prefix, ...] = ()
     """Prefixes of bundle references that may run; empty allows any."""
     allowed_service_accounts: tuple[DnsName, ...] = ("kubernaut-workflow-runner",)
     """Accounts an execution may choose: whoever writes executions would own every other one too."""
@@ -239,7 +257,7 @@ class Settings(pydantic_settings.BaseSettings):
     """All settings."""
 
     model_config = pydantic_settings.SettingsConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True
+        alias_generator=to_camel, extra="forbid", frozen=True
     )
 
     execution: Execution = Execution()

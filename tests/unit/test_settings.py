@@ -1,0 +1,130 @@
+"""What the settings mean: defaults, bounds, and what goes with what."""
+
+from typing import Any
+
+import pydantic
+import pytest
+
+from workflowexecution import settings
+
+
+def fault(document: dict[str, Any]) -> str:
+    with pytest.raises(pydantic.ValidationError) as caught:
+        settings.Settings.model_validate(document)
+    (error,) = caught.value.errors()
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
+def test_defaults_are_those_that_are_documented() -> None:
+    found = settings.Settings()
+    execution = found.execution
+    assert execution.namespace == "kubernaut-workflows"
+    assert execution.service_account == "kubernaut-workflow-runner"
+    assert execution.allowed_service_accounts == ("kubernaut-workflow-runner",)
+    assert (execution.default_timeout, execution.run_retention) == (1800, 300)
+    assert (execution.cooldown_period, execution.allowed_bundles) == (300, ())
+    assert (execution.require_digest, execution.suspend, execution.log_tail) == (False, False, True)
+    backoff = found.backoff
+    assert (backoff.base_cooldown, backoff.max_cooldown) == (60, 600)
+    assert (backoff.max_exponent, backoff.max_consecutive_failures) == (4, 5)
+    controller = found.controller
+    assert (controller.health_probe_addr, controller.metrics_addr) == (":8081", ":9090")
+    assert (controller.workers, controller.leader_election) == (16, False)
+    assert controller.leader_election_id == "workflowexecution.kubernaut.ai"
+    assert (controller.lease_duration, controller.renew_deadline) == (15, 10)
+    assert (controller.retry_period, controller.shutdown_grace) == (2, 30)
+
+
+def test_defaults_of_limits_audit_and_logging_are_those_that_are_documented() -> None:
+    found = settings.Settings()
+    limits = found.limits
+    assert (limits.deadline_grace, limits.stall_after, limits.resync_period) == (120, 600, 600)
+    assert (limits.watch_idle, limits.create_retry_for) == (90, 600)
+    assert (limits.deletion_give_up, limits.audit_before_deletion) == (600, 300)
+    audit = found.audit
+    assert (audit.sink, audit.dialect, audit.category) == (None, "december", "workflowexecution")
+    assert audit.skipped_outcome == "success"
+    store = found.datastorage
+    assert (store.url, store.timeout, store.token_file, store.ca_file) == ("", 10, "", "")
+    buffer = store.buffer
+    assert (buffer.buffer_size, buffer.batch_size) == (10000, 100)
+    assert (buffer.flush_interval, buffer.max_retries) == (1, 3)
+    assert (found.logging.level, found.logging.format) == ("info", "json")
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "message"),
+    [
+        ("execution", "namespace", "Not_a_label", "String should match pattern"),
+        ("execution", "namespace", "a.b", "String should match pattern"),
+        ("execution", "serviceAccount", "other", "serviceAccount: 'other' is not in allowed"),
+        ("execution", "defaultTimeout", "0s", "greater than or equal to 1"),
+        ("execution", "defaultTimeout", "25h", "less than or equal to 86400"),
+        ("execution", "runRetention", "89s", "must be 0 or at least 90s"),
+        ("execution", "allowedBundles", [""], "at least 1 character"),
+        ("execution", "allowedBundles", ["a b"], "String should match pattern"),
+        ("execution", "cooldownPeriod", float("inf"), "less than or equal to"),
+        ("execution", "cooldownPeriod", float("nan"), "less than or equal to"),
+        ("execution", "cooldownPeriod", True, "is not a duration"),
+        ("backoff", "maxExponent", 11, "less than or equal to 10"),
+        ("backoff", "maxExponent", 0, "greater than or equal to 1"),
+        ("audit", "sink", "file", "Input should be 'http', 'log' or 'none'"),
+        ("datastorage", "url", "ftp://x", "String should match pattern"),
+        ("controller", "instance", "-a", "String should match pattern"),
+        ("controller", "workers", 0, "greater than or equal to 1"),
+        ("controller", "metricsAddr", "9090", "String should match pattern"),
+        ("controller", "metricsAddr", ":65536", "its port must not be above 65535"),
+        ("controller", "leaderElection", True, "not in this version; run one replica"),
+        ("controller", "renewDeadline", "15s", "leaseDuration: must be longer than renewDeadline"),
+        ("controller", "retryPeriod", "9s", "renewDeadline: must be longer than retryPeriod x 1.2"),
+        ("controller", "metricsTLS", {"keyFile": "/x"}, "certFile: goes with keyFile"),
+        ("controller", "leaseDuration", "300s", "execution.runRetention: must be longer than 315s"),
+        ("limits", "watchIdle", "4s", "greater than or equal to 5"),
+        ("limits", "resyncPeriod", "9s", "greater than or equal to 10"),
+        ("limits", "createRetryFor", 0, "greater than 0"),
+    ],
+    ids=lambda it: str(it)[:20],
+)
+def test_a_value_out_of_bounds_is_refused(
+    section: str, key: str, value: object, message: str
+) -> None:
+    assert message in fault({section: {key: value}})
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("execution", "runRetention", 0),
+        ("execution", "runRetention", "90s"),
+        ("execution", "allowedServiceAccounts", ["kubernaut-workflow-runner", "a.b"]),
+        ("backoff", "baseCooldown", 0),
+        ("backoff", "maxConsecutiveFailures", 0),
+        ("controller", "metricsAddr", "127.0.0.1:9090"),
+        ("controller", "metricsAddr", "[::1]:9090"),
+        ("controller", "metricsTLS", {"certFile": "/c", "keyFile": "/k"}),
+        ("controller", "leaderElection", False),
+        ("datastorage", "url", "https://store:8080"),
+        ("limits", "deadlineGrace", 0),
+    ],
+    ids=lambda it: str(it)[:20],
+)
+def test_a_value_within_bounds_is_taken(section: str, key: str, value: object) -> None:
+    settings.Settings.model_validate({section: {key: value}})
+
+
+def test_settings_that_nothing_obeys_are_named_when_they_are_set() -> None:
+    found = settings.Settings.model_validate({
+        "execution": {"cooldownPeriod": "1m", "suspend": True},
+        "controller": {"metricsTLS": {"certFile": "/c", "keyFile": "/k"}, "workers": 2},
+    })
+    assert found.without_effect() == [
+        "controller.metricsTLS.certFile",
+        "controller.metricsTLS.keyFile",
+        "execution.cooldownPeriod",
+    ]
+    assert settings.Settings().without_effect() == []
+
+
+def test_settings_never_change() -> None:
+    with pytest.raises(pydantic.ValidationError, match="frozen"):
+        setattr(settings.Settings().execution, "suspend", True)  # noqa: B010 - mypy forbids it too
