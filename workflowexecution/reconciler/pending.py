@@ -33,15 +33,17 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 _GONE_AGAIN_S = 0.5
+_MAX_DIGITS = 10
 # A run that is met, not made, may be over already: nothing further would wake its execution.
 _LOOK_AT_ONCE = Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
 
 
 async def reconcile(tools: common.Tools, case: common.Case) -> Result:
     """Bring a pending execution nearer to its run, or to the reason why it gets none."""
-    run = tools.engine.observe(case.seen.uid)
+    run = tools.engine.observe(case.seen.uid) or tools.engine.last_seen(case.seen.uid)
     if run is not None:
-        # A former life created it and died before it could say so.
+        # A former life created it and died before it could say so. One that is gone by now was
+        # started all the same, and nothing is started twice.
         await common.write(tools, case, common.adopt(case, run))
         return _LOOK_AT_ONCE
     problems = case.unreadable or tuple(validation.check(case.execution.spec, tools.policy.rules))
@@ -103,8 +105,9 @@ async def _start(tools: common.Tools, case: common.Case) -> Result:
         # The execution namespace is not there: the engine's place is missing, not its run.
         await _wait(tools, case, version, ConditionType.ENGINE_AVAILABLE, str(error))
         raise
-    except errors.Throttled:
-        # The server is busy and has done nothing: no failure of this object.
+    except (errors.Throttled, errors.Unauthorized, errors.Conflict):
+        # The server is busy, knows the token not yet, or lost a race for a quota of its own, and
+        # has done nothing: no failure of this object.
         raise
     except (errors.TransportError, errors.ServerError) as error:
         return await _doubt(tools, case, name, version, error)
@@ -121,7 +124,7 @@ def _claim(case: common.Case, label: str) -> dict[str, Any]:
     claimed = (metadata.labels or {}).get(names.LABEL_TARGET) == label
     if claimed and names.FINALIZER in case.seen.finalizers:
         attempt = (metadata.annotations or {}).get(names.ANNOTATION_START_ATTEMPT, "0")
-        number = int(attempt) + 1 if attempt.isdecimal() else 1
+        number = int(attempt) + 1 if attempt.isdecimal() and len(attempt) < _MAX_DIGITS else 1
         return {"metadata": {"annotations": {names.ANNOTATION_START_ATTEMPT: str(number)}}}
     finalizers = dict.fromkeys([*case.seen.finalizers, names.FINALIZER])
     return {"metadata": {"finalizers": list(finalizers), "labels": {names.LABEL_TARGET: label}}}

@@ -1,0 +1,181 @@
+"""Events and answers in an unlucky order: one run, the right end, nobody waits for the resync."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import builders
+from tests.component import world
+from tests.fake import faults, kinds, statuses
+from tests.fake.paths import Match
+from workflowexecution.api import names
+
+if TYPE_CHECKING:
+    from tests.component.world import World
+    from tests.fake.statuses import JsonObject
+
+pytestmark = pytest.mark.looptime
+
+CREATE = Match(verbs=("create",), resource="pipelineruns")
+STATUS = Match(verbs=("patch",), resource="workflowexecutions", subresource="status")
+NO_BUNDLE = ("False", "CouldntGetPipeline", "no such bundle")
+
+
+def watch(resource: str) -> Match:
+    return Match(verbs=("watch",), resource=resource)
+
+
+def refusal(code: int, reason: str, message: str) -> faults.Answer:
+    return faults.refused(statuses.StatusError(code, reason, message))
+
+
+def fail_task(here: World) -> None:
+    """A failed TaskRun of the execution's run, which ran, whether or not the run names it."""
+    failed = ("False", "Failed", "x")
+    raw = builders.raw_task("t", condition=failed, steps=[builders.step(exit_code=1)])
+    run = here.run() or {}
+    raw["metadata"]["labels"]["tekton.dev/pipelineRunUID"] = run["metadata"]["uid"]
+    raw["metadata"]["labels"][names.LABEL_EXECUTION_UID] = run["metadata"]["labels"][
+        names.LABEL_EXECUTION_UID
+    ]
+    made = here.cluster.create(raw)["metadata"]
+    said = {"status": raw["status"]}
+    here.cluster.patch(kinds.TASK_RUNS, world.NAMESPACE, made["name"], said, subresource="status")
+
+
+def details_of(status: JsonObject) -> JsonObject:
+    details: JsonObject = status["failureDetails"]
+    return details
+
+
+def phases(here: World) -> list[str]:
+    """The phases that have been written so far."""
+    said = (it.get("status") or {} for it in here.cluster.items(kinds.EXECUTIONS))
+    return [it["phase"] for it in said if "phase" in it]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(
+            refusal(409, "Conflict", "cannot be fulfilled on resourcequotas: modified"), id="quota"
+        ),
+        pytest.param(refusal(401, "Unauthorized", "Unauthorized"), id="token"),
+    ],
+)
+async def test_create_is_tried_again_when_the_refusal_says_nothing_of_the_run(
+    here: World, answer: faults.Answer
+) -> None:
+    here.cluster.faults.add(answer, CREATE, times=3)
+    async with here.controller():
+        here.ask()
+        await here.until_phase("Running")
+    assert len(here.cluster.items(kinds.PIPELINE_RUNS)) == 1
+
+
+async def test_execution_starts_when_its_attempts_are_no_number(here: World) -> None:
+    marks = {
+        "labels": {names.LABEL_TARGET: world.RUN.removeprefix("wfe-")},
+        "finalizers": [names.FINALIZER],
+        "annotations": {names.ANNOTATION_START_ATTEMPT: "9" * 5000},
+    }
+    async with here.controller():
+        here.ask(metadata=marks)
+        await here.until_phase("Running")
+
+
+async def test_run_is_not_made_again_when_it_goes_before_its_status_is_written(
+    here: World,
+) -> None:
+    here.cluster.faults.add(faults.bad_gateway(), STATUS, times=8)
+    async with here.controller():
+        here.ask()
+        await world.until(here.run)
+        here.cluster.delete(kinds.PIPELINE_RUNS, world.NAMESPACE, world.RUN)
+        status = await here.until_phase("Failed")
+    assert "deleted by somebody else" in details_of(status)["message"]
+    assert len(here.writes("pipelineruns")) == 1
+
+
+@pytest.mark.parametrize("late", ["workflowexecutions", "pipelineruns", "taskruns"])
+async def test_end_is_written_soon_when_one_watch_lags(here: World, late: str) -> None:
+    here.cluster.faults.add(faults.DelayEvents(10), watch(late), times=None)
+    async with here.controller():
+        here.ask()
+        await world.until(here.run)
+        here.end_run()
+        await here.until_phase("Completed")
+
+
+async def test_end_is_written_soon_when_the_status_was_written_without_an_answer(
+    here: World,
+) -> None:
+    here.cluster.faults.add(faults.ApplyThenDrop(), STATUS)
+    async with here.controller():
+        here.ask()
+        await world.until(here.run)
+        here.end_run()
+        await here.until_phase("Completed")
+
+
+async def test_end_is_written_when_it_comes_while_the_engine_seems_away(here: World) -> None:
+    away = Match(resource="pipelineruns", agent=world.AGENT)
+    async with here.controller():
+        here.ask()
+        await here.until_phase("Running")
+        here.cluster.faults.add(faults.endpoint_missing(), away, times=None)
+        here.cluster.faults.drop_watches(Match(resource="pipelineruns"))
+        seen = here.cluster.requests.count(away)
+        await world.until(lambda: here.cluster.requests.count(away) > seen + 2)
+        here.end_run()
+        here.cluster.faults.heal()
+        await here.until_phase("Completed")
+
+
+async def test_deletion_during_the_create_takes_the_run_with_it(here: World) -> None:
+    held = here.cluster.faults.hold(CREATE)
+    async with here.controller():
+        here.ask()
+        await held.reached.wait()
+        here.cluster.delete(kinds.EXECUTIONS, world.TEAM, "restart-payment")
+        held.release()
+        await world.until(lambda: here.execution() is None and here.run() is None)
+    assert len(here.cluster.items(kinds.PIPELINE_RUNS)) == 0
+
+
+async def test_execution_of_the_same_name_gets_its_own_run_when_asked_for_again(
+    here: World,
+) -> None:
+    async with here.controller():
+        here.ask()
+        await here.until_phase("Running")
+        first = here.run() or {}
+        here.cluster.delete(kinds.EXECUTIONS, world.TEAM, "restart-payment")
+        await world.until(lambda: here.execution() is None and here.run() is None)
+        here.ask()
+        status = await here.until_phase("Running")
+        assert status["pipelineRunRef"]["uid"] != first["metadata"]["uid"]
+        here.end_run()
+        await here.until_phase("Completed")
+
+
+async def test_many_executions_of_one_target_make_one_run(here: World) -> None:
+    async with here.controller():
+        for number in range(20):
+            here.ask(f"e{number}")
+        await world.until(lambda: len(phases(here)) == 20)
+    assert sorted(phases(here)) == ["Running"] + ["Skipped"] * 19
+    assert sum(it.status == 201 for it in here.writes("pipelineruns")) == 1
+
+
+async def test_one_of_two_controllers_makes_the_run(here: World) -> None:
+    async with here.controller(), here.controller():
+        for number in range(10):
+            here.ask(f"e{number}", spec={"targetResource": f"payment/deployment/d{number}"})
+        await world.until(lambda: phases(here).count("Running") == 10)
+    made = [it for it in here.writes("pipelineruns") if it.status == 201]
+    assert len(made) == 10
+    assert set(phases(here)) == {"Running"}
