@@ -100,6 +100,30 @@ async def test_run_is_not_made_again_when_it_goes_before_its_status_is_written(
     assert len(here.writes("pipelineruns")) == 1
 
 
+async def test_deleted_execution_goes_in_the_end_when_its_status_cannot_be_written(
+    here: World,
+) -> None:
+    async with here.controller():
+        here.ask()
+        await here.until_phase("Running")
+        here.cluster.faults.add(refusal(422, "Invalid", "odd schema"), STATUS, times=None)
+        here.cluster.delete(kinds.EXECUTIONS, world.TEAM, "restart-payment")
+        await world.until(lambda: here.execution() is None, within_s=900)
+
+
+async def test_run_goes_too_when_the_execution_was_deleted_long_before_the_start(
+    here: World,
+) -> None:
+    async with here.controller():
+        here.ask()
+        await here.until_phase("Running")
+    here.cluster.delete(kinds.EXECUTIONS, world.TEAM, "restart-payment")
+    await asyncio.sleep(3600)
+    async with here.controller():
+        await world.until(lambda: here.execution() is None)
+    assert here.run() is None
+
+
 @pytest.mark.parametrize("late", ["workflowexecutions", "pipelineruns", "taskruns"])
 async def test_end_is_written_soon_when_one_watch_lags(here: World, late: str) -> None:
     here.cluster.faults.add(faults.DelayEvents(10), watch(late), times=None)

@@ -32,19 +32,26 @@ async def reconcile(tools: common.Tools, seen: view.Execution) -> Result:
     """Say the end, delete the run, wait until it is gone, let the execution go.
 
     Raises:
-        ClusterError: whether there is a run is not known; the finalizer stays.
+        ClusterError: a step failed or its outcome is not known; the finalizer stays.
     """
     if not seen.held:
         return Result()
+    overdue = _is_overdue(tools, seen)
     try:
-        run = await _own_run(tools, seen)
+        return await _step(tools, seen, overdue=overdue)
+    except (errors.Conflict, errors.Throttled):
+        raise
     except errors.ClusterError as error:
-        if not _is_overdue(tools, seen):
+        if not overdue:
             raise
         # The run, should there be one, stays and holds its target.
-        _log.error("Deleted execution released with its run unknown", error=str(error))
+        _log.error("Deleted execution released after a failure", error=str(error))
         await ended.release(tools, seen)
         return Result()
+
+
+async def _step(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> Result:
+    run = await _own_run(tools, seen)
     if not seen.ended:
         await _say(tools, seen, run)
         return Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
@@ -52,13 +59,13 @@ async def reconcile(tools: common.Tools, seen: view.Execution) -> Result:
         await ended.release(tools, seen)
         _log.info("Deleted execution released")
         return Result()
-    if _is_overdue(tools, seen):
-        _log.error("Deleted execution released before its run", run=f"{run.namespace}/{run.name}")
-        await ended.release(tools, seen)
-        return Result()
     if not run.deleting:
         await tools.engine.delete(seen.key, run)
         _log.info("Run of a deleted execution deleted", run=f"{run.namespace}/{run.name}")
+    elif overdue:
+        _log.error("Deleted execution released before its run", run=f"{run.namespace}/{run.name}")
+        await ended.release(tools, seen)
+        return Result()
     return Result(requeue_after_s=LOOK_AGAIN_S, priority=queue.Priority.LOW)
 
 
