@@ -100,6 +100,67 @@ async def test_run_is_not_made_again_when_it_goes_before_its_status_is_written(
     assert len(here.writes("pipelineruns")) == 1
 
 
+async def test_run_of_the_same_name_and_marks_is_not_taken_for_the_one_that_was_made(
+    here: World,
+) -> None:
+    async with here.controller():
+        here.ask()
+        await here.until_phase("Running")
+        first = here.run() or {}
+        kept = {key: first["metadata"][key] for key in ("name", "namespace", "labels")}
+        here.cluster.delete(kinds.PIPELINE_RUNS, world.NAMESPACE, world.RUN)
+        here.cluster.create({**first, "metadata": kept, "status": {}})
+        here.end_run()
+        status = await here.until_phase("Failed")
+    assert "deleted by somebody else" in details_of(status)["message"]
+    assert status["pipelineRunRef"]["uid"] == first["metadata"]["uid"]
+
+
+async def test_failure_counts_as_execution_when_the_task_watch_lags(here: World) -> None:
+    here.cluster.faults.add(faults.DelayEvents(30), watch("taskruns"), times=None)
+    async with here.controller():
+        here.ask()
+        await here.until_phase("Running")
+        fail_task(here)
+        here.end_run(world.FAILED)
+        status = await here.until_phase("Failed")
+    assert details_of(status)["wasExecutionFailure"] is True
+
+
+async def test_failure_counts_as_execution_when_its_run_is_gone_but_a_task_ran(
+    here: World,
+) -> None:
+    async with here.controller():
+        here.ask()
+        await here.until_phase("Running")
+        here.cluster.faults.add(faults.DelayEvents(5), watch("taskruns"), times=None)
+        here.cluster.faults.drop_watches(Match(resource="taskruns"))
+        await world.until(lambda: here.cluster.faults.open_streams(Match(resource="taskruns")))
+        fail_task(here)
+        here.end_run(NO_BUNDLE)
+        here.cluster.delete(kinds.PIPELINE_RUNS, world.NAMESPACE, world.RUN)
+        status = await here.until_phase("Failed")
+    assert details_of(status)["wasExecutionFailure"] is True
+
+
+async def test_execution_has_not_failed_while_a_pod_of_its_vanished_run_works(
+    here: World,
+) -> None:
+    async with here.controller():
+        here.ask()
+        await here.until_phase("Running")
+        uid = (here.run() or {})["metadata"]["uid"]
+        labels = {"tekton.dev/pipelineRunUID": uid}
+        pod = {"name": "p", "namespace": world.NAMESPACE, "labels": labels}
+        spec = {"containers": [{"name": "c", "image": "i"}]}
+        here.cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": pod, "spec": spec})
+        here.cluster.delete(kinds.PIPELINE_RUNS, world.NAMESPACE, world.RUN)
+        await asyncio.sleep(30)
+        assert (here.execution() or {})["status"]["phase"] == "Running"
+        here.cluster.delete(kinds.PODS, world.NAMESPACE, "p")
+        await here.until_phase("Failed")
+
+
 async def test_deleted_execution_goes_in_the_end_when_its_status_cannot_be_written(
     here: World,
 ) -> None:

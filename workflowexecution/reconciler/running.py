@@ -67,7 +67,7 @@ class Mirror:
     async def reconcile(self, case: common.Case) -> Result:
         """Bring a running execution's status up to its run."""
         run = self._tools.engine.observe(case.seen.uid)
-        if run is None:
+        if run is None or not _is_own(case, run):
             return await self._missing(case)
         return await self._mirror(case, run)
 
@@ -75,11 +75,13 @@ class Mirror:
         children = self._tools.engine.children(run.uid)
         if not run.is_done:
             return await self._progress(case, _mirrored(case, run, children))
-        if not _is_settled(run, children):
+        settled = _is_settled(run, children)
+        if not settled and case.seen.key not in self._unsettled:
             # The run's end came by one watch before its tasks' ends came by the other.
-            if case.seen.key not in self._unsettled:
-                self._unsettled[case.seen.key] = SETTLE_S
-                return Result(requeue_after_s=SETTLE_S, priority=queue.Priority.HIGH)
+            self._unsettled[case.seen.key] = SETTLE_S
+            return Result(requeue_after_s=SETTLE_S, priority=queue.Priority.HIGH)
+        if not (settled and run.is_successful):
+            # The cache may lack a task that the run does not name: it proves nothing.
             children = await self._tools.engine.read_children(run.uid)
         at = run.completed_at or case.moment.now
         mirrored = _mirrored(case, run, children)
@@ -145,7 +147,7 @@ class Mirror:
                 why = str(error)
         if why:
             return await self._wait(case, why)
-        if run is not None and (run.owner_uid == case.seen.uid or (ref and run.uid == ref.uid)):
+        if run is not None and _is_own(case, run):
             result = await self._mirror(case, run)
             return result if result.requeue_after_s else Result(requeue_after_s=UNWATCHED_S)
         return await self._vanished(case)
@@ -163,15 +165,22 @@ class Mirror:
     async def _vanished(self, case: common.Case) -> Result:
         """Somebody else deleted the run. What it had become counts, if that was seen."""
         last = self._tools.engine.last_seen(case.seen.uid)
+        if last is not None and not _is_own(case, last):
+            last = None
         now = case.moment.now
+        at = last.completed_at or now if last is not None else now
+        if last is not None and last.is_successful:
+            mirrored = _mirrored(case, last, self._tools.engine.children(last.uid))
+            await self._end(case, status.completed(mirrored, case.moment, at))
+            return Result()
+        ref = case.status.pipeline_run_ref
+        uid = ref.uid if ref else ""
+        if uid and await self._tools.engine.has_live_pods(uid):
+            return Result(requeue_after_s=self._patience(case.seen.key))
         if last is not None and last.is_done:
-            mirrored = _mirrored(case, last, ())
-            at = last.completed_at or now
-            if last.is_successful:
-                await self._end(case, status.completed(mirrored, case.moment, at))
-                return Result()
-            facts = failure.Facts(last, (), _started(case))
-            await self._end(case, _failed(case, mirrored, facts, at))
+            children = await self._remains(last)
+            facts = failure.Facts(last, children, _started(case))
+            await self._end(case, _failed(case, _mirrored(case, last, children), facts, at))
             return Result()
         deleted = (
             f" at {last.deleted_at:%Y-%m-%dT%H:%M:%SZ}"
@@ -182,6 +191,18 @@ class Mirror:
         facts = failure.Facts(last, (), _started(case), vanished=message)
         await self._end(case, _failed(case, case.status, facts, now))
         return Result()
+
+    async def _remains(self, run: tekton.PipelineRun) -> Sequence[tekton.TaskRun]:
+        """What is left of the TaskRuns of a run that is gone, by the server and by the cache."""
+        live = await self._tools.engine.read_children(run.uid)
+        known = {child.name: child for child in (*self._tools.engine.children(run.uid), *live)}
+        return tuple(known.values())
+
+
+def _is_own(case: common.Case, run: tekton.PipelineRun) -> bool:
+    """Whether this very run was made for the execution: names and labels can be copied."""
+    ref = case.status.pipeline_run_ref
+    return run.uid == ref.uid if ref and ref.uid else run.owner_uid == case.seen.uid
 
 
 def _started(case: common.Case) -> frozenset[str]:
