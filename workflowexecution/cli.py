@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 GC_THRESHOLDS = (50_000, 20, 50)
 
+# A switch of Go may stand without its value.
+_SWITCHES = frozenset({"--leader-elect", "--zap-devel"})
 _BOOLEANS = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
 
 
@@ -68,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
                         help="debug, info, warning or error")  # fmt: skip
     aliases = parser.add_argument_group("flags of the Go implementation, each for one setting")
     for flag, key, convert in _ALIASES:
-        optional: dict[str, Any] = {"nargs": "?", "const": True} if convert is _boolean else {}
+        optional: dict[str, Any] = {"nargs": "?", "const": "true"} if flag in _SWITCHES else {}
         aliases.add_argument(flag, dest=key, type=convert, metavar="VALUE", help=key, **optional)
     return parser
 
@@ -89,6 +91,17 @@ def _counted(unit: str) -> Callable[[str], str]:
     return convert
 
 
+def _zap_level(text: str) -> str:
+    """A level of zap: a name, or a verbosity, of which all above 0 are debug."""
+    if text.isdecimal():
+        return "debug" if int(text) else "info"
+    return {"panic": "error"}.get(text, text)
+
+
+def _zap_devel(text: str) -> str:
+    return "console" if _boolean(text) else "json"
+
+
 _ALIASES: tuple[tuple[str, str, Callable[[str], object]], ...] = (
     ("--metrics-bind-address", "controller.metricsAddr", str),
     ("--health-probe-bind-address", "controller.healthProbeAddr", str),
@@ -101,4 +114,7 @@ _ALIASES: tuple[tuple[str, str, Callable[[str], object]], ...] = (
     ("--max-backoff-exponent", "backoff.maxExponent", str),
     ("--max-consecutive-failures", "backoff.maxConsecutiveFailures", str),
     ("--datastorage-url", "datastorage.url", str),
+    ("--zap-log-level", "logging.level", _zap_level),
+    ("--zap-encoder", "logging.format", str),
+    ("--zap-devel", "logging.format", _zap_devel),
 )

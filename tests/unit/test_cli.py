@@ -1,0 +1,175 @@
+import asyncio
+import dataclasses
+import gc
+import importlib.metadata
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from workflowexecution import app, cli, identity
+from workflowexecution import settings as api
+
+
+@dataclasses.dataclass
+class FakeRun:
+    """Stands for `app.run`: keeps what it is called with, and ends as told."""
+
+    error: Exception | None = None
+    settings: api.Settings | None = None
+    kubeconfig: Path | None = None
+    identity: str = ""
+
+    async def __call__(
+        self, found: api.Settings, *, kubeconfig: Path | None, identity: str
+    ) -> None:
+        await asyncio.sleep(0)
+        self.settings, self.kubeconfig, self.identity = found, kubeconfig, identity
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRun]:
+    """Let the program end at once, and leave the process as it was."""
+    fake = FakeRun()
+    monkeypatch.setattr(app, "run", fake)
+    for name in list(os.environ):
+        if name.startswith("WE_"):
+            monkeypatch.delenv(name)
+    handlers, level, thresholds = logging.root.handlers[:], logging.root.level, gc.get_threshold()
+    yield fake
+    structlog.reset_defaults()
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+    gc.set_threshold(*thresholds)
+
+
+def settings_of(ran: FakeRun, *argv: str) -> api.Settings:
+    assert cli.main(argv) == cli.EXIT_OK
+    assert ran.settings is not None
+    return ran.settings
+
+
+def test_main_runs_with_defaults_and_ends_well(ran: FakeRun) -> None:
+    assert settings_of(ran).model_dump() == api.Settings().model_dump()
+    assert (ran.kubeconfig, ran.identity) == (None, identity.identity_of())
+
+
+def test_main_reads_the_file_the_environment_and_the_flags(
+    ran: FakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("logging: {level: debug}\ncontroller: {workers: 2, instance: blue}")
+    monkeypatch.setenv("WE_CONTROLLER_WORKERS", "3")
+    found = settings_of(ran, "--config", str(file), "--log-level", "error", "--kubeconfig", "/k")
+    assert (found.controller.workers, found.controller.instance) == (3, "blue")
+    assert found.logging.level == "error"
+    assert ran.kubeconfig == Path("/k")
+
+
+@pytest.mark.parametrize(
+    ("argument", "section", "name", "value"),
+    [
+        ("--metrics-bind-address=:1", "controller", "metrics_addr", ":1"),
+        ("--health-probe-bind-address=:2", "controller", "health_probe_addr", ":2"),
+        ("--leader-elect=false", "controller", "leader_election", False),
+        ("--execution-namespace=n", "execution", "namespace", "n"),
+        ("--cooldown-period=7", "execution", "cooldown_period", 420.0),
+        ("--cooldown-period=7s", "execution", "cooldown_period", 7.0),
+        ("--service-account=kubernaut-workflow-runner", "execution", "service_account",
+         "kubernaut-workflow-runner"),
+        ("--base-cooldown-seconds=30", "backoff", "base_cooldown", 30.0),
+        ("--max-cooldown-minutes=3", "backoff", "max_cooldown", 180.0),
+        ("--max-backoff-exponent=2", "backoff", "max_exponent", 2),
+        ("--max-consecutive-failures=9", "backoff", "max_consecutive_failures", 9),
+        ("--datastorage-url=http://s:1", "datastorage", "url", "http://s:1"),
+        ("--zap-log-level=2", "logging", "level", "debug"),
+        ("--zap-log-level=0", "logging", "level", "info"),
+        ("--zap-log-level=panic", "logging", "level", "error"),
+        ("--zap-log-level=info", "logging", "level", "info"),
+        ("--zap-encoder=console", "logging", "format", "console"),
+        ("--zap-devel", "logging", "format", "console"),
+        ("--zap-devel=false", "logging", "format", "json"),
+    ],
+)  # fmt: skip
+def test_main_takes_the_flags_of_the_go_implementation(
+    ran: FakeRun, argument: str, section: str, name: str, value: object
+) -> None:
+    assert getattr(getattr(settings_of(ran, argument), section), name) == value
+
+
+@pytest.mark.parametrize("argument", ["--leader-elect", "--leader-elect=True"])
+def test_main_says_that_leader_election_is_not_there_yet(
+    ran: FakeRun, argument: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([argument]) == cli.EXIT_USAGE
+    said = "workflowexecution: controller.leaderElection: not in this version; run one replica\n"
+    assert capsys.readouterr().err == said
+
+
+def test_main_names_every_wrong_setting(
+    ran: FakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("foo: 1")
+    assert cli.main(["--config", str(file), "--log-level", "loud"]) == cli.EXIT_USAGE
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("workflowexecution: logging.level: ")
+    assert second == "workflowexecution: foo: no such setting"
+    assert ran.settings is None
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        pytest.param(["--leader-elect=perhaps"], id="no-boolean"),
+        pytest.param(["--log-lev", "info"], id="abbreviated"),
+        pytest.param(["run"], id="no-such-command"),
+    ],
+)
+def test_main_ends_with_2_when_arguments_are_wrong(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(argv)
+    assert caught.value.code == cli.EXIT_USAGE
+    assert "usage: workflowexecution" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        pytest.param(app.CannotStart("no kubeconfig"), 2, "workflowexecution: no kubeconfig\n",
+                     id="cannot-start"),
+        pytest.param(app.Failed(), 1, "", id="failed"),
+    ],
+)  # fmt: skip
+def test_main_turns_errors_into_exit_codes(
+    ran: FakeRun, error: Exception, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran.error = error
+    assert cli.main([]) == code
+    assert capsys.readouterr().err == said
+
+
+def test_main_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"])
+    assert caught.value.code == cli.EXIT_OK
+    assert capsys.readouterr().out.strip() == importlib.metadata.version("workflowexecution")
+
+
+@pytest.mark.timeout(60)
+def test_the_package_is_a_program() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "workflowexecution", "--no-such-flag"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == cli.EXIT_USAGE
+    assert "unrecognized arguments: --no-such-flag" in done.stderr
