@@ -9,7 +9,6 @@ import pytest
 from tests.unit.runtime import servers
 from workflowexecution.runtime import client, connection
 
-
 Connect = Callable[..., Awaitable[connection.Connection]]
 
 
