@@ -65,7 +65,8 @@ class World:
         """Wait until an execution has a phase; returns its status then."""
 
         def reached(found: JsonObject) -> bool:
-            return bool(found.get("status", {}).get("phase") == phase)
+            status = found.get("status")
+            return isinstance(status, dict) and status.get("phase") == phase
 
         found = await self.until(name, reached, deadline_s=deadline_s)
         status: JsonObject = found["status"]

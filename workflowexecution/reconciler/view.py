@@ -80,10 +80,10 @@ def projection(instance: str, watch_namespace: str) -> Callable[[dict[str, Any]]
 
     def project(raw: dict[str, Any]) -> Execution:
         metadata = raw["metadata"]
-        said = raw.get("status") or {}
+        said = _mapping(raw.get("status"))
         phase = _phase(said.get("phase"))
         ended = phase in status.TERMINAL
-        spec = raw.get("spec") or {}
+        spec = _mapping(raw.get("spec"))
         namespace = metadata.get("namespace", "")
         labels = metadata.get("labels") or {}
         served = labels.get(names.LABEL_INSTANCE, "") == instance
@@ -100,10 +100,10 @@ def projection(instance: str, watch_namespace: str) -> Callable[[dict[str, Any]]
             deleting=deleting,
             served=served,
             finalizers=tuple(intern(name) for name in metadata.get("finalizers") or ()),
-            completion_time=said.get("completionTime", "") if ended else "",
+            completion_time=str(said.get("completionTime", "")) if ended else "",
             deletion_time=metadata.get("deletionTimestamp", ""),
             correlation_id=_correlation_id(spec, metadata["name"]),
-            document=None if ended or not served else _kept(metadata, spec, said),
+            document=None if ended or not served else _kept(raw),
         )
 
     return project
@@ -125,6 +125,16 @@ def _phase(text: object) -> Phase:
     return _PHASES.get(text, Phase.PENDING) if isinstance(text, str) else Phase.PENDING
 
 
-def _kept(metadata: dict[str, Any], spec: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in metadata.items() if key != "managedFields"}
-    return {"metadata": kept, "spec": spec, "status": said}
+def _mapping(value: object) -> dict[str, Any]:
+    """What a broken CRD may let through in place of a mapping counts as none."""
+    return value if isinstance(value, dict) else {}
+
+
+def _kept(raw: dict[str, Any]) -> dict[str, Any]:
+    """Spec and status stay as they are, odd ones too: the model says what is wrong with them."""
+    metadata = {key: value for key, value in raw["metadata"].items() if key != "managedFields"}
+    return {
+        "metadata": metadata,
+        "spec": raw.get("spec") or {},
+        "status": raw.get("status") or {},
+    }
