@@ -1,13 +1,15 @@
 """What the program writes to standard error: one structured line an event.
 
 Set up once by `cli`. Modules log through `structlog.get_logger()`; the execution that a line is
-about comes from the context that the reconciler binds.
+about comes from the context that the reconciler binds. What libraries log by the standard library
+takes the same form.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import orjson
@@ -37,30 +39,30 @@ def configure(*, level: str, form: str, identity: str) -> None:
         identity: which process speaks; stands on every JSON line.
     """
     threshold = _LEVELS[level]
-    logging.basicConfig(stream=sys.stderr, level=max(threshold, logging.WARNING), force=True)
-    for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(max(threshold, logging.INFO))
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(_dumps)
         if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
 
     def stamp(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         event["identity"] = identity
         return event
 
+    chain: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        *([stamp] if form == "json" else []),
+        # Before redaction: a traceback quotes values as well.
+        structlog.processors.format_exc_info,
+        redact,
+        renderer,
+    ]
+    _configure_libraries(threshold, chain)
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([stamp] if form == "json" else []),
-            # Before redaction: a traceback quotes values as well.
-            structlog.processors.format_exc_info,
-            redact,
-            renderer,
-        ],
+        processors=[structlog.contextvars.merge_contextvars, *chain],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
@@ -68,12 +70,36 @@ def configure(*, level: str, form: str, identity: str) -> None:
 
 
 def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Blank what looks like a secret in every text of a line."""
+    """Blank what looks like a secret in every text of a line, however deep."""
     for key, value in event.items():
-        if isinstance(value, str):
-            event[key] = redaction.redact_value(key, value)
+        event[key] = _redacted(key, value)
     return event
 
 
+def _redacted(key: str, value: object) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(inner): _redacted(str(inner), it) for inner, it in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_redacted(key, it) for it in value]
+    return redaction.redact_value(key, str(value))
+
+
+def _configure_libraries(threshold: int, chain: list[structlog.typing.Processor]) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    formatter = structlog.stdlib.ProcessorFormatter
+    handler.setFormatter(
+        formatter(
+            processors=[
+                structlog.stdlib.add_logger_name, formatter.remove_processors_meta, *chain
+            ]
+        )
+    )  # fmt: skip
+    logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(threshold, logging.INFO))
+
+
 def _dumps(event: EventDict, **_: object) -> str:
-    return orjson.dumps(event, default=str).decode()
+    return orjson.dumps(event).decode()

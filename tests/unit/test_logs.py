@@ -1,0 +1,151 @@
+import enum
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+import structlog
+
+from workflowexecution import logs
+from workflowexecution.domain import redaction
+
+
+class Colour(enum.StrEnum):
+    RED = "red"
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was() -> Iterator[None]:
+    handlers, level = logging.root.handlers[:], logging.root.level
+    talkative = {name: logging.getLogger(name).level for name in logs._TALKATIVE}
+    yield
+    structlog.contextvars.clear_contextvars()
+    structlog.reset_defaults()
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+    for name, before in talkative.items():
+        logging.getLogger(name).setLevel(before)
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return [orjson.loads(line) for line in captured.err.splitlines()]
+
+
+def configure(level: str = "info", form: str = "json") -> None:
+    logs.configure(level=level, form=form, identity="pod-1")
+
+
+def test_a_json_line_tells_what_when_who_and_about_what(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure()
+    structlog.contextvars.bind_contextvars(namespace="payment", name="x")
+    structlog.get_logger().info("PipelineRun created", run_uid="u", colour=Colour.RED, number=3)
+    (line,) = lines(capsys)
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "PipelineRun created",
+        "level": "info",
+        "identity": "pod-1",
+        "namespace": "payment",
+        "name": "x",
+        "run_uid": "u",
+        "colour": "red",
+        "number": 3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("level", "heard"),
+    [
+        ("debug", ["debug", "info", "warning", "error"]),
+        ("info", ["info", "warning", "error"]),
+        ("warning", ["warning", "error"]),
+        ("error", ["error"]),
+    ],
+)
+def test_a_level_silences_those_below(
+    level: str, heard: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure(level)
+    for name in ("debug", "info", "warning", "error"):
+        getattr(structlog.get_logger(), name)("spoken")
+    assert [line["level"] for line in lines(capsys)] == heard
+
+
+class Odd:
+    def __str__(self) -> str:
+        return "token=abc"
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        pytest.param("token=abc", f"token={redaction.BLANK}", id="text"),
+        pytest.param(["a", "token=abc"], ["a", f"token={redaction.BLANK}"], id="list"),
+        pytest.param(("token=abc",), [f"token={redaction.BLANK}"], id="tuple"),
+        pytest.param({"b": {"password": "x"}}, {"b": {"password": redaction.BLANK}}, id="mapping"),
+        pytest.param({1: None}, {"1": None}, id="number-as-a-key"),
+        pytest.param(Odd(), f"token={redaction.BLANK}", id="object"),
+        pytest.param(ValueError("token=abc"), f"token={redaction.BLANK}", id="exception"),
+        pytest.param(1.5, 1.5, id="number"),
+        pytest.param(True, True, id="boolean"),
+    ],
+)
+def test_a_secret_is_blanked_wherever_it_stands(
+    value: object, written: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure()
+    structlog.get_logger().info("said", value=value, api_key="k")
+    (line,) = lines(capsys)
+    assert line["value"] == written
+    assert line["api_key"] == redaction.BLANK
+
+
+def log_an_error() -> None:
+    try:
+        raise ValueError("password=hunter2")
+    except ValueError:
+        structlog.get_logger().exception("Failed")
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_traceback_is_written_and_redacted(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    configure(form=form)
+    log_an_error()
+    text = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in text
+    assert "ValueError: password=" in text
+    assert "hunter2" not in text
+
+
+def test_console_lines_are_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(form="console")
+    structlog.get_logger().info("Starting", server="https://x")
+    text = capsys.readouterr().err
+    assert "Starting" in text
+    assert "server=https://x" in text
+    assert "identity" not in text
+
+
+def test_what_libraries_log_takes_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
+    configure()
+    logging.getLogger("aiohttp.server").error("Bad %s", "token=abc")
+    (line,) = lines(capsys)
+    del line["timestamp"]
+    assert line == {
+        "event": f"Bad token={redaction.BLANK}",
+        "level": "error",
+        "logger": "aiohttp.server",
+        "identity": "pod-1",
+    }
+
+
+def test_what_libraries_log_below_a_warning_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("debug")
+    logging.getLogger("some.library").info("chatter")
+    logging.getLogger("kubernetes_asyncio.client.rest").debug("response body: secret")
+    assert lines(capsys) == []
