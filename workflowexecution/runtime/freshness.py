@@ -11,12 +11,17 @@ from workflowexecution.runtime import resource, store
 
 @dataclasses.dataclass(slots=True, eq=False)
 class _Wait:
-    """Until `version` of the object `uid` arrives (empty: until the object goes)."""
+    """Until `version` of the object `uid` arrives (empty: until the object goes).
+
+    `before` is what the cache held when the answer came.
+    """
 
     key: resource.ObjectKey
     kind: resource.Resource
+    object_key: resource.ObjectKey
     uid: str
     version: str
+    before: str
     lists_begun: int
     since: float
 
@@ -28,7 +33,7 @@ class Write:
     nothing: what it did is unknown, or nothing.
     """
 
-    __slots__ = ("_freshness", "arrived", "key", "kind", "object_key")
+    __slots__ = ("_freshness", "arrived", "before", "key", "kind", "lists_ended", "object_key")
 
     def __init__(
         self,
@@ -44,6 +49,10 @@ class Write:
         self.object_key = object_key
         self.arrived: set[tuple[str, str]] = set()
         """UID and version of each arrival, the version empty for a disappearance."""
+        self.before = ""
+        """Version in the cache when the write began."""
+        self.lists_ended = 0
+        """Number of the last list that was in the cache then."""
 
     def __enter__(self) -> Self:
         """Begin to remember."""
@@ -86,7 +95,8 @@ class Freshness:
 
     Not every written version arrives: a relist jumps over versions, and a write may take an object
     out of what is watched. So a key is also released by a relist that began after the answer
-    (it contains the write), and, whatever happened, by `max_park_s`: releasing early costs a
+    (it contains the write), by one that ended after the write began and changed the object (it may
+    have jumped over the write), and, whatever happened, by `max_park_s`: releasing early costs a
     refused write at worst, since every write carries the version it was decided on. Nothing is
     parked for ever, and nothing is kept of what is released.
 
@@ -117,6 +127,7 @@ class Freshness:
         self._by_uid: dict[str, list[_Wait]] = {}
         self._asked: set[resource.ObjectKey] = set()
         self._lists_begun: dict[resource.Resource, int] = {}
+        self._lists_ended: dict[resource.Resource, int] = {}
         self._sweeper: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -148,6 +159,8 @@ class Freshness:
         cached = self._cached(write)
         if cached is not None:
             write.arrived.add((cached.uid, cached.resource_version))
+            write.before = cached.resource_version
+        write.lists_ended = self._lists_ended.get(write.kind, 0)
         self._writing.setdefault((write.kind, write.object_key), []).append(write)
 
     def close(self, write: Write) -> None:
@@ -166,9 +179,17 @@ class Freshness:
             return
         if before is not None:
             self._drop(before)
-        now = asyncio.get_running_loop().time()
-        lists_begun = self._lists_begun.get(write.kind, 0)
-        wait = _Wait(write.key, write.kind, uid, version, lists_begun, now)
+        cached = self._cached(write)
+        wait = _Wait(
+            key=write.key,
+            kind=write.kind,
+            object_key=write.object_key,
+            uid=uid,
+            version=version,
+            before="" if cached is None else cached.resource_version,
+            lists_begun=self._lists_begun.get(write.kind, 0),
+            since=asyncio.get_running_loop().time(),
+        )
         self._by_key.setdefault(write.key, {})[uid] = wait
         self._by_uid.setdefault(uid, []).append(wait)
         if self._sweeper is None:
@@ -196,16 +217,27 @@ class Freshness:
 
     def relisted(self, kind: resource.Resource, number: int) -> None:
         """Note that the cache now holds the list of that number, and all writes before it."""
+        self._lists_ended[kind] = number
         for wait in [wait for waits in self._by_key.values() for wait in waits.values()]:
-            if wait.kind == kind and wait.lists_begun < number:
+            if wait.kind == kind and (
+                wait.lists_begun < number or self._has_jumped(wait, wait.uid)
+            ):
                 self._release(wait)
 
-    def _cached(self, write: Write) -> store.Cached | None:
-        cache = self._stores(write.kind)
-        return None if cache is None else cache.get(write.object_key)
+    def _cached(self, place: Write | _Wait) -> store.Cached | None:
+        cache = self._stores(place.kind)
+        return None if cache is None else cache.get(place.object_key)
+
+    def _has_jumped(self, place: Write | _Wait, uid: str) -> bool:
+        """Whether a list that has just come changed the object, so may have jumped over a write."""
+        cached = self._cached(place)
+        return cached is not None and cached.uid == uid and cached.resource_version != place.before
 
     def _reached(self, write: Write, uid: str, version: str) -> bool:
         if self._stores(write.kind) is None:
+            return True
+        relisted = write.lists_ended != self._lists_ended.get(write.kind, 0)
+        if relisted and self._has_jumped(write, uid):
             return True
         return not write.arrived.isdisjoint({(uid, version), (uid, "")})
 

@@ -260,6 +260,34 @@ async def test_relist_that_began_before_the_answer_does_not_release() -> None:
     assert rig.unparked == [OWNER]
 
 
+async def test_relist_that_began_before_the_answer_releases_when_it_jumped_over_the_write() -> None:
+    rig = Rig()
+    number = rig.fresh.relist_begun(objects.WIDGETS)
+    rig.write("2")
+    assert rig.fresh.parked(OWNER)
+    rig.arrive("3")
+    rig.relist(number)
+    assert (rig.unparked, rig.is_empty()) == ([OWNER], True)
+
+
+async def test_key_is_not_parked_when_a_relist_jumped_over_the_write_in_flight() -> None:
+    rig = Rig()
+    with rig.begin() as write:
+        rig.arrive("3")
+        rig.relist(rig.fresh.relist_begun(objects.WIDGETS))
+        write.answered(objects.raw(version="2"))
+    assert rig.is_empty()
+
+
+async def test_key_is_parked_when_a_relist_during_the_write_changed_nothing() -> None:
+    rig = Rig()
+    rig.arrive("1")
+    with rig.begin() as write:
+        rig.relist(rig.fresh.relist_begun(objects.WIDGETS))
+        write.answered(objects.raw(version="2"))
+    assert rig.fresh.parked(OWNER)
+
+
 async def test_relist_of_another_kind_does_not_release() -> None:
     rig = Rig()
     rig.write("2")
