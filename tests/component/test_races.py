@@ -21,6 +21,11 @@ pytestmark = pytest.mark.looptime
 
 CREATE = Match(verbs=("create",), resource="pipelineruns")
 STATUS = Match(verbs=("patch",), resource="workflowexecutions", subresource="status")
+FIRST_PATCH = Match(verbs=("patch",), resource="workflowexecutions", subresource="")
+MARKS = {
+    "labels": {names.LABEL_TARGET: world.RUN.removeprefix("wfe-")},
+    "finalizers": [names.FINALIZER],
+}
 NO_BUNDLE = ("False", "CouldntGetPipeline", "no such bundle")
 
 
@@ -77,13 +82,9 @@ async def test_create_is_tried_again_when_the_refusal_says_nothing_of_the_run(
 
 
 async def test_execution_starts_when_its_attempts_are_no_number(here: World) -> None:
-    marks = {
-        "labels": {names.LABEL_TARGET: world.RUN.removeprefix("wfe-")},
-        "finalizers": [names.FINALIZER],
-        "annotations": {names.ANNOTATION_START_ATTEMPT: "9" * 5000},
-    }
+    odd = {"annotations": {names.ANNOTATION_START_ATTEMPT: "9" * 5000}}
     async with here.controller():
-        here.ask(metadata=marks)
+        here.ask(metadata=MARKS | odd)
         await here.until_phase("Running")
 
 
@@ -98,6 +99,40 @@ async def test_run_is_not_made_again_when_it_goes_before_its_status_is_written(
         status = await here.until_phase("Failed")
     assert "deleted by somebody else" in details_of(status)["message"]
     assert len(here.writes("pipelineruns")) == 1
+
+
+@pytest.mark.parametrize("claimed", [False, True], ids=["new", "claimed"])
+async def test_late_decision_starts_nothing_when_another_has_run_it_meanwhile(
+    here: World, *, claimed: bool
+) -> None:
+    held = faults.Hold()
+    here.cluster.faults.add(held, FIRST_PATCH)
+    async with here.controller(), here.controller():
+        here.ask(metadata=MARKS if claimed else None)
+        await held.reached.wait()
+        await here.until_phase("Running")
+        here.end_run()
+        await here.until_phase("Completed")
+        here.cluster.delete(kinds.PIPELINE_RUNS, world.NAMESPACE, world.RUN)
+        held.release()
+        await asyncio.sleep(60)
+    assert len(here.writes("pipelineruns")) == 1
+    refused = [it for it in here.writes("workflowexecutions", subresource="") if it.status == 409]
+    assert refused
+
+
+async def test_kept_run_is_deleted_when_the_end_of_its_execution_cannot_be_read(
+    here: World,
+) -> None:
+    async with here.controller():
+        here.ask()
+        await here.until_phase("Running")
+        here.end_run()
+        await here.until_phase("Completed")
+    odd = {"status": {"completionTime": "2026-03-01T12:00:00"}}
+    here.cluster.patch(kinds.EXECUTIONS, world.TEAM, "restart-payment", odd, subresource="status")
+    async with here.controller():
+        await world.until(lambda: here.run() is None)
 
 
 async def test_run_of_the_same_name_and_marks_is_not_taken_for_the_one_that_was_made(

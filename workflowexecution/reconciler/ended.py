@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 from typing import TYPE_CHECKING
 
 import structlog
 
-from workflowexecution.api import names
+from workflowexecution.api import names, tekton
 from workflowexecution.runtime import queue
 from workflowexecution.runtime.controller import Result
 
@@ -63,9 +62,8 @@ class Retention:
 
     def _left(self, seen: view.Execution, retention_s: float) -> float:
         """Seconds until the run's time has come; an end that cannot be read is long ago."""
-        try:
-            ended = datetime.datetime.fromisoformat(seen.completion_time)
-        except ValueError:
+        ended = tekton.parse_time(seen.completion_time)
+        if ended is None:
             return 0.0
         return retention_s - (self._tools.clock.now() - ended).total_seconds()
 
