@@ -125,14 +125,12 @@ class Facts:
         run: the run as last seen; None when it never existed, or is gone unseen.
         children: its TaskRuns from one live list, after all were final.
         started: names of TaskRuns that were ever seen started.
-        listed: whether there is such a list; without one nothing is proven.
         vanished: when the run was deleted by somebody else, the sentence that says so.
     """
 
     run: tekton.PipelineRun | None
     children: Sequence[tekton.TaskRun]
     started: frozenset[str] = frozenset()
-    listed: bool = True
     vanished: str = ""
 
 
@@ -153,7 +151,7 @@ def nothing_ran(facts: Facts) -> bool:
     task once seen started, or a run nobody saw the end of: each of them leaves the proof open.
     """
     run = facts.run
-    if run is None or facts.vanished or facts.started or not facts.listed:
+    if run is None or facts.vanished or facts.started:
         return False
     listed = {child.name for child in facts.children}
     for reference in run.children:

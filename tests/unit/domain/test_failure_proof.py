@@ -47,7 +47,6 @@ ONE = run(builders.child())
     [
         pytest.param(failure.Facts(None, ()), id="no-run"),
         pytest.param(failure.Facts(run(), (), vanished="gone"), id="vanished"),
-        pytest.param(failure.Facts(run(), (), listed=False), id="no-list"),
         pytest.param(failure.Facts(ONE, ()), id="missing-child"),
         pytest.param(failure.Facts(run(builders.child(kind="CustomRun")), ()), id="custom-run"),
         pytest.param(

@@ -2,13 +2,13 @@
 
 import copy
 import datetime
-from typing import Any
 
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import builders
+from tests.fake import objects
 from workflowexecution.api.status import (
     ConditionReason,
     ConditionStatus,
@@ -58,29 +58,16 @@ STATUSES = st.builds(
 )
 
 
-def merge(target: Any, patch: Any) -> Any:  # noqa: ANN401 - any JSON
-    """RFC 7386, as its section 2 gives it."""
-    if not isinstance(patch, dict):
-        return patch
-    result = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merge(result.get(key), value)
-    return result
-
-
 @given(STATUSES, STATUSES)
 def test_patch_leads_from_the_one_to_the_other(before: Status, after: Status) -> None:
     patch = status.patch(before, after)
-    assert merge(status.dump(before), patch) == status.dump(after)
+    assert objects.merge(status.dump(before), patch) == status.dump(after)
 
 
 @given(STATUSES, STATUSES)
 def test_patch_leaves_what_it_does_not_know(before: Status, after: Status) -> None:
     stored = status.dump(before) | {"ofANewerVersion": {"a": [1]}}
-    assert merge(copy.deepcopy(stored), status.patch(before, after))["ofANewerVersion"] == {
+    assert objects.merge(copy.deepcopy(stored), status.patch(before, after))["ofANewerVersion"] == {
         "a": [1]
     }
 

@@ -1,0 +1,210 @@
+"""The world of a reconcile, by hand: what its ports reach, and the cache it reads."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from typing import TYPE_CHECKING, Any
+
+from tests import builders
+from tests.fake import objects
+from workflowexecution.api import tekton
+from workflowexecution.api.status import Condition, ConditionType, Status
+from workflowexecution.domain import pipelinerun, status, validation
+from workflowexecution.reconciler import tools, view
+from workflowexecution.runtime import errors, resource, store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+KEY = resource.ObjectKey("payment", "restart-payment")
+UID = "uid-restart-payment"
+ACCOUNT = "kubernaut-workflow-runner"
+
+
+def refusal(kind: type[errors.ApiError], message: str = "", *causes: str) -> errors.ApiError:
+    """An answer of the API server that refuses."""
+    return kind(errors.Refusal(status=400, reason="Test", message=message, causes=causes))
+
+
+class FakeClock:
+    """Stands where it is put."""
+
+    def __init__(self) -> None:
+        self.time = builders.NOW + datetime.timedelta(minutes=1)
+
+    def now(self) -> datetime.datetime:
+        return self.time
+
+    def advance(self, seconds: float) -> None:
+        self.time += datetime.timedelta(seconds=seconds)
+
+
+class FakeWriter:
+    """Keeps executions as the API server does: merge patches under a precondition."""
+
+    def __init__(self, journal: list[str]) -> None:
+        self.journal = journal
+        self.stored: dict[resource.ObjectKey, dict[str, Any]] = {}
+        self.patches: list[dict[str, Any]] = []
+        self.error: errors.ClusterError | None = None
+
+    async def patch(
+        self, key: resource.ObjectKey, changes: dict[str, Any], *, resource_version: str
+    ) -> str:
+        return self._merge("patch", key, changes, resource_version)
+
+    async def patch_status(
+        self, key: resource.ObjectKey, changes: dict[str, Any], *, resource_version: str
+    ) -> str:
+        return self._merge("status", key, {"status": changes}, resource_version)
+
+    def _merge(
+        self, what: str, key: resource.ObjectKey, changes: dict[str, Any], version: str
+    ) -> str:
+        self.journal.append(what)
+        if self.error is not None:
+            raise self.error
+        found = self.stored[key]
+        if found["metadata"]["resourceVersion"] != version:
+            raise refusal(errors.Conflict, "the object has been modified")
+        merged = objects.merge(found, changes)
+        written = str(int(version) + 1)
+        merged["metadata"]["resourceVersion"] = written
+        self.stored[key] = merged
+        self.patches.append(changes)
+        return written
+
+
+@dataclasses.dataclass
+class FakeEngine:
+    """Holds runs and tasks on two sides: `live` is the server, `cached` what has come by watch."""
+
+    journal: list[str]
+    away: str = ""
+    not_installed: str = ""
+    live: dict[str, tekton.PipelineRun] = dataclasses.field(default_factory=dict)
+    cached: dict[str, tekton.PipelineRun] = dataclasses.field(default_factory=dict)
+    gone: dict[str, tekton.PipelineRun] = dataclasses.field(default_factory=dict)
+    live_tasks: Sequence[tekton.TaskRun] = ()
+    cached_tasks: Sequence[tekton.TaskRun] = ()
+    working: set[str] = dataclasses.field(default_factory=set)
+    create_error: errors.ClusterError | None = None
+    create_lands: bool = False
+    read_error: errors.ClusterError | None = None
+    delete_error: errors.ClusterError | None = None
+    manifests: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+    def unavailable(self) -> str:
+        return self.away
+
+    def observe(self, owner_uid: str) -> tekton.PipelineRun | None:
+        return self.cached.get(owner_uid)
+
+    def children(self, run_uid: str) -> Sequence[tekton.TaskRun]:
+        return [task for task in self.cached_tasks if task.run_uid == run_uid]
+
+    def last_seen(self, owner_uid: str) -> tekton.PipelineRun | None:
+        return self.gone.get(owner_uid)
+
+    async def create(
+        self, owner: resource.ObjectKey, manifest: dict[str, Any]
+    ) -> tekton.PipelineRun:
+        self.journal.append("create")
+        self.manifests.append(manifest)
+        if self.create_error is not None and not self.create_lands:
+            raise self.create_error
+        name = manifest["metadata"]["name"]
+        if name in self.live:
+            raise refusal(errors.AlreadyExists)
+        identity = {"uid": "new-run", "resourceVersion": "1", "creationTimestamp": builders.stamp()}
+        run = tekton.project_pipelinerun(
+            objects.merge(manifest, {"metadata": identity}), tekton.PipelineRun
+        )
+        self.live[name] = run
+        if self.create_error is not None:
+            raise self.create_error
+        return run
+
+    async def read(self, name: str) -> tekton.PipelineRun | None:
+        self.journal.append("read")
+        if self.read_error is not None:
+            raise self.read_error
+        return self.live.get(name)
+
+    async def uninstalled(self) -> str:
+        self.journal.append("uninstalled")
+        return self.not_installed
+
+    async def read_children(self, run_uid: str) -> Sequence[tekton.TaskRun]:
+        self.journal.append("read_children")
+        return [task for task in self.live_tasks if task.run_uid == run_uid]
+
+    async def has_live_pods(self, run_uid: str) -> bool:
+        self.journal.append("has_live_pods")
+        return run_uid in self.working
+
+    async def delete(self, owner: resource.ObjectKey, run: tekton.PipelineRun) -> None:
+        self.journal.append(f"delete {run.name}")
+        if self.delete_error is not None:
+            raise self.delete_error
+
+    def show(self, run: tekton.PipelineRun, *tasks: tekton.TaskRun) -> None:
+        """Let a run and its tasks be on the server and in the cache."""
+        self.live[run.name] = run
+        self.cached[run.owner_uid] = run
+        self.live_tasks = self.cached_tasks = tasks
+
+
+class World:
+    """A reconcile's collaborators; `journal` is the order of what it did."""
+
+    def __init__(self, **policy: Any) -> None:  # noqa: ANN401 - members of the policy
+        self.journal: list[str] = []
+        self.clock = FakeClock()
+        self.writer = FakeWriter(self.journal)
+        self.engine = FakeEngine(self.journal)
+        self.executions = store.StoreWriter[view.Execution](view.indexes())
+        self.busy = False
+        settled: dict[str, Any] = {
+            "rules": validation.Rules((), (ACCOUNT,), require_digest=False),
+            "defaults": pipelinerun.Defaults("kubernaut-workflows", ACCOUNT, 1800.0),
+            "suspend": False,
+            "run_retention_s": 300.0,
+            "create_retry_for_s": 600.0,
+            "deletion_give_up_s": 600.0,
+        }
+        self.tools = tools.Tools(
+            executions=self.executions,
+            engine=self.engine,
+            writer=self.writer,
+            clock=self.clock,
+            policy=tools.Policy(**(settled | policy)),
+            busy=lambda: self.busy,
+        )
+
+    def put(self, **parts: Any) -> view.Execution:  # noqa: ANN401 - as raw_execution
+        """Store an execution, and let the cache have it."""
+        self.writer.stored[KEY] = builders.raw_execution(**parts)
+        return self.sync()
+
+    def sync(self) -> view.Execution:
+        """Let the cache have what is stored."""
+        seen = view.projection("", "")(self.writer.stored[KEY])
+        self.executions.apply(seen)
+        return seen
+
+    def case(self) -> tools.Case:
+        """The execution as a reconcile opens it."""
+        return tools.open_case(self.tools, self.sync())
+
+    @property
+    def status(self) -> Status:
+        """The stored status."""
+        return Status.model_validate(self.writer.stored[KEY].get("status", {}))
+
+    def said(self, kind: ConditionType) -> Condition:
+        """A condition of the stored status, which must be there."""
+        found = status.condition(self.status, kind)
+        assert found is not None, kind
+        return found
