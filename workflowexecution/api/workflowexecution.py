@@ -7,7 +7,7 @@ that got past it (an old CRD, a relaxed one) is read leniently, to be told what 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import pydantic
 from pydantic import Field
@@ -52,6 +52,9 @@ Duration = Annotated[
     }),
 ]
 """Seconds here, Go's duration text on the wire."""
+
+
+ModelT = TypeVar("ModelT", bound=WireModel)
 
 
 class Engine(StrEnum):
@@ -176,13 +179,12 @@ def parse_leniently(raw: Mapping[str, Any]) -> WorkflowExecution:
 
     What cannot be read is empty: enough to say in its status what is wrong with it.
     """
-    try:
-        metadata = ObjectMeta.model_validate(raw.get("metadata"))
-    except pydantic.ValidationError:
-        name = _text(_mapping(raw.get("metadata")).get("name"))
-        metadata = ObjectMeta.model_construct(name=name)
+    metadata = _mapping(raw.get("metadata"))
     return WorkflowExecution(
-        metadata=metadata, spec=_readable_spec(raw), status=_readable_status(raw)
+        # Without its UID and namespace a run would be nobody's: one odd member costs no other.
+        metadata=_readable(ObjectMeta, {**metadata, "name": _text(metadata.get("name"))}),
+        spec=_readable_spec(raw),
+        status=_readable(Status, _mapping(raw.get("status"))),
     )
 
 
@@ -216,14 +218,13 @@ def _readable_spec(raw: Mapping[str, Any]) -> Spec:
         )
 
 
-def _readable_status(raw: Mapping[str, Any]) -> Status:
-    """The status without its faulty members; a member is all or nothing."""
-    members = _mapping(raw.get("status"))
+def _readable(model: type[ModelT], members: Mapping[str, Any]) -> ModelT:
+    """The model without its faulty members; a member is all or nothing."""
     try:
-        return Status.model_validate(members)
+        return model.model_validate(members)
     except pydantic.ValidationError as error:
         faulty = {detail["loc"][0] for detail in error.errors(include_url=False)}
-        return Status.model_validate({k: v for k, v in members.items() if k not in faulty})
+        return model.model_validate({k: v for k, v in members.items() if k not in faulty})
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

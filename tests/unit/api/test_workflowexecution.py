@@ -81,9 +81,11 @@ def test_an_empty_phase_counts_as_none() -> None:
     assert builders.execution(status={"phase": ""}).status == status.Status()
 
 
-def test_parse_leniently_keeps_the_name_when_the_metadata_is_odd() -> None:
-    raw = builders.raw_execution(metadata={"labels": "none"})
-    assert api.parse_leniently(raw).metadata.name == "restart-payment"
+def test_parse_leniently_keeps_the_identity_when_the_metadata_is_odd() -> None:
+    raw = builders.raw_execution(metadata={"labels": "none", "annotations": None})
+    metadata = api.parse_leniently(raw).metadata
+    assert (metadata.namespace, metadata.name) == ("payment", "restart-payment")
+    assert (metadata.uid, metadata.labels) == ("uid-restart-payment", {})
 
 
 @given(spec=JSON, said=JSON, metadata=JSON)
