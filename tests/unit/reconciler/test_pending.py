@@ -1,0 +1,317 @@
+"""A pending execution: refused, kept waiting, started, or met by another's run."""
+
+import datetime
+from typing import Any
+
+import pytest
+
+from tests import builders
+from tests.unit.reconciler import fakes
+from workflowexecution.api import names
+from workflowexecution.api.status import (
+    ConditionReason,
+    ConditionStatus,
+    ConditionType,
+    FailureReason,
+    Outcome,
+    Phase,
+    SkipReason,
+)
+from workflowexecution.domain import locking
+from workflowexecution.reconciler import pending
+from workflowexecution.runtime import errors, queue
+from workflowexecution.runtime.controller import Result
+
+LOCK = locking.run_name(builders.TARGET)
+AT_ONCE = Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
+CREATED = ConditionType.TEKTON_PIPELINE_CREATED
+CLAIMED = {
+    "finalizers": [names.FINALIZER],
+    "labels": {names.LABEL_TARGET: locking.target_label(LOCK)},
+}
+
+
+async def reconcile(world: fakes.World) -> Result:
+    return await pending.reconcile(world.tools, world.case())
+
+
+def claim(world: fakes.World) -> dict[str, Any]:
+    """The write that went before the create."""
+    found: dict[str, Any] = world.writer.patches[0]["metadata"]
+    return found
+
+
+async def test_a_start_claims_creates_and_says_so() -> None:
+    world = fakes.World()
+    world.put()
+    assert await reconcile(world) == Result()
+    assert world.journal == ["patch", "create", "status"]
+    assert claim(world) == CLAIMED
+    assert world.status.phase is Phase.RUNNING
+    assert world.status.start_time == builders.NOW
+    ref = world.status.pipeline_run_ref
+    assert ref is not None
+    assert (ref.namespace, ref.name, ref.uid) == ("kubernaut-workflows", LOCK, "new-run")
+    (manifest,) = world.engine.manifests
+    assert manifest["metadata"]["labels"][names.LABEL_EXECUTION_UID] == fakes.UID
+
+
+@pytest.mark.parametrize(
+    ("attempt", "next_one"),
+    [
+        pytest.param(None, "1", id="first"),
+        pytest.param("1", "2", id="second"),
+        pytest.param("many", "1", id="no-number"),
+        pytest.param("9" * 400, "1", id="too-long"),
+    ],
+)
+async def test_a_start_counts_attempts_when_the_claim_stands_already(
+    attempt: str | None, next_one: str
+) -> None:
+    world = fakes.World()
+    marks = {names.ANNOTATION_START_ATTEMPT: attempt} if attempt else None
+    world.put(metadata={**CLAIMED, "annotations": marks})
+    await reconcile(world)
+    assert claim(world) == {"annotations": {names.ANNOTATION_START_ATTEMPT: next_one}}
+
+
+async def test_a_start_keeps_the_finalizers_of_others() -> None:
+    world = fakes.World()
+    world.put(metadata={"finalizers": ["other/one"]})
+    await reconcile(world)
+    assert claim(world)["finalizers"] == ["other/one", names.FINALIZER]
+
+
+async def test_nothing_is_created_when_the_claim_is_refused() -> None:
+    world = fakes.World()
+    world.put()
+    case = world.case()
+    world.writer.stored[fakes.KEY]["metadata"]["resourceVersion"] = "2"
+    with pytest.raises(errors.Conflict):
+        await pending.reconcile(world.tools, case)
+    assert world.journal == ["patch"]
+
+
+@pytest.mark.parametrize("where", ["cached", "gone"])
+async def test_a_run_of_a_former_life_is_adopted(where: str) -> None:
+    world = fakes.World()
+    world.put(status={"conditions": None})
+    run = builders.run(metadata={"creationTimestamp": builders.stamp(-600)} | IDENTITY)
+    getattr(world.engine, where)[fakes.UID] = run
+    assert await reconcile(world) == AT_ONCE
+    assert world.journal == ["status"]
+    assert world.status.phase is Phase.RUNNING
+    assert world.status.start_time == builders.NOW - datetime.timedelta(seconds=600)
+
+
+IDENTITY = {"name": LOCK, "namespace": "kubernaut-workflows", "uid": "old", "resourceVersion": "1"}
+
+
+async def test_adoption_lifts_what_kept_it_waiting() -> None:
+    world = fakes.World(suspend=True)
+    world.put()
+    await reconcile(world)
+    assert world.said(ConditionType.SUSPENDED).status is ConditionStatus.TRUE
+    world.engine.show(builders.run())
+    await reconcile(world)
+    assert world.said(ConditionType.SUSPENDED).status is ConditionStatus.FALSE
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        pytest.param({"targetResource": "ns/pods/x"}, "must be written 'pod'", id="check"),
+        pytest.param({"workflowRef": {}}, "spec.workflowRef.workflowId: ", id="schema"),
+        pytest.param({"targetResource": 7}, "spec.targetResource: ", id="type"),
+    ],
+)
+async def test_a_spec_that_cannot_run_is_refused(spec: dict[str, Any], problem: str) -> None:
+    world = fakes.World()
+    world.put(spec=spec)
+    assert await reconcile(world) == Result()
+    assert world.journal == ["status"]
+    details = world.status.failure_details
+    assert details is not None
+    assert (details.reason, details.was_execution_failure) == ("ConfigurationError", False)
+    assert problem in details.message
+    assert (world.status.phase, world.status.outcome) == (Phase.FAILED, Outcome.FAILED)
+    assert world.said(CREATED).reason == ConditionReason.PIPELINE_CREATION_FAILED
+
+
+async def test_an_engine_that_is_away_keeps_it_waiting() -> None:
+    world = fakes.World()
+    world.put()
+    world.engine.away = "Tekton is not there"
+    assert await reconcile(world) == Result()
+    assert world.status.phase is Phase.PENDING
+    said = world.said(ConditionType.ENGINE_AVAILABLE)
+    assert (said.status, said.message) == (ConditionStatus.FALSE, "Tekton is not there")
+    world.journal.clear()
+    await reconcile(world)
+    assert world.journal == []
+
+
+async def test_suspension_keeps_it_waiting() -> None:
+    world = fakes.World(suspend=True)
+    world.put()
+    assert await reconcile(world) == Result()
+    assert world.journal == ["status"]
+    assert world.said(ConditionType.SUSPENDED).status is ConditionStatus.TRUE
+
+
+async def test_a_run_of_another_skips_it() -> None:
+    world = fakes.World()
+    world.put()
+    world.engine.live[LOCK] = builders.run(owner="other")
+    assert await reconcile(world) == Result()
+    assert world.journal == ["patch", "create", "read", "status"]
+    assert (world.status.phase, world.status.outcome) == (Phase.SKIPPED, Outcome.SKIPPED)
+    details = world.status.skip_details
+    assert details is not None
+    assert details.reason is SkipReason.RESOURCE_BUSY
+    assert details.message == (
+        "Target payment/deployment/payment-api is held by payment/other "
+        f"through PipelineRun kubernaut-workflows/{LOCK}"
+    )
+    holder = details.conflicting_workflow
+    assert holder is not None
+    assert (holder.name, holder.workflow_id) == ("other", "restart-deployment")
+    assert (holder.started_at, holder.target_resource) == (builders.NOW, builders.TARGET)
+    assert world.said(ConditionType.RESOURCE_LOCKED).reason == "TargetResourceBusy"
+
+
+async def test_a_run_of_nobody_skips_it() -> None:
+    world = fakes.World()
+    world.put()
+    strange = {"labels": None, "annotations": None, "creationTimestamp": None}
+    world.engine.live[LOCK] = builders.run(metadata=strange)
+    await reconcile(world)
+    details = world.status.skip_details
+    assert details is not None
+    assert "held by an unknown owner" in details.message
+    assert details.conflicting_workflow is not None
+    assert details.conflicting_workflow.name == ""
+    assert details.conflicting_workflow.started_at == world.clock.now()
+
+
+async def test_its_own_run_under_the_taken_name_is_adopted() -> None:
+    world = fakes.World()
+    world.put()
+    world.engine.live[LOCK] = builders.run()
+    assert await reconcile(world) == AT_ONCE
+    assert world.status.phase is Phase.RUNNING
+
+
+async def test_it_looks_again_when_the_taken_name_is_free_by_now() -> None:
+    world = fakes.World()
+    world.put()
+    world.engine.create_error = fakes.refusal(errors.AlreadyExists)
+    assert await reconcile(world) == Result(requeue_after_s=0.5, priority=queue.Priority.HIGH)
+    assert world.status.phase is None
+
+
+LOST = errors.TransportError("the answer was lost")
+BROKEN = fakes.refusal(errors.ServerError, "failed calling webhook")
+
+
+@pytest.mark.parametrize("error", [LOST, BROKEN], ids=["lost", "broken"])
+async def test_a_create_that_landed_although_it_failed_is_adopted(
+    error: errors.ClusterError,
+) -> None:
+    world = fakes.World()
+    world.put()
+    world.engine.create_error, world.engine.create_lands = error, True
+    assert await reconcile(world) == AT_ONCE
+    assert world.status.phase is Phase.RUNNING
+
+
+@pytest.mark.parametrize("error", [LOST, BROKEN], ids=["lost", "broken"])
+async def test_a_create_that_did_not_land_is_tried_again(error: errors.ClusterError) -> None:
+    world = fakes.World()
+    world.put()
+    world.engine.create_error = error
+    with pytest.raises(type(error)):
+        await reconcile(world)
+    assert world.journal == ["patch", "create", "read", "status"]
+    assert world.status.phase is Phase.PENDING
+    said = world.said(CREATED)
+    assert (said.status, said.reason) == (ConditionStatus.FALSE, "PipelineCreationFailed")
+    world.engine.create_error = None
+    assert await reconcile(world) == Result()
+    assert world.said(CREATED).status is ConditionStatus.TRUE
+
+
+async def test_a_create_whose_outcome_cannot_be_read_says_nothing() -> None:
+    world = fakes.World()
+    world.put()
+    world.engine.create_error = LOST
+    world.engine.read_error = errors.TransportError("still away")
+    with pytest.raises(errors.TransportError, match="still away"):
+        await reconcile(world)
+    assert world.status.phase is None
+
+
+async def test_a_create_is_given_up_after_its_time() -> None:
+    world = fakes.World(create_retry_for_s=600.0)
+    world.put()
+    world.engine.create_error = BROKEN
+    for seconds in (0.0, 599.0):
+        world.clock.advance(seconds)
+        with pytest.raises(errors.ServerError):
+            await reconcile(world)
+    world.clock.advance(1.0)
+    assert await reconcile(world) == Result()
+    details = world.status.failure_details
+    assert details is not None
+    assert (details.reason, details.was_execution_failure) == (FailureReason.UNKNOWN, False)
+    assert "could not be created for 0:10:00: 400 Test: failed calling webhook" in details.message
+
+
+@pytest.mark.parametrize("kind", [errors.Throttled, errors.Unauthorized, errors.Conflict])
+async def test_a_refusal_that_says_nothing_of_the_run_changes_nothing(
+    kind: type[errors.ApiError],
+) -> None:
+    world = fakes.World()
+    world.put()
+    world.engine.create_error = fakes.refusal(kind)
+    with pytest.raises(kind):
+        await reconcile(world)
+    assert world.journal == ["patch", "create"]
+
+
+@pytest.mark.parametrize("kind", [errors.EndpointMissing, errors.NotFound])
+async def test_a_missing_api_or_namespace_keeps_it_waiting(kind: type[errors.ApiError]) -> None:
+    world = fakes.World()
+    world.put()
+    world.engine.create_error = fakes.refusal(kind, "not here")
+    with pytest.raises(kind):
+        await reconcile(world)
+    assert world.status.phase is Phase.PENDING
+    assert "not here" in world.said(ConditionType.ENGINE_AVAILABLE).message
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "condition"),
+    [
+        pytest.param(fakes.refusal(errors.Invalid, "bad"), "ConfigurationError",
+                     "PipelineCreationFailed", id="invalid"),
+        pytest.param(fakes.refusal(errors.BadRequest, "denied"), "ConfigurationError",
+                     "PipelineCreationFailed", id="denied"),
+        pytest.param(fakes.refusal(errors.Forbidden, "exceeded quota: q"), "ResourceExhausted",
+                     "QuotaExceeded", id="quota"),
+        pytest.param(fakes.refusal(errors.Forbidden, "no"), "Forbidden", "RBACDenied", id="rights"),
+        pytest.param(fakes.refusal(errors.Forbidden, "going", "NamespaceTerminating"),
+                     "ConfigurationError", "PipelineCreationFailed", id="terminating"),
+    ],
+)  # fmt: skip
+async def test_a_refusal_for_good_fails_it(
+    error: errors.ApiError, reason: str, condition: str
+) -> None:
+    world = fakes.World()
+    world.put()
+    world.engine.create_error = error
+    assert await reconcile(world) == Result()
+    details = world.status.failure_details
+    assert details is not None
+    assert (details.reason, details.message) == (reason, error.message)
+    assert (details.was_execution_failure, world.said(CREATED).reason) == (False, condition)
