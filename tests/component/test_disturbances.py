@@ -197,6 +197,10 @@ async def test_execution_is_not_failed_when_tekton_is_removed_under_it(here: Wor
         assert (here.execution() or {})["status"]["phase"] == "Running"
 
 
+@pytest.mark.requirement("BR-WF-007", "NotFound handled without panic")
+@pytest.mark.requirement("BR-WF-007", "WorkflowExecution marked Failed")
+@pytest.mark.requirement("BR-WF-007", "Message indicates external deletion")
+@pytest.mark.requirement("BR-WF-007", "No retry loop on deleted PipelineRun")
 async def test_execution_fails_once_when_its_run_is_deleted_by_somebody(here: World) -> None:
     async with here.controller():
         here.ask()
@@ -208,6 +212,8 @@ async def test_execution_fails_once_when_its_run_is_deleted_by_somebody(here: Wo
     assert runs_made(here) == 1
 
 
+@pytest.mark.requirement("BR-WE-009", "Prevent parallel execution on same target resource")
+@pytest.mark.requirement("WE-R3", "Prevent parallel/redundant execution")
 async def test_execution_is_skipped_when_another_holds_its_target(here: World) -> None:
     async with here.controller():
         here.ask("first")

@@ -282,6 +282,7 @@ async def test_execution_of_the_same_name_gets_its_own_run_when_asked_for_again(
         await here.until_phase("Completed")
 
 
+@pytest.mark.requirement("BR-WE-009", "Prevent parallel execution on same target resource")
 async def test_many_executions_of_one_target_make_one_run(here: World) -> None:
     async with here.controller():
         for number in range(20):

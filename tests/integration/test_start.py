@@ -34,6 +34,7 @@ def params(run: JsonObject) -> dict[str, object]:
     return {it["name"]: it["value"] for it in run["spec"]["params"]}
 
 
+@requirement("WE-PERFORMANCE", "Total Workflow <30min, configurable timeout per workflow")
 @requirement("BR-WF-001", "PipelineRun created with bundle resolver")
 @requirement("BR-WF-001", "Container image passed directly from spec")
 @requirement("BR-WF-002", "Parameter values passed as strings")
@@ -154,6 +155,7 @@ async def test_run_has_the_account_that_was_asked_for(world: World) -> None:
     assert template == {"serviceAccountName": objects.OTHER_ACCOUNT}
 
 
+@requirement("WE-PERFORMANCE", "Total Workflow <30min, configurable timeout per workflow")
 @requirement("BR-WF-006", "Default used when not specified")
 @pytest.mark.parametrize("config", [REMOVED, {}, {"timeout": "30m"}], ids=["absent", "empty", "no"])
 async def test_run_has_the_defaults_when_nothing_is_asked_for(world: World, config: object) -> None:
