@@ -78,6 +78,7 @@ class TestExecution:
         assert status["outcome"] == "Cancelled"
         assert status["failureDetails"]["reason"] == "Cancelled"
         assert "deleted before it had ended" in status["failureDetails"]["message"]
+        assert "The reason is Cancelled." in status["failureDetails"]["naturalLanguageSummary"]
         assert status["failureDetails"]["wasExecutionFailure"] is True
         await hold(world, run)
         await world.until_gone("says", deadline_s=COLLECTED_S)

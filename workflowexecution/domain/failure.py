@@ -125,13 +125,15 @@ class Facts:
         run: the run as last seen; None when it never existed, or is gone unseen.
         children: its TaskRuns from one live list, after all were final.
         started: names of TaskRuns that were ever seen started.
-        vanished: when the run was deleted by somebody else, the sentence that says so.
+        vanished: when the run was deleted before its end, the sentence that says so.
+        vanished_reason: what that counts as.
     """
 
     run: tekton.PipelineRun | None
     children: Sequence[tekton.TaskRun]
     started: frozenset[str] = frozenset()
     vanished: str = ""
+    vanished_reason: FailureReason = FailureReason.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +206,7 @@ def _never_ran(child: tekton.TaskRun) -> bool:
 def _cause(facts: Facts) -> _Cause:
     run = facts.run
     if facts.vanished:
-        return _Cause(FailureReason.UNKNOWN, facts.vanished, None, None)
+        return _Cause(facts.vanished_reason, facts.vanished, None, None)
     said = run.condition if run else None
     run_reason = said.reason if said else ""
     run_message = said.message if said else ""

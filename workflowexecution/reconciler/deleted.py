@@ -92,10 +92,13 @@ async def _say(tools: common.Tools, seen: view.Execution, run: tekton.PipelineRu
     message = "The execution was deleted before it had ended"
     details = failure.refused(FailureReason.CANCELLED, message, case.subject, now)
     if run is not None:
-        facts = failure.Facts(run, (), vanished=f"{message}, and its run with it")
-        details = failure.classify_run(facts, case.subject, now).model_copy(
-            update={"reason": FailureReason.CANCELLED}
+        facts = failure.Facts(
+            run,
+            (),
+            vanished=f"{message}, and its run with it",
+            vanished_reason=FailureReason.CANCELLED,
         )
+        details = failure.classify_run(facts, case.subject, now)
     note = status.Note(
         ConditionType.TEKTON_PIPELINE_COMPLETE,
         ConditionStatus.FALSE,

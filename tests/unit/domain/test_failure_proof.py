@@ -95,6 +95,15 @@ def test_classify_run_tells_what_vanished_in_its_own_words() -> None:
     assert "Tekton says" not in details.natural_language_summary
 
 
+def test_summary_and_reason_agree_when_a_run_vanished_on_purpose() -> None:
+    facts = failure.Facts(
+        ONE, (), vanished="The execution was deleted", vanished_reason=FailureReason.CANCELLED
+    )
+    details = failure.classify_run(facts, SUBJECT, AT)
+    assert details.reason is FailureReason.CANCELLED
+    assert "The reason is Cancelled." in details.natural_language_summary
+
+
 def test_refused_changed_nothing() -> None:
     subject = failure.Subject("w", "t", None)
     details = failure.refused(FailureReason.FORBIDDEN, "token=abc no", subject, AT)
