@@ -1,0 +1,213 @@
+"""Without the CRDs of Tekton, or of the program itself: wait, say so, recover."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+import yaml
+
+from tests.fake import kinds
+from tests.fake.api import Endpoint
+from tests.fake.definitions import DEFINITIONS
+from tests.integration import world as worlds
+from tests.integration.conftest import CRD_FOLDER
+from tests.stack import crds, tektonfiles
+from tests.stack.cluster import Parts, Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.integration.audit import AuditLog
+    from tests.integration.controllers import Controllers
+    from tests.integration.world import JsonObject, World
+    from tests.support.program import Program
+
+# The program asks for a missing API every 2 to 5 s.
+RECOVERED_S = 30.0
+TEKTON = ("pipelineruns.tekton.dev", "taskruns.tekton.dev")
+OWN = "workflowexecutions.kubernaut.ai"
+STATUS = "patch workflowexecutions/status"
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """A control plane without any of the CRDs."""
+    with Stack(name="integration-bare", parts=Parts.CONTROL_PLANE) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def endpoint(stack: Stack) -> Endpoint:
+    """The way to that server."""
+    return Endpoint(stack.server_url, stack.admin_token, str(stack.ca_file))
+
+
+@dataclasses.dataclass(frozen=True)
+class Installer:
+    """Installs and removes CRDs, and waits until that is so."""
+
+    stack: Stack
+    world: World
+
+    async def install_own(self) -> None:
+        """Install the CRD of executions."""
+        own = yaml.safe_load((CRD_FOLDER / f"{OWN}.yaml").read_text())
+        await asyncio.to_thread(crds.install, self.stack.api, [own])
+
+    async def install_tekton(self) -> None:
+        """Install Tekton's CRDs."""
+        wanted = tektonfiles.load().crds(conversion=False)
+        await asyncio.to_thread(crds.install, self.stack.api, wanted)
+
+    async def remove(self, *names: str) -> None:
+        """Remove CRDs, and their objects with them."""
+        for name in names:
+            await worlds.delete(self.world.api, (DEFINITIONS, "", name))
+        for name in names:
+            place = DEFINITIONS, "", name
+            await worlds.until_gone(self.world.api, place, deadline_s=RECOVERED_S)
+
+    async def remove_own(self) -> None:
+        """Remove the CRD of executions, which those with finalizers would hold."""
+        listed = await self.world.api.list(kinds.EXECUTIONS)
+        for it in listed.body.get("items", ()) if listed.status == 200 else ():
+            place = kinds.EXECUTIONS, it["metadata"]["namespace"], it["metadata"]["name"]
+            await self.world.api.patch(*place, {"metadata": {"finalizers": None}})
+        await self.remove(OWN)
+
+
+@pytest_asyncio.fixture
+async def installer(stack: Stack, world: World) -> Installer:
+    """The own CRD is there, Tekton's are not."""
+    made = Installer(stack, world)
+    await made.remove(*TEKTON)
+    await made.install_own()
+    return made
+
+
+def checks(program: Program) -> dict[str, str]:
+    """What the readiness probe says of each part."""
+    found: dict[str, str] = json.loads(program.probe("/readyz")[1])["checks"]
+    return found
+
+
+def warnings(program: Program) -> list[JsonObject]:
+    """The warnings in the program's log."""
+    lines: list[Any] = [json.loads(line) for line in program.log.read_text().splitlines()]
+    return [line for line in lines if line["level"] == "warning"]
+
+
+def engine(found: JsonObject) -> str:
+    """Status of the condition that speaks of the engine."""
+    said = found.get("status", {}).get("conditions", ())
+    return "".join(it["status"] for it in said if it["type"] == "EngineAvailable")
+
+
+async def test_controller_waits_and_recovers_when_its_own_crd_is_missing(
+    installer: Installer, controllers: Controllers
+) -> None:
+    await installer.remove_own()
+    await installer.install_tekton()
+    async with controllers.running(ready=False) as program:
+        await asyncio.to_thread(program.wait_probe, "/healthz", 200)
+        body = await asyncio.to_thread(program.wait_probe, "/readyz", 503)
+        assert "the WorkflowExecution API is not served" in json.loads(body)["checks"]["executions"]
+        (line,) = [it for it in warnings(program) if it["event"] == "API is not served"]
+        assert line["resource"] == "workflowexecutions"
+        await installer.install_own()
+        await asyncio.to_thread(program.wait_probe, "/readyz", 200)
+        await controllers.world.create(controllers.world.execution("late"))
+        await controllers.world.phase("late", "Running")
+
+
+async def test_executions_wait_and_start_when_tekton_comes_later(
+    installer: Installer, controllers: Controllers, audit: AuditLog
+) -> None:
+    world = controllers.world
+    async with controllers.running(ready=False) as program:
+        await asyncio.to_thread(program.wait_probe, "/healthz", 200)
+        await world.create(world.execution("waits"))
+        found = await world.until("waits", lambda it: engine(it) == "False")
+        assert found["status"]["phase"] == "Pending"
+        (said,) = found["status"]["conditions"]
+        assert (said["reason"], said["observedGeneration"]) == ("EngineUnavailable", 1)
+        assert "tekton.dev/v1" in said["message"]
+        assert program.probe("/readyz")[0] == 503
+        assert "tekton.dev/v1" in checks(program)["engine"]
+        assert checks(program)["executions"] == "ok"
+        missing = {it["resource"] for it in warnings(program) if it["event"] == "API is not served"}
+        assert missing == {"pipelineruns", "taskruns"}
+        await world.stays("waits", for_s=6.0)
+        await audit.expect(program, [STATUS], world.namespace, world.runs)
+        await installer.install_tekton()
+        status = await world.phase("waits", "Running", deadline_s=RECOVERED_S)
+        assert engine({"status": status}) == "True"
+        await asyncio.to_thread(program.wait_probe, "/readyz", 200)
+        await (await world.play(status)).end()
+        await world.phase("waits", "Completed")
+
+
+@pytest.mark.usefixtures("installer")
+async def test_refusal_does_not_wait_for_tekton(controllers: Controllers) -> None:
+    world = controllers.world
+    async with controllers.running(ready=False):
+        await world.create(world.execution("bad", targetResource="payment/deployments/x"))
+        status = await world.phase("bad", "Failed")
+    assert status["failureReason"] == "ConfigurationError"
+
+
+@pytest.mark.usefixtures("installer")
+async def test_deleted_execution_goes_when_tekton_was_never_there(
+    controllers: Controllers,
+) -> None:
+    world = controllers.world
+    async with controllers.running(ready=False):
+        await world.create(world.execution("deleted"))
+        await world.until("deleted", lambda it: engine(it) == "False")
+        place = kinds.EXECUTIONS, world.namespace, "deleted"
+        (await world.api.delete(*place)).accept()
+        await world.until_gone("deleted", deadline_s=RECOVERED_S)
+
+
+async def test_running_execution_does_not_fail_while_tekton_is_away(
+    installer: Installer, controllers: Controllers
+) -> None:
+    world = controllers.world
+    await installer.install_tekton()
+    async with controllers.running() as program:
+        await world.create(world.execution("patient"))
+        await world.phase("patient", "Running")
+        await installer.remove(*TEKTON)
+        found = await world.until(
+            "patient", lambda it: engine(it) == "False", deadline_s=RECOVERED_S
+        )
+        assert found["status"]["phase"] == "Running"
+        await asyncio.to_thread(program.wait_probe, "/readyz", 503)
+        await world.stays("patient", for_s=3.0)
+        # Its run went with the CRD, which can be told only when the API is back.
+        await installer.install_tekton()
+        status = await world.phase("patient", "Failed", deadline_s=RECOVERED_S)
+        assert "was deleted by somebody else" in status["failureDetails"]["message"]
+        assert status["failureDetails"]["wasExecutionFailure"] is True
+
+
+async def test_executions_wait_and_start_when_the_namespace_of_runs_comes_later(
+    installer: Installer, controllers: Controllers
+) -> None:
+    await installer.install_tekton()
+    place = f"late-{controllers.world.runs}"
+    world = dataclasses.replace(controllers.world, runs=place)
+    async with controllers.running(execution={"namespace": place}):
+        await world.create(world.execution("homeless"))
+        found = await world.until("homeless", lambda it: engine(it) == "False")
+        assert found["status"]["phase"] == "Pending"
+        (said,) = found["status"]["conditions"]
+        assert f'namespaces "{place}" not found' in said["message"]
+        await worlds.create_namespace(world.api, place)
+        status = await world.phase("homeless", "Running", deadline_s=RECOVERED_S)
+        assert engine({"status": status}) == "True"

@@ -1,0 +1,32 @@
+"""The apiserver dies and comes back; the program waits and goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.integration.controllers import Controllers
+    from tests.stack.cluster import Stack
+
+BACK_S = 30.0
+
+
+@pytest.mark.parametrize("process", ["kube-apiserver", "etcd"])
+async def test_executions_go_on_when_a_server_was_killed(
+    controllers: Controllers, stack: Stack, process: str
+) -> None:
+    world = controllers.world
+    async with controllers.running() as program:
+        await world.create(world.execution("before"))
+        status = await world.phase("before", "Running")
+        await asyncio.to_thread(stack.kill, process)
+        assert program.probe("/healthz")[0] == 200
+        await asyncio.to_thread(stack.start, process)
+        await (await world.play(status)).end()
+        await world.create(world.execution("after"))
+        await world.phase("before", "Completed", deadline_s=BACK_S)
+        await world.phase("after", "Running", deadline_s=BACK_S)
+        assert program.probe("/readyz")[0] == 200
