@@ -1,0 +1,170 @@
+"""A running execution whose run the cache has not: away, deleted, or not to be recognised."""
+
+import datetime
+from typing import Any
+
+import pytest
+
+from tests import builders
+from tests.unit.reconciler import fakes, test_running
+from tests.unit.reconciler.test_running import (
+    DONE,
+    FAILED,
+    FAILURE,
+    NEVER,
+    ONE,
+    REF,
+    SUCCESS,
+    Running,
+)
+from workflowexecution.api import tekton
+from workflowexecution.api.status import ConditionType, FailureReason, Phase
+from workflowexecution.reconciler import running
+from workflowexecution.runtime import errors, queue
+from workflowexecution.runtime.controller import Result
+
+pytestmark = pytest.mark.looptime
+
+UNWATCHED = Result(requeue_after_s=running.UNWATCHED_S)
+AWAY = Result(requeue_after_s=running.UNWATCHED_S, priority=queue.Priority.LOW)
+
+
+def run(condition: tuple[str, str, str] | None = None, **metadata: Any) -> tekton.PipelineRun:  # noqa: ANN401 - members of the metadata
+    raw = builders.raw_run(condition=condition, status=ONE)
+    raw["metadata"] |= metadata
+    return tekton.project_pipelinerun(raw, tekton.PipelineRun)
+
+
+async def test_an_api_that_is_gone_is_no_deletion() -> None:
+    it = Running()
+    it.world.engine.read_error = fakes.refusal(errors.EndpointMissing, "no such API")
+    assert await it.reconcile() == AWAY
+    assert it.world.journal == ["read", "status"]
+    assert "no such API" in it.world.said(ConditionType.ENGINE_AVAILABLE).message
+    it.world.engine.read_error = None
+    it.world.engine.not_installed = "the CRD is being deleted"
+    assert await it.reconcile() == AWAY
+    assert "is being deleted" in it.world.said(ConditionType.ENGINE_AVAILABLE).message
+    assert it.phase() is Phase.RUNNING
+
+
+async def test_a_server_that_does_not_answer_leaves_it_as_it_is() -> None:
+    it = Running()
+    it.world.engine.read_error = errors.TransportError("away")
+    with pytest.raises(errors.TransportError):
+        await it.reconcile()
+    assert it.phase() is Phase.RUNNING
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [
+        pytest.param(REF, id="by-reference"),
+        pytest.param({**REF, "uid": ""}, id="by-label"),
+        pytest.param(None, id="without-a-reference"),
+    ],
+)
+async def test_a_run_that_the_cache_lacks_is_mirrored_from_the_server(
+    ref: dict[str, str] | None,
+) -> None:
+    it = Running(pipelineRunRef=ref)
+    it.world.engine.live[REF["name"]] = run()
+    await test_running.later()
+    assert await it.reconcile() == UNWATCHED
+    assert it.world.status.progress == "0/1"
+
+
+async def test_a_run_whose_labels_were_taken_off_is_known_by_its_uid() -> None:
+    it = Running()
+    it.world.engine.live[REF["name"]] = run(labels={})
+    await test_running.later()
+    assert await it.reconcile() == UNWATCHED
+
+
+async def test_a_run_with_copied_labels_is_not_taken_for_it() -> None:
+    it = Running()
+    impostor = run(SUCCESS, uid="another")
+    it.world.engine.show(impostor)
+    it.world.engine.gone[fakes.UID] = impostor
+    await it.reconcile()
+    assert it.phase() is Phase.FAILED
+    assert it.world.status.failure_reason is FailureReason.UNKNOWN
+
+
+async def test_a_deleted_run_fails_it_once() -> None:
+    it = Running(message="going on", taskRuns=[
+        {"name": "t", "task": "restart", "phase": "Running", "started": True}
+    ])  # fmt: skip
+    assert await it.reconcile() == Result()
+    status = it.world.status
+    assert (status.phase, status.failure_reason) == (Phase.FAILED, FailureReason.UNKNOWN)
+    said = f"PipelineRun {REF['name']} was deleted by somebody else"
+    assert status.message == said
+    assert status.failure_details is not None
+    assert status.failure_details.message == said
+    assert status.requires_manual_review
+    assert status.task_runs is not None
+    assert status.completion_time == it.world.clock.now()
+
+
+async def test_a_deleted_run_tells_when_it_was_deleted() -> None:
+    it = Running()
+    it.world.engine.gone[fakes.UID] = run(deletionTimestamp=builders.stamp(20))
+    await it.reconcile()
+    assert it.world.status.message is not None
+    assert it.world.status.message.endswith("deleted by somebody else at 2026-03-01T12:00:20Z")
+
+
+async def test_a_deleted_run_that_had_succeeded_completes_it() -> None:
+    it = Running()
+    it.world.engine.gone[fakes.UID] = run(SUCCESS)
+    it.world.engine.cached_tasks = (DONE,)
+    assert await it.reconcile() == Result()
+    assert it.phase() is Phase.COMPLETED
+    assert it.world.status.completion_time == builders.NOW + datetime.timedelta(seconds=30)
+    assert it.world.status.task_runs is not None
+
+
+async def test_a_deleted_run_that_had_failed_counts_as_it_was() -> None:
+    it = Running()
+    it.world.engine.gone[fakes.UID] = run(FAILURE)
+    it.world.engine.cached_tasks = (FAILED,)
+    assert await it.reconcile() == Result()
+    details = it.world.status.failure_details
+    assert details is not None
+    assert (details.reason, details.exit_code) == (FailureReason.TASK_FAILED, 3)
+
+
+@pytest.mark.parametrize(
+    ("left", "ran"),
+    [
+        pytest.param((NEVER,), False, id="all-tasks-left"),
+        pytest.param((), True, id="tasks-gone"),
+    ],
+)
+async def test_a_deleted_run_proves_nothing_without_its_tasks(
+    left: tuple[tekton.TaskRun, ...], ran: bool
+) -> None:
+    it = Running()
+    it.world.engine.gone[fakes.UID] = run(FAILURE)
+    it.world.engine.live_tasks = left
+    await it.reconcile()
+    assert it.world.status.requires_manual_review is ran
+
+
+async def test_pods_of_a_deleted_run_are_waited_for() -> None:
+    it = Running()
+    it.world.engine.working = {REF["uid"]}
+    waits = [(await it.reconcile()).requeue_after_s for _ in range(3)]
+    assert waits == [0.5, 1.0, 2.0]
+    assert it.phase() is Phase.RUNNING
+    it.world.engine.working = set()
+    assert await it.reconcile() == Result()
+    assert it.phase() is Phase.FAILED
+
+
+async def test_a_deleted_run_without_a_reference_has_no_pods_to_wait_for() -> None:
+    it = Running(pipelineRunRef=None)
+    assert await it.reconcile() == Result()
+    assert "has_live_pods" not in it.world.journal
+    assert it.phase() is Phase.FAILED
