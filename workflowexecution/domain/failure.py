@@ -193,12 +193,6 @@ def refused(
     return _details(cause, Facts(run=None, children=()), subject, at, ran=False)
 
 
-def stopped(message: str, subject: Subject, at: datetime.datetime) -> FailureDetails:
-    """The record of an execution that is given up while its run may still work."""
-    cause = _Cause(FailureReason.CANCELLED, message, None, None)
-    return _details(cause, Facts(run=None, children=()), subject, at, ran=True)
-
-
 def _never_ran(child: tekton.TaskRun) -> bool:
     return not child.ran and (not child.pod_name or bool(child.steps))
 
