@@ -13,6 +13,7 @@ from workflowexecution.api.status import (
     ConditionType,
     FailureReason,
     Outcome,
+    Phase,
 )
 from workflowexecution.domain import failure, status
 from workflowexecution.reconciler import ended
@@ -91,7 +92,9 @@ async def _say(tools: common.Tools, seen: view.Execution, run: tekton.PipelineRu
     now = case.moment.now
     message = "The execution was deleted before it had ended"
     details = failure.refused(FailureReason.CANCELLED, message, case.subject, now)
-    if run is not None:
+    # A run that is gone by now was there all the same.
+    had_run = run is not None or case.seen.phase is Phase.RUNNING
+    if had_run:
         facts = failure.Facts(
             run,
             (),
@@ -105,7 +108,7 @@ async def _say(tools: common.Tools, seen: view.Execution, run: tekton.PipelineRu
         ConditionReason.PIPELINE_FAILED,
         message,
     )
-    notes = [note] if run is not None else []
+    notes = [note] if had_run else []
     after = status.failed(
         case.status, case.moment, details, outcome=Outcome.CANCELLED, at=now, notes=notes
     )
