@@ -116,18 +116,6 @@ def test_refused_changed_nothing() -> None:
     )
 
 
-def test_classify_run_gives_what_vanished_the_reason_it_is_told() -> None:
-    facts = failure.Facts(
-        ONE,
-        (),
-        vanished="The execution was deleted",
-        vanished_reason=FailureReason.CANCELLED,
-    )
-    details = failure.classify_run(facts, SUBJECT, AT)
-    assert (details.reason, details.was_execution_failure) == (FailureReason.CANCELLED, True)
-    assert "The reason is Cancelled. The execution was deleted." in details.natural_language_summary
-
-
 def test_a_clock_that_went_back_makes_no_negative_time() -> None:
     early = builders.NOW - datetime.timedelta(hours=1)
     details = failure.classify_run(failure.Facts(ONE, (never(),)), SUBJECT, early)
