@@ -25,7 +25,8 @@ def install(client: api.Api, crds: Iterable[api.JsonObject]) -> None:
 def _missing(client: api.Api, name: str) -> str | None:
     path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"
     crd = client.json("GET", path)
-    conditions = crd.get("status", {}).get("conditions", [])
+    # Null, not absent, until the first one is known.
+    conditions = crd.get("status", {}).get("conditions") or []
     if not any(item["type"] == "Established" and item["status"] == "True" for item in conditions):
         return "it is not established"
     # Established comes shortly before the resource is in discovery, and served.
