@@ -115,4 +115,5 @@ class Router:
 
 def _is_own_start(old: view.Execution, new: view.Execution) -> bool:
     """Whether the change is the start that a reconcile has just written; the run wakes the next."""
-    return old.phase is Phase.PENDING and new.phase is Phase.RUNNING and not new.deleting
+    started = old.phase is Phase.PENDING and new.phase is Phase.RUNNING
+    return started and old.generation == new.generation and not new.deleting

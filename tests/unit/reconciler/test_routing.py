@@ -1,0 +1,161 @@
+"""Which change wakes which execution."""
+
+from typing import Any
+
+import pytest
+
+from tests import builders
+from tests.unit.reconciler import fakes
+from workflowexecution.adapters import tekton
+from workflowexecution.api import names
+from workflowexecution.reconciler import routing, view
+from workflowexecution.runtime import queue, resource, store
+from workflowexecution.runtime.queue import Priority
+
+SOON = (routing.PROGRESS_DELAY_S, Priority.LOW)
+
+
+class RecordingQueue(queue.WorkQueue):
+    """Hands out nothing, and keeps what was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[str, float, Priority]] = []
+
+    def add(self, key: resource.ObjectKey, priority: Priority = Priority.NORMAL) -> None:
+        self.asked.append((key.name, 0.0, priority))
+
+    def add_after(
+        self, key: resource.ObjectKey, delay_s: float, priority: Priority = Priority.NORMAL
+    ) -> None:
+        self.asked.append((key.name, delay_s, priority))
+
+
+class Routes:
+    """A router over a cache of executions."""
+
+    def __init__(self, *executions: view.Execution) -> None:
+        self.cache = store.StoreWriter[view.Execution](view.indexes())
+        for execution in executions:
+            self.cache.apply(execution)
+        self.queue = RecordingQueue()
+        self.forgotten: list[resource.ObjectKey] = []
+        self.router = routing.Router(
+            executions=self.cache, queue=self.queue, forget=self.forgotten.append
+        )
+
+    @property
+    def asked(self) -> list[tuple[float, Priority]]:
+        """Delay and priority of each, all for the one execution of the test."""
+        assert {name for name, _, _ in self.queue.asked} <= {"restart-payment"}
+        return [(delay, priority) for _, delay, priority in self.queue.asked]
+
+
+def execution(phase: str = "", **metadata: Any) -> view.Execution:  # noqa: ANN401 - members of the metadata
+    raw = builders.raw_execution(metadata=metadata, status={"phase": phase})
+    return view.projection("", "")(raw)
+
+
+def run(condition: tuple[str, str, str] | None = None) -> tekton.Run:
+    return tekton.project_run(builders.raw_run(condition=condition))
+
+
+PENDING, RUNNING, ENDED = execution("Pending"), execution("Running"), execution("Completed")
+OTHERS = execution(labels={names.LABEL_INSTANCE: "blue"})
+DELETED = {"deletionTimestamp": builders.stamp()}
+NOW_HIGH, NOW_LOW = (0.0, Priority.HIGH), (0.0, Priority.LOW)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "asked"),
+    [
+        pytest.param(None, PENDING, [NOW_HIGH], id="arrival"),
+        pytest.param(None, ENDED, [NOW_LOW], id="arrival-of-an-ended-one"),
+        pytest.param(RUNNING, RUNNING, [NOW_LOW], id="resync"),
+        pytest.param(RUNNING, execution("Running"), [], id="own-status-write"),
+        pytest.param(PENDING, RUNNING, [], id="own-start"),
+        pytest.param(PENDING, execution("Running", generation=2), [NOW_HIGH], id="start-and-spec"),
+        pytest.param(PENDING, execution("Running", **DELETED), [NOW_HIGH], id="start-and-delete"),
+        pytest.param(RUNNING, ENDED, [NOW_LOW], id="own-end"),
+        pytest.param(RUNNING, execution("Running", generation=2), [NOW_HIGH], id="spec"),
+        pytest.param(RUNNING, execution("Running", **DELETED), [NOW_HIGH], id="deletion"),
+        pytest.param(OTHERS, PENDING, [NOW_HIGH], id="handed-over"),
+        pytest.param(PENDING, OTHERS, [], id="handed-away"),
+        pytest.param(RUNNING, None, [NOW_LOW], id="gone"),
+        pytest.param(None, None, [], id="nothing"),
+    ],
+)
+def test_an_execution_is_woken_by_what_others_change(
+    old: view.Execution | None, new: view.Execution | None, asked: list[tuple[float, Priority]]
+) -> None:
+    routes = Routes()
+    routes.router.execution_changed(store.Delta(old, new))
+    assert routes.asked == asked
+
+
+def test_an_execution_that_is_gone_is_forgotten() -> None:
+    routes = Routes()
+    routes.router.execution_changed(store.Delta(RUNNING, None))
+    assert routes.forgotten == [fakes.KEY]
+
+
+DONE = ("True", "Succeeded", "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "asked"),
+    [
+        pytest.param(None, run(), [NOW_HIGH], id="arrival"),
+        pytest.param(run(), run(), [SOON], id="progress"),
+        pytest.param(run(), run(DONE), [NOW_HIGH], id="end"),
+        pytest.param(run(), None, [NOW_HIGH], id="gone"),
+        pytest.param(None, None, [], id="nothing"),
+    ],
+)
+def test_a_run_wakes_its_execution(
+    old: tekton.Run | None, new: tekton.Run | None, asked: list[tuple[float, Priority]]
+) -> None:
+    routes = Routes(RUNNING)
+    routes.router.run_changed(store.Delta(old, new))
+    assert routes.asked == asked
+
+
+def test_progress_of_a_run_wakes_none_but_a_running_execution() -> None:
+    routes = Routes(ENDED)
+    routes.router.run_changed(store.Delta(run(), run()))
+    assert routes.asked == []
+    routes.router.run_changed(store.Delta(run(), run(DONE)))
+    assert routes.asked == [NOW_HIGH]
+
+
+def test_a_run_of_nobody_wakes_nobody() -> None:
+    routes = Routes(RUNNING)
+    stranger = tekton.project_run(builders.raw_run(owner="other"))
+    routes.router.run_changed(store.Delta(None, stranger))
+    assert routes.asked == []
+
+
+def test_a_task_wakes_its_execution_soon() -> None:
+    routes = Routes(RUNNING)
+    task = tekton.project_task(builders.raw_task("restart"))
+    routes.router.task_changed(store.Delta(None, task))
+    routes.router.task_changed(store.Delta(task, None))
+    nothing: store.Delta[tekton.Task] = store.Delta(None, None)
+    routes.router.task_changed(nothing)
+    assert routes.asked == [SOON, SOON]
+
+
+@pytest.mark.parametrize(
+    ("one", "woken"),
+    [
+        pytest.param(PENDING, True, id="pending"),
+        pytest.param(RUNNING, True, id="running"),
+        pytest.param(execution("Failed", finalizers=[names.FINALIZER]), True, id="ended-and-held"),
+        pytest.param(ENDED, False, id="ended"),
+        pytest.param(OTHERS, False, id="of-another-instance"),
+    ],
+)
+def test_a_change_of_the_engine_wakes_who_waits_for_it(one: view.Execution, woken: bool) -> None:
+    routes = Routes(one)
+    routes.router.engine_changed()
+    assert routes.asked == ([(0.0, Priority.NORMAL)] if woken else [])
