@@ -117,7 +117,11 @@ class FakeEngine:
         name = manifest["metadata"]["name"]
         if name in self.live:
             raise refusal(errors.AlreadyExists)
-        identity = {"uid": "new-run", "resourceVersion": "1", "creationTimestamp": builders.stamp()}
+        identity = {
+            "uid": f"run-of-{owner.name}",
+            "resourceVersion": "1",
+            "creationTimestamp": builders.stamp(),
+        }
         run = tekton.project_pipelinerun(
             objects.merge(manifest, {"metadata": identity}), tekton.PipelineRun
         )

@@ -51,7 +51,11 @@ async def test_a_start_claims_creates_and_says_so() -> None:
     assert world.status.start_time == builders.NOW
     ref = world.status.pipeline_run_ref
     assert ref is not None
-    assert (ref.namespace, ref.name, ref.uid) == ("kubernaut-workflows", LOCK, "new-run")
+    assert (ref.namespace, ref.name, ref.uid) == (
+        "kubernaut-workflows",
+        LOCK,
+        "run-of-restart-payment",
+    )
     (manifest,) = world.engine.manifests
     assert manifest["metadata"]["labels"][names.LABEL_EXECUTION_UID] == fakes.UID
 
