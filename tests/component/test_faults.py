@@ -1,6 +1,7 @@
 """The faults of the fake cluster do what they say, exactly and as often as asked."""
 
 import asyncio
+import random
 
 import aiohttp
 import pytest
@@ -303,3 +304,14 @@ async def test_log_tells_who_asked_for_what_when_read(cluster: FakeCluster) -> N
     assert created.body is not None
     assert (missed.call.verb, missed.call.resource, missed.status) == ("get", "configmaps", 404)
     assert cluster.requests.writes() == [created]
+
+
+async def test_watch_ends_when_its_time_is_no_round_number(cluster: FakeCluster, api: Api) -> None:
+    # Virtual time counts whole microseconds: a watch must not wait for a fraction of one.
+    chance = random.Random(1)
+    for _ in range(50):
+        await asyncio.sleep(chance.random())
+        query = {"timeoutSeconds": "150", "allowWatchBookmarks": "true"}
+        async with api.watch(MAPS, NAMESPACE, **query) as watch:
+            assert await watch.take(1) == []
+    assert cluster.faults.open_streams() == []

@@ -20,6 +20,10 @@ _HTML = "<html><head><title>502 Bad Gateway</title></head><body>bad gateway</bod
 _PLAIN = "text/plain; charset=utf-8"
 
 
+# Below that nothing waits, lest a loop spins at a point of virtual time that never passes.
+SHORTEST_PAUSE_S = 0.001
+
+
 class Ending(enum.Enum):
     """How a stream ends.
 
@@ -182,9 +186,11 @@ class OpenStream:
         self._wake.set()
 
     async def wait(self, timeout_s: float | None) -> None:
-        """Sleep until notified, at most `timeout_s` seconds."""
+        """Sleep until notified, at most about `timeout_s` seconds."""
+        # A timer may fire a rounding error early, and virtual time stands still for a shorter one.
+        pause_s = None if timeout_s is None else max(timeout_s, SHORTEST_PAUSE_S)
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(pause_s):
                 await self._wake.wait()
         except TimeoutError:
             pass

@@ -15,6 +15,7 @@ from tests.fake.tektonobjects import Tally
 
 _GRACEFUL = frozenset({"CancelledRunFinally", "StoppedRunFinally"})
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_SHORTEST_PAUSE_S = 0.001
 _MESSAGES = (tektonobjects.CANCELLED_MESSAGE, tektonobjects.TIMED_OUT_MESSAGE)
 
 
@@ -204,8 +205,10 @@ class Play:
         limit = min(until, self._deadline)
         while (stop := self._pending_stop()) is None and loop.time() < until:
             self._ordered.clear()
+            # A timer may fire a rounding error early, and virtual time stands still for a shorter.
+            pause_s = max(limit - loop.time(), _SHORTEST_PAUSE_S)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(None if limit == float("inf") else limit):
+                async with asyncio.timeout(None if limit == float("inf") else pause_s):
                     await self._ordered.wait()
             if loop.time() >= self._deadline:
                 return _Stop.TIMEOUT
