@@ -1,0 +1,120 @@
+"""A client that answers as told, and a cache to wait for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests import builders
+from workflowexecution.adapters import tekton
+from workflowexecution.runtime import client, errors, freshness, resource, store
+
+KEY = resource.ObjectKey("payment", "restart-payment")
+
+
+def refusal(kind: type[errors.ApiError]) -> errors.ApiError:
+    return kind(errors.Refusal(status=400))
+
+
+class FakeClient(client.Client):
+    """Writes down each call, and answers with `answer`, which may be an error."""
+
+    def __init__(self) -> None:  # it opens no connection
+        self.calls: list[tuple[Any, ...]] = []
+        self.answer: resource.JsonObject | errors.ClusterError = {}
+        self.items: list[resource.JsonObject] = []
+
+    def _answer(self, *call: object) -> resource.JsonObject:
+        self.calls.append(call)
+        if isinstance(self.answer, errors.ClusterError):
+            raise self.answer
+        return self.answer
+
+    async def get(
+        self, resource: resource.Resource, key: resource.ObjectKey, *, deadline_s: float = 10.0
+    ) -> resource.JsonObject:
+        return self._answer("get", resource, key)
+
+    async def list_page(  # noqa: PLR0913 - the parameters of the API
+        self,
+        resource: resource.Resource,
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        limit: int = 0,
+        continue_token: str = "",
+        resource_version: str = "",
+        deadline_s: float = 30.0,
+    ) -> client.ListPage:
+        self._answer("list", resource, namespace, label_selector, field_selector, limit)
+        return client.ListPage(self.items, "9", "")
+
+    async def create(
+        self,
+        resource: resource.Resource,
+        namespace: str,
+        body: resource.JsonObject,
+        *,
+        deadline_s: float = 15.0,
+    ) -> resource.JsonObject:
+        return self._answer("create", resource, namespace, body)
+
+    async def merge_patch(
+        self,
+        resource: resource.Resource,
+        key: resource.ObjectKey,
+        patch: resource.JsonObject,
+        *,
+        subresource: str = "",
+        deadline_s: float = 10.0,
+    ) -> resource.JsonObject:
+        return self._answer("patch", resource, key, patch, subresource)
+
+    async def delete(
+        self,
+        resource: resource.Resource,
+        key: resource.ObjectKey,
+        *,
+        uid: str,
+        propagation: str = "Foreground",
+        resource_version: str = "",
+        deadline_s: float = 10.0,
+    ) -> resource.JsonObject:
+        return self._answer("delete", resource, key, uid, propagation)
+
+
+class FakeInformer:
+    """Says how far it is."""
+
+    def __init__(self, *, missing: bool = False, synced: bool = True) -> None:
+        self.missing = missing
+        self.synced = synced
+
+
+class Bed:
+    """A client, empty caches, and what knows which keys wait for them."""
+
+    def __init__(self) -> None:
+        self.client = FakeClient()
+        self.runs = store.StoreWriter[tekton.Run](tekton.run_indexes())
+        self.tasks = store.StoreWriter[tekton.Task](tekton.task_indexes())
+        self.executions = store.StoreWriter[tekton.Run]()
+        self.freshness = freshness.Freshness(
+            stores=lambda kind: self.runs if kind == tekton.PIPELINERUNS else self.executions,
+            on_unpark=lambda key: None,
+        )
+        self.informers = [FakeInformer(), FakeInformer()]
+        self.engine = tekton.TektonEngine(
+            client=self.client,
+            freshness=self.freshness,
+            namespace="kubernaut-workflows",
+            runs=self.runs,
+            tasks=self.tasks,
+            informers=self.informers,
+        )
+
+
+def run(name: str = "", **metadata: Any) -> tekton.Run:  # noqa: ANN401 - members of the metadata
+    if name:
+        metadata["name"] = name
+    return tekton.project_run(builders.raw_run(metadata=metadata))

@@ -1,0 +1,158 @@
+import pytest
+
+from tests import builders
+from tests.unit.adapters import fakes
+from workflowexecution.adapters import tekton
+from workflowexecution.api import names
+from workflowexecution.domain import locking
+from workflowexecution.runtime import errors, resource, store
+
+NAME = locking.run_name(builders.TARGET)
+WHERE = resource.ObjectKey("kubernaut-workflows", NAME)
+UID = "uid-restart-payment"
+RUN_UID = "run-of-restart-payment"
+
+
+@pytest.fixture
+def bed() -> fakes.Bed:
+    return fakes.Bed()
+
+
+@pytest.mark.parametrize(
+    ("missing", "synced", "why"),
+    [
+        pytest.param(False, True, "", id="there"),
+        pytest.param(
+            True, True, "Tekton's API (tekton.dev/v1) is not served by this cluster", id="gone"
+        ),
+        pytest.param(False, False, "Tekton's runs have not been listed yet", id="not-listed"),
+    ],
+)  # fmt: skip
+async def test_unavailable_says_why_nothing_is_known(
+    bed: fakes.Bed, missing: bool, synced: bool, why: str
+) -> None:
+    bed.informers[1].missing, bed.informers[1].synced = missing, synced
+    assert bed.engine.unavailable() == why
+
+
+async def test_observe_finds_a_run_by_its_execution(bed: fakes.Bed) -> None:
+    assert bed.engine.observe(UID) is None
+    bed.runs.apply(fakes.run())
+    bed.runs.apply(fakes.run("nobodys", labels={}))
+    assert bed.engine.observe(UID) == fakes.run()
+    assert bed.engine.observe("") is None
+
+
+async def test_children_finds_tasks_by_their_run(bed: fakes.Bed) -> None:
+    task = tekton.project_task(builders.raw_task("restart"))
+    stray = builders.raw_task("stray")
+    stray["metadata"]["labels"] = {}
+    for it in (task, tekton.project_task(stray)):
+        bed.tasks.apply(it)
+    assert task.key == resource.ObjectKey("kubernaut-workflows", f"{NAME}-restart")
+    assert bed.engine.children(RUN_UID) == (task,)
+    assert bed.engine.children("") == ()
+
+
+async def test_a_run_that_disappears_is_remembered(bed: fakes.Bed) -> None:
+    bed.engine.note(store.Delta(None, fakes.run()))
+    assert bed.engine.last_seen(UID) is None
+    bed.engine.note(store.Delta(fakes.run(), None))
+    assert bed.engine.last_seen(UID) == fakes.run()
+
+
+async def test_the_memory_of_runs_has_an_end(bed: fakes.Bed) -> None:
+    for number in range(1001):
+        labels = {names.LABEL_EXECUTION_UID: str(number)}
+        bed.engine.note(store.Delta(fakes.run(labels=labels), None))
+    assert bed.engine.last_seen("0") is None
+    assert bed.engine.last_seen("1") is not None
+    assert bed.engine.last_seen("1000") is not None
+
+
+async def test_create_makes_the_run_and_waits_for_the_cache(bed: fakes.Bed) -> None:
+    bed.client.answer = builders.raw_run()
+    manifest = {"metadata": {"name": NAME}}
+    assert await bed.engine.create(fakes.KEY, manifest) == fakes.run()
+    assert bed.client.calls == [("create", tekton.PIPELINERUNS, WHERE.namespace, manifest)]
+    assert bed.freshness.parked(fakes.KEY)
+    bed.freshness.seen(tekton.PIPELINERUNS, WHERE, RUN_UID, "7")
+    assert not bed.freshness.parked(fakes.KEY)
+
+
+async def test_a_refused_create_keeps_nothing_waiting(bed: fakes.Bed) -> None:
+    bed.client.answer = fakes.refusal(errors.AlreadyExists)
+    with pytest.raises(errors.AlreadyExists):
+        await bed.engine.create(fakes.KEY, {"metadata": {"name": NAME}})
+    assert not bed.freshness.parked(fakes.KEY)
+
+
+async def test_read_asks_the_server(bed: fakes.Bed) -> None:
+    bed.client.answer = builders.raw_run()
+    assert await bed.engine.read(NAME) == fakes.run()
+    assert bed.client.calls == [("get", tekton.PIPELINERUNS, WHERE)]
+    bed.client.answer = fakes.refusal(errors.NotFound)
+    assert await bed.engine.read(NAME) is None
+
+
+async def test_read_takes_no_missing_api_for_a_missing_run(bed: fakes.Bed) -> None:
+    bed.client.answer = fakes.refusal(errors.EndpointMissing)
+    with pytest.raises(errors.EndpointMissing):
+        await bed.engine.read(NAME)
+
+
+async def test_uninstalled_tells_an_api_that_goes(bed: fakes.Bed) -> None:
+    crd = "CustomResourceDefinition pipelineruns.tekton.dev"
+    bed.client.answer = {"metadata": {}}
+    assert await bed.engine.uninstalled() == ""
+    bed.client.answer = {"metadata": {"deletionTimestamp": builders.stamp()}}
+    assert await bed.engine.uninstalled() == f"{crd} is being deleted"
+    bed.client.answer = fakes.refusal(errors.NotFound)
+    assert await bed.engine.uninstalled() == f"{crd} is not installed"
+    assert {call[2] for call in bed.client.calls} == {("", "pipelineruns.tekton.dev")}
+
+
+async def test_read_children_lists_by_the_runs_uid(bed: fakes.Bed) -> None:
+    bed.client.items = [builders.raw_task("restart")]
+    (task,) = await bed.engine.read_children(RUN_UID)
+    assert task.task == "restart"
+    selector = f"tekton.dev/pipelineRunUID={RUN_UID}"
+    assert bed.client.calls == [("list", tekton.TASKRUNS, WHERE.namespace, selector, "", 0)]
+
+
+@pytest.mark.parametrize("items", [[], [{"metadata": {"name": "p"}}]], ids=["none", "one"])
+async def test_has_live_pods_asks_for_one_that_has_not_ended(
+    bed: fakes.Bed, items: list[resource.JsonObject]
+) -> None:
+    bed.client.items = items
+    assert await bed.engine.has_live_pods(RUN_UID) is bool(items)
+    ended = "status.phase!=Succeeded,status.phase!=Failed"
+    selector = f"tekton.dev/pipelineRunUID={RUN_UID}"
+    assert bed.client.calls == [("list", tekton.PODS, WHERE.namespace, selector, ended, 1)]
+
+
+async def test_delete_deletes_exactly_this_run_and_waits_for_the_cache(bed: fakes.Bed) -> None:
+    bed.client.answer = builders.raw_run(metadata={"resourceVersion": "8"})
+    await bed.engine.delete(fakes.KEY, fakes.run())
+    assert bed.client.calls == [("delete", tekton.PIPELINERUNS, WHERE, RUN_UID, "Foreground")]
+    assert bed.freshness.parked(fakes.KEY)
+
+
+@pytest.mark.parametrize("kind", [errors.NotFound, errors.Conflict])
+async def test_delete_is_done_when_the_run_is_no_more(
+    bed: fakes.Bed, kind: type[errors.ApiError]
+) -> None:
+    bed.client.answer = fakes.refusal(kind)
+    await bed.engine.delete(fakes.KEY, fakes.run())
+    assert not bed.freshness.parked(fakes.KEY)
+
+
+async def test_delete_tells_of_any_other_refusal(bed: fakes.Bed) -> None:
+    bed.client.answer = fakes.refusal(errors.Forbidden)
+    with pytest.raises(errors.Forbidden):
+        await bed.engine.delete(fakes.KEY, fakes.run())
+
+
+def test_owner_selector_finds_what_this_program_made() -> None:
+    assert tekton.owner_selector() == names.LABEL_EXECUTION_UID
+    assert names.LABEL_EXECUTION_UID in builders.raw_run()["metadata"]["labels"]
