@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from tests.benchmark import cluster, machine, measure, processes, report, results
+from tests.benchmark import cluster, machine, measure, processes, report, results, targets
 from tests.benchmark.measure import Measurement, Plan
 from tests.benchmark.results import Results
 from tests.benchmark.subjects import Subject
@@ -35,7 +35,8 @@ _WITH_FLOOR = ("burst", "burst-full")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
     options = _parser().parse_args(arguments)
     try:
         return _table(options) if options.command == "table" else _run(options)
@@ -62,7 +63,8 @@ def _run(options: argparse.Namespace) -> int:
     found = Results(date=date, facts=facts, measurements=measurements)
     sys.stdout.write(f"{report.terminal(found)}\n")
     if options.output:
-        sys.stdout.write(f"\nresults: {results.save(found, options.output)}\n")
+        path = results.save(found, targets.rows(found), options.output)
+        sys.stdout.write(f"\nresults: {path}\n")
     return 0
 
 

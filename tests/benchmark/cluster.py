@@ -8,14 +8,13 @@ from pathlib import Path
 import yaml
 
 from tests.benchmark import access, auditlog, objects
-from tests.stack import api, process
+from tests.stack import crds, process
 from tests.stack import settings as stack_settings
 from tests.stack.cluster import Parts, Stack
 
 NAME = "bench"
 CRD = Path(__file__).parents[2] / "manifests" / "crd" / "workflowexecutions.kubernaut.ai.yaml"
 
-_SERVED_S = 30.0
 _BASE_PROCESSES = ("kube-apiserver", "etcd", "kube-controller-manager")
 
 
@@ -64,8 +63,7 @@ def fresh(crd: Path) -> Iterator[Cluster]:
     stack = Stack(name=NAME, parts=Parts.CONTROL_PLANE, tekton_crds=True)
     try:
         stack.up(fresh=True)
-        stack.api.apply(yaml.safe_load(crd.read_text()))
-        api.wait_for("the CRD", lambda: _missing(stack), deadline_s=_SERVED_S)
+        crds.install(stack.api, [yaml.safe_load(crd.read_text())])
         for namespace in objects.NAMESPACES:
             stack.api.apply({
                 "apiVersion": "v1",
@@ -75,8 +73,3 @@ def fresh(crd: Path) -> Iterator[Cluster]:
         yield Cluster(stack=stack, audit=auditlog.AuditLog(stack.audit_log))
     finally:
         stack.down()
-
-
-def _missing(stack: Stack) -> str | None:
-    served = stack.api.exists(f"{objects.ALL_EXECUTIONS}?limit=1")
-    return None if served else "it is not served yet"

@@ -11,9 +11,18 @@ BEGIN = "<!-- table: made by `python -m tests.benchmark table --write` -->"
 END = "<!-- end of table -->"
 
 _HEAD = ("what", "measured", "target", "met", "Go", "kopf")
-_DETAILS = ("finished_per_s", "cpu_ms", "requests", "start_p99_s", "end_p99_s", "peak_mb")
+_BUSY = 0.5
+_DETAILS = (
+    "finished_per_s",
+    "cpu_ms",
+    "requests",
+    "refused_requests",
+    "start_p99_s",
+    "end_p99_s",
+    "peak_mb",
+)
 _DETAILS_HEAD = (
-    *("scenario", "subject", "size", "load", "finished/s", "CPU ms", "requests"),
+    *("scenario", "subject", "size", "load", "finished/s", "CPU ms", "requests", "refused"),
     *("start p99 s", "end p99 s", "peak MB", "apiserver CPU ms"),
 )
 
@@ -24,7 +33,7 @@ def terminal(found: Results) -> str:
     measured = [_DETAILS_HEAD, *(_details(each) for each in found.measurements)]
     requests = "\n".join(_requests(each) for each in found.measurements)
     tables = [_aligned(measured), requests, _aligned(_lines(found))]
-    return "\n\n".join([facts, *tables, _notes(found)])
+    return "\n\n".join([facts, *tables, "\n".join(_notes(found))])
 
 
 def markdown(found: Results) -> str:
@@ -35,10 +44,11 @@ def markdown(found: Results) -> str:
     machine = (
         f"Measured {found.date[:10]} on {facts['cores']} cores ({facts['cpu']}), "
         f"{facts['memory']}, Linux {facts['kernel']}, Python {facts['python']}, "
-        f"{facts['kube-apiserver']}, etcd {facts['etcd']}; "
+        f"kube-apiserver {facts['kube-apiserver']}, etcd {facts['etcd']}; "
         f"workflowexecution {facts['workflowexecution']}, commit {facts['commit']}."
     )
-    return "\n".join([machine, "", *table, "", _notes(found)])
+    notes = [f"- {note}" for note in _notes(found)]
+    return "\n".join([machine, "", *table, "", *notes])
 
 
 def write(found: Results, readme: Path) -> None:
@@ -55,10 +65,10 @@ def write(found: Results, readme: Path) -> None:
     readme.write_text(f"{before}{BEGIN}\n\n{markdown(found)}\n\n{END}{after}")
 
 
-def _notes(found: Results) -> str:
+def _notes(found: Results) -> list[str]:
     cores = found.facts["cores"]
     shared = (
-        f"etcd, apiserver, simulated Tekton, load generator and subject share {cores} cores; "
+        f"The control plane, simulated Tekton, load generator and subject share {cores} cores; "
         "compare figures of one run only."
     )
     unfinished = [
@@ -68,7 +78,9 @@ def _notes(found: Results) -> str:
         if each.figures.get("completed", each.size) != each.size
     ]
     floor = f"The floor here is {found.floor().value}: the writes that the controller makes."
-    return "\n".join([*unfinished, floor, shared])
+    load = found.facts["load average at start"]
+    busy = [f"Other work was going on: the load average was {load} at the start."]
+    return [*unfinished, floor, shared, *(busy if float(load) > _BUSY else [])]
 
 
 def _lines(found: Results) -> list[Sequence[str]]:

@@ -61,13 +61,15 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def save(results: Results, folder: Path) -> Path:
-    """Write the results into a file named after date and scenarios, and return its path."""
+def save(results: Results, rows: Sequence[object], folder: Path) -> Path:
+    """Write results and table into a file named after date and scenarios; return its path."""
     names = list(dict.fromkeys(each.scenario for each in results.measurements))
     stamp = results.date[:19].replace(":", "")
     path = folder / f"{stamp}-{'+'.join(names)}.json"
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    document = {**dataclasses.asdict(results), "table": rows}
+    option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    path.write_bytes(orjson.dumps(document, option=option))
     return path
 
 
