@@ -9,7 +9,7 @@ import pytest
 
 from tests import builders
 from tests.component import world
-from tests.fake import faults, kinds, statuses
+from tests.fake import definitions, faults, kinds, statuses
 from tests.fake.paths import Match
 from workflowexecution.api import names
 
@@ -37,8 +37,8 @@ def refusal(code: int, reason: str, message: str) -> faults.Answer:
     return faults.refused(statuses.StatusError(code, reason, message))
 
 
-def fail_task(here: World) -> None:
-    """A failed TaskRun of the execution's run, which ran, whether or not the run names it."""
+def fail_task(here: World) -> str:
+    """Make a failed TaskRun of the run, which ran but is not named by the run; returns its name."""
     failed = ("False", "Failed", "x")
     raw = builders.raw_task("t", condition=failed, steps=[builders.step(exit_code=1)])
     run = here.run() or {}
@@ -48,12 +48,22 @@ def fail_task(here: World) -> None:
     ]
     made = here.cluster.create(raw)["metadata"]
     said = {"status": raw["status"]}
-    here.cluster.patch(kinds.TASK_RUNS, world.NAMESPACE, made["name"], said, subresource="status")
+    name: str = made["name"]
+    here.cluster.patch(kinds.TASK_RUNS, world.NAMESPACE, name, said, subresource="status")
+    return name
 
 
 def details_of(status: JsonObject) -> JsonObject:
     details: JsonObject = status["failureDetails"]
     return details
+
+
+def start_pod(here: World) -> None:
+    """A pod of the execution's run that works on until it is deleted."""
+    labels = {"tekton.dev/pipelineRunUID": (here.run() or {})["metadata"]["uid"]}
+    pod = {"name": "p", "namespace": world.NAMESPACE, "labels": labels}
+    spec = {"containers": [{"name": "c", "image": "i"}]}
+    here.cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": pod, "spec": spec})
 
 
 def phases(here: World) -> list[str]:
@@ -184,11 +194,7 @@ async def test_execution_has_not_failed_while_a_pod_of_its_vanished_run_works(
     async with here.controller():
         here.ask()
         await here.until_phase("Running")
-        uid = (here.run() or {})["metadata"]["uid"]
-        labels = {"tekton.dev/pipelineRunUID": uid}
-        pod = {"name": "p", "namespace": world.NAMESPACE, "labels": labels}
-        spec = {"containers": [{"name": "c", "image": "i"}]}
-        here.cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": pod, "spec": spec})
+        start_pod(here)
         here.cluster.delete(kinds.PIPELINE_RUNS, world.NAMESPACE, world.RUN)
         await asyncio.sleep(30)
         assert (here.execution() or {})["status"]["phase"] == "Running"
@@ -218,6 +224,85 @@ async def test_run_goes_too_when_the_execution_was_deleted_long_before_the_start
     async with here.controller():
         await world.until(lambda: here.execution() is None)
     assert here.run() is None
+
+
+async def test_execution_has_not_failed_when_its_last_create_was_done_without_an_answer(
+    here: World,
+) -> None:
+    here.cluster.faults.add(faults.DelayEvents(300), watch("pipelineruns"), times=None)
+    failing = here.cluster.faults.add(faults.bad_gateway(), CREATE, times=None)
+    async with here.controller():
+        here.ask()
+        await here.until_phase("Pending")
+    failing.left = 0
+    here.cluster.faults.add(faults.ApplyThenDrop(), CREATE)
+    await asyncio.sleep(3600)
+    async with here.controller():
+        await here.until_phase("Running")
+
+
+async def test_execution_has_not_failed_while_tekton_is_on_its_way_out(here: World) -> None:
+    async with here.controller():
+        here.ask()
+        await here.until_phase("Running")
+        name = kinds.PIPELINE_RUNS.qualified
+        hold = {"metadata": {"finalizers": ["example.com/hold"]}}
+        here.cluster.patch(definitions.DEFINITIONS, "", name, hold)
+        here.cluster.delete(definitions.DEFINITIONS, "", name)
+        here.cluster.delete(kinds.PIPELINE_RUNS, world.NAMESPACE, world.RUN)
+        await asyncio.sleep(60)
+        status = (here.execution() or {})["status"]
+    assert status["phase"] == "Running"
+    assert "EngineUnavailable" in str(status["conditions"])
+
+
+async def test_status_tells_the_end_of_a_task_when_it_comes_just_after_the_runs(
+    here: World,
+) -> None:
+    here.cluster.faults.add(faults.DelayEvents(30), watch("taskruns"), times=None)
+    async with here.controller():
+        here.ask()
+        await here.until_phase("Running")
+        name = fail_task(here)
+        child = {"kind": "TaskRun", "name": name, "pipelineTaskName": "t"}
+        here.end_run(childReferences=[child])
+        status = await here.until_phase("Completed")
+    assert [it["phase"] for it in status["taskRuns"]] == ["Failed"]
+
+
+async def test_execution_has_not_failed_while_a_pod_of_its_failed_run_works(here: World) -> None:
+    async with here.controller():
+        here.ask()
+        await here.until_phase("Running")
+        start_pod(here)
+        here.end_run(world.FAILED)
+        await asyncio.sleep(30)
+        assert (here.execution() or {})["status"]["phase"] == "Running"
+        here.cluster.delete(kinds.PODS, world.NAMESPACE, "p")
+        await here.until_phase("Failed")
+
+
+async def test_run_goes_with_its_execution_when_its_watch_has_not_told_of_it(here: World) -> None:
+    here.cluster.faults.add(faults.DelayEvents(300), watch("pipelineruns"), times=None)
+    here.cluster.faults.add(faults.ApplyThenDrop(), CREATE)
+    async with here.controller():
+        here.ask()
+        await here.until_phase("Running")
+        here.cluster.delete(kinds.EXECUTIONS, world.TEAM, "restart-payment")
+        await world.until(lambda: here.run() is None)
+        await world.until(lambda: here.execution() is None, within_s=400)
+
+
+async def test_finalizers_of_others_stay_when_ours_comes_and_goes(here: World) -> None:
+    async with here.controller():
+        here.ask(metadata={"finalizers": ["example.com/theirs"]})
+        await here.until_phase("Running")
+        kept = (here.execution() or {})["metadata"]["finalizers"]
+        assert kept == ["example.com/theirs", names.FINALIZER]
+        here.cluster.delete(kinds.EXECUTIONS, world.TEAM, "restart-payment")
+        await world.until(lambda: here.run() is None)
+        await asyncio.sleep(60)
+    assert (here.execution() or {})["metadata"]["finalizers"] == ["example.com/theirs"]
 
 
 @pytest.mark.parametrize("late", ["workflowexecutions", "pipelineruns", "taskruns"])
