@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.contract import deleting, reading, refusals, watching, writing
+from tests.contract import client, deleting, reading, refusals, watching, writing
 
 pytestmark = pytest.mark.looptime
 
@@ -60,4 +60,12 @@ class TestBody(refusals.BodyContract):
 
 
 class TestDefinition(refusals.DefinitionContract):
+    pass
+
+
+class TestClientWrite(client.ClientWriteContract):
+    pass
+
+
+class TestClientRead(client.ClientReadContract):
     pass

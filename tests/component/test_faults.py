@@ -315,3 +315,13 @@ async def test_watch_ends_when_its_time_is_no_round_number(cluster: FakeCluster,
         async with api.watch(MAPS, NAMESPACE, **query) as watch:
             assert await watch.take(1) == []
     assert cluster.faults.open_streams() == []
+
+
+async def test_old_token_is_refused_when_the_users_have_changed(cluster: FakeCluster) -> None:
+    cluster.reviews.users = {"old": "controller"}
+    async with Api(Endpoint(cluster.url, token="old")) as api:
+        assert (await api.list(MAPS)).status == 200
+        cluster.reviews.users = {"new": "controller"}
+        assert (await api.list(MAPS)).status == 401
+    async with Api(Endpoint(cluster.url, token="new")) as api:
+        assert (await api.list(MAPS)).status == 200

@@ -46,6 +46,22 @@ def read_kubeconfig(path: pathlib.Path) -> Endpoint:
     )
 
 
+def write_kubeconfig(path: pathlib.Path, endpoint: Endpoint) -> None:
+    """Write a kubeconfig for an endpoint."""
+    cluster = {"server": endpoint.url}
+    if endpoint.ca_file:
+        cluster["certificate-authority"] = endpoint.ca_file
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "it", "cluster": cluster}],
+        "users": [{"name": "it", "user": {"token": endpoint.token}}],
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+        "current-context": "it",
+    }
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+
 class Refused(Exception):
     """The answer was not the expected success."""
 

@@ -2,13 +2,12 @@
 
 import asyncio
 import datetime
-import json
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from tests.fake import definitions, kinds, objects, server, tektonhook
+from tests.fake import api, definitions, kinds, objects, server, tektonhook
 from tests.fake.collector import Collector
 from tests.fake.faults import Ending, Faults
 from tests.fake.objects import Objects
@@ -121,16 +120,7 @@ class FakeCluster:
 
     def write_kubeconfig(self, path: pathlib.Path, *, token: str = "any") -> pathlib.Path:
         """Write a kubeconfig for this server and return its path."""
-        context = {"cluster": "fake", "user": "fake"}
-        content = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "fake", "cluster": {"server": self.url}}],
-            "users": [{"name": "fake", "user": {"token": token}}],
-            "contexts": [{"name": "fake", "context": context}],
-            "current-context": "fake",
-        }
-        path.write_text(json.dumps(content), encoding="utf-8")
+        api.write_kubeconfig(path, api.Endpoint(self.url, token=token))
         return path
 
     def create(self, item: JsonObject) -> JsonObject:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest_asyncio
 
 from tests.contract import bed as contract_bed
-from tests.contract import deleting, reading, refusals, watching, writing
+from tests.contract import client, deleting, reading, refusals, watching, writing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -75,4 +75,12 @@ class TestBody(refusals.BodyContract):
 
 
 class TestDefinition(refusals.DefinitionContract):
+    pass
+
+
+class TestClientWrite(client.ClientWriteContract):
+    pass
+
+
+class TestClientRead(client.ClientReadContract):
     pass
