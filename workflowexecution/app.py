@@ -202,7 +202,7 @@ class App:
             writer=writer,
             clock=server_clock,
             policy=policy,
-            busy=lambda: len(self._queue) > 0,
+            busy=lambda: self._queue.is_waiting(before=queue.Priority.LOW),
         )
         return controller.Controller(
             reconcile=reconciler.WorkflowExecutionReconciler(kit).reconcile,
@@ -214,7 +214,10 @@ class App:
 
     def _route(self) -> None:
         router = routing.Router(
-            executions=self._executions, queue=self._queue, forget=self._freshness.forget
+            executions=self._executions,
+            queue=self._queue,
+            forget=self._freshness.forget,
+            run_is_done=self._run_is_done,
         )
         self._watch_executions.subscribe(router.execution_changed)
         self._watch_runs.subscribe(self._engine.note)
@@ -251,6 +254,10 @@ class App:
         for watched in (self._watch_runs, self._watch_tasks):
             await _known(watched)
         _log.info("Caches are filled", executions=len(self._executions), runs=len(self._runs))
+
+    def _run_is_done(self, owner_uid: str) -> bool:
+        run = self._engine.observe(owner_uid)
+        return run is not None and run.is_done
 
     def _executions_ready(self) -> str | None:
         if self._watch_executions.missing:

@@ -9,6 +9,7 @@ import structlog
 from workflowexecution.api.status import Phase
 from workflowexecution.reconciler import deleted, ended, pending, running
 from workflowexecution.reconciler import tools as common
+from workflowexecution.runtime import queue
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ class WorkflowExecutionReconciler:
                 self._mirror.started(seen.key)
                 return result
             case Phase.RUNNING:
+                put_off_s = self._mirror.put_off_s(seen)
+                if put_off_s > 0:
+                    return Result(requeue_after_s=put_off_s, priority=queue.Priority.LOW)
                 return await self._mirror.reconcile(common.open_case(self._tools, seen))
             case Phase.COMPLETED | Phase.FAILED | Phase.SKIPPED:
                 self._mirror.forget(seen.key)

@@ -54,6 +54,7 @@ class Router:
         executions: store.Store[view.Execution],
         queue: queue.WorkQueue,
         forget: Callable[[ObjectKey], None],
+        run_is_done: Callable[[str], bool],
     ) -> None:
         """Route into this queue.
 
@@ -61,10 +62,12 @@ class Router:
             executions: the cache, for the way from a run to its execution.
             queue: where keys go.
             forget: told the key of an execution that is gone.
+            run_is_done: whether the run of the execution of a UID has ended.
         """
         self._executions = executions
         self._queue = queue
         self._forget = forget
+        self._run_is_done = run_is_done
 
     def execution_changed(self, delta: store.Delta[view.Execution]) -> None:
         """Wake an execution for what others have changed; its own status writes wake nobody."""
@@ -78,7 +81,10 @@ class Router:
             return
         if old is new or new.ended:
             self._queue.add(new.key, queue.Priority.LOW)
-        elif old is None or (old.essence != new.essence and not _is_own_start(old, new)):
+        elif old is None:
+            # Behind the ends of others: what runs is finished before more is begun.
+            self._queue.add(new.key, queue.Priority.NORMAL)
+        elif old.essence != new.essence and not _is_own_start(old, new):
             self._queue.add(new.key, queue.Priority.HIGH)
 
     def run_changed(self, delta: store.Delta[RunT]) -> None:
@@ -86,15 +92,19 @@ class Router:
         run = delta.new or delta.old
         if run is None:
             return
-        if delta.new is None or run.is_done or delta.old is None:
+        if delta.new is None or run.is_done:
             self._wake(run.owner_uid, queue.Priority.HIGH)
         else:
             self._wake_soon(run.owner_uid)
 
     def task_changed(self, delta: store.Delta[ChildT]) -> None:
-        """Wake the execution of a task's run, once for several changes."""
+        """Wake the execution of a task's run, once for several changes; at once for a late end."""
         task = delta.new or delta.old
-        if task is not None:
+        if task is None:
+            return
+        if self._run_is_done(task.owner_uid):
+            self._wake(task.owner_uid, queue.Priority.HIGH)
+        else:
             self._wake_soon(task.owner_uid)
 
     def engine_changed(self) -> None:
@@ -109,7 +119,7 @@ class Router:
 
     def _wake_soon(self, owner_uid: str) -> None:
         for execution in self._executions.by_index(view.BY_UID, owner_uid):
-            if execution.phase is Phase.RUNNING:
+            if not execution.ended:
                 self._queue.add_after(execution.key, PROGRESS_DELAY_S, queue.Priority.LOW)
 
 

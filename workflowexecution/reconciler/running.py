@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from workflowexecution.api import tekton
     from workflowexecution.api.status import Status
+    from workflowexecution.reconciler import view
     from workflowexecution.runtime.resource import ObjectKey
 
 _log = structlog.get_logger(__name__)
@@ -63,6 +64,24 @@ class Mirror:
         """Note a transition: progress keeps away from it for a moment."""
         now = asyncio.get_running_loop().time()
         self._written[key] = now + AFTER_TRANSITION_S - PROGRESS_EVERY_S
+
+    def put_off_s(self, seen: view.Execution) -> float:
+        """Seconds by which a look at mere progress is put off; 0 looks now.
+
+        Asked before anything is parsed: while much is going on, most looks are put off.
+        """
+        run = self._tools.engine.observe(seen.uid)
+        if run is None or run.is_done:
+            return 0.0
+        return self._wait_s(seen.key)
+
+    def _wait_s(self, key: ObjectKey) -> float:
+        """Seconds until progress may be written: it is spaced out, and gives way to others."""
+        now = asyncio.get_running_loop().time()
+        left = self._written.get(key, 0.0) + PROGRESS_EVERY_S - now
+        if left > 0 or self._tools.busy():
+            return max(left, AFTER_TRANSITION_S)
+        return 0.0
 
     async def reconcile(self, case: common.Case) -> Result:
         """Bring a running execution's status up to its run."""
@@ -113,13 +132,11 @@ class Mirror:
         again = Result(requeue_after_s=again_s)
         if not status.patch(case.status, after):
             return again
-        now = asyncio.get_running_loop().time()
-        due = self._written.get(case.seen.key, 0.0) + PROGRESS_EVERY_S
-        if now < due or self._tools.busy():
-            wait = max(due - now, AFTER_TRANSITION_S)
+        wait = self._wait_s(case.seen.key)
+        if wait > 0:
             return Result(requeue_after_s=wait, priority=queue.Priority.LOW)
         await common.write(self._tools, case, after)
-        self._written[case.seen.key] = now
+        self._written[case.seen.key] = asyncio.get_running_loop().time()
         return again
 
     async def _end(self, case: common.Case, after: Status) -> None:

@@ -140,6 +140,10 @@ class WorkQueue:
         """How many keys wait for a time."""
         return len(self._delayed)
 
+    def is_waiting(self, *, before: Priority) -> bool:
+        """Tell whether a key of a more urgent class could be handed out now."""
+        return any(self._head(entries) is not None for entries in self._classes[:before])
+
     def failures(self, key: resource.ObjectKey) -> int:
         """Return how often the key failed since it was last forgotten."""
         return self._failures.get(key, 0)

@@ -40,8 +40,12 @@ class Routes:
             self.cache.apply(execution)
         self.queue = RecordingQueue()
         self.forgotten: list[resource.ObjectKey] = []
+        self.done: set[str] = set()
         self.router = routing.Router(
-            executions=self.cache, queue=self.queue, forget=self.forgotten.append
+            executions=self.cache,
+            queue=self.queue,
+            forget=self.forgotten.append,
+            run_is_done=self.done.__contains__,
         )
 
     @property
@@ -69,7 +73,7 @@ NOW_HIGH, NOW_LOW = (0.0, Priority.HIGH), (0.0, Priority.LOW)
 @pytest.mark.parametrize(
     ("old", "new", "asked"),
     [
-        pytest.param(None, PENDING, [NOW_HIGH], id="arrival"),
+        pytest.param(None, PENDING, [(0.0, Priority.NORMAL)], id="arrival"),
         pytest.param(None, ENDED, [NOW_LOW], id="arrival-of-an-ended-one"),
         pytest.param(RUNNING, RUNNING, [NOW_LOW], id="resync"),
         pytest.param(RUNNING, execution("Running"), [], id="own-status-write"),
@@ -105,7 +109,8 @@ DONE = ("True", "Succeeded", "")
 @pytest.mark.parametrize(
     ("old", "new", "asked"),
     [
-        pytest.param(None, run(), [NOW_HIGH], id="arrival"),
+        pytest.param(None, run(), [SOON], id="arrival"),
+        pytest.param(None, run(DONE), [NOW_HIGH], id="arrival-of-an-ended-one"),
         pytest.param(run(), run(), [SOON], id="progress"),
         pytest.param(run(), run(DONE), [NOW_HIGH], id="end"),
         pytest.param(run(), None, [NOW_HIGH], id="gone"),
@@ -120,7 +125,7 @@ def test_a_run_wakes_its_execution(
     assert routes.asked == asked
 
 
-def test_progress_of_a_run_wakes_none_but_a_running_execution() -> None:
+def test_progress_of_a_run_wakes_no_execution_that_has_ended() -> None:
     routes = Routes(ENDED)
     routes.router.run_changed(store.Delta(run(), run()))
     assert routes.asked == []
@@ -143,6 +148,14 @@ def test_a_task_wakes_its_execution_soon() -> None:
     nothing: store.Delta[tekton.Task] = store.Delta(None, None)
     routes.router.task_changed(nothing)
     assert routes.asked == [SOON, SOON]
+
+
+def test_a_task_wakes_its_execution_at_once_when_the_run_is_over() -> None:
+    routes = Routes(RUNNING)
+    routes.done.add(RUNNING.uid)
+    task = tekton.project_task(builders.raw_task("restart"))
+    routes.router.task_changed(store.Delta(None, task))
+    assert routes.asked == [NOW_HIGH]
 
 
 @pytest.mark.parametrize(

@@ -261,3 +261,15 @@ async def test_wait_counts_from_arrival_when_the_key_becomes_urgent_later() -> N
 async def test_done_raises_when_the_key_is_not_being_worked_on() -> None:
     with pytest.raises(KeyError):
         queue.WorkQueue().done(objects.key())
+
+
+async def test_is_waiting_counts_only_what_is_more_urgent() -> None:
+    work = queue.WorkQueue()
+    (key,) = keys("a")
+    work.add(key, Priority.LOW)
+    assert not work.is_waiting(before=Priority.LOW)
+    work.add(key, Priority.NORMAL)
+    assert work.is_waiting(before=Priority.LOW)
+    assert not work.is_waiting(before=Priority.NORMAL)
+    assert await take(work) == "a"
+    assert not work.is_waiting(before=Priority.LOW)
