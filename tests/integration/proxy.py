@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,8 +139,10 @@ async def _pass_on(request: web.Request, answer: aiohttp.ClientResponse) -> web.
     kept = {"Content-Type", "Date", "Retry-After"}
     headers = {k: v for k, v in answer.headers.items() if k in kept}
     response = web.StreamResponse(status=answer.status, headers=headers)
-    await response.prepare(request)
-    async for chunk in answer.content.iter_any():
-        await response.write(chunk)
-    await response.write_eof()
+    # The program may be gone before the answer is.
+    with contextlib.suppress(ConnectionError):
+        await response.prepare(request)
+        async for chunk in answer.content.iter_any():
+            await response.write(chunk)
+        await response.write_eof()
     return response

@@ -48,24 +48,9 @@ class Run:
     async def start_task(self, task: str) -> None:
         """Its TaskRun exists, its only step runs."""
         name = f"{self.name}-{task}"
-        metadata = self._run["metadata"]
-        labels = {
-            **metadata["labels"],
-            "tekton.dev/pipelineRun": self.name,
-            "tekton.dev/pipelineRunUID": metadata["uid"],
-            "tekton.dev/pipelineTask": task,
-        }
-        owner = {
-            "apiVersion": "tekton.dev/v1",
-            "kind": "PipelineRun",
-            "name": self.name,
-            "uid": metadata["uid"],
-            "controller": True,
-            "blockOwnerDeletion": True,
-        }
-        body = {"metadata": {"name": name, "labels": labels, "ownerReferences": [owner]}}
-        made = await self._api.create(kinds.TASK_RUNS, metadata["namespace"], body)
-        made.accept()
+        namespace = self._run["metadata"]["namespace"]
+        body = {"metadata": {"name": name, **self._marks(task)}}
+        (await self._api.create(kinds.TASK_RUNS, namespace, body)).accept()
         step = {"name": "run", "container": "step-run", "imageID": IMAGE_ID}
         status = {
             "startTime": now(),
@@ -109,6 +94,25 @@ class Run:
         namespace = self._run["metadata"]["namespace"]
         patch = {"metadata": {"annotations": {"tekton.dev/seen": now()}}}
         (await self._api.patch(kinds.PIPELINE_RUNS, namespace, self.name, patch)).accept()
+
+    def _marks(self, task: str) -> JsonObject:
+        """Labels, those of the run passed on, and owner of a TaskRun."""
+        metadata = self._run["metadata"]
+        labels = {
+            **metadata["labels"],
+            "tekton.dev/pipelineRun": self.name,
+            "tekton.dev/pipelineRunUID": metadata["uid"],
+            "tekton.dev/pipelineTask": task,
+        }
+        owner = {
+            "apiVersion": "tekton.dev/v1",
+            "kind": "PipelineRun",
+            "name": self.name,
+            "uid": metadata["uid"],
+            "controller": True,
+            "blockOwnerDeletion": True,
+        }
+        return {"labels": labels, "ownerReferences": [owner]}
 
     def _counts(self, *, final: bool = False) -> str:
         done = self.failed + self.succeeded

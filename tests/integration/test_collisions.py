@@ -124,6 +124,26 @@ async def test_foreign_run_is_untouched_when_the_skipped_execution_is_deleted(
     await audit.expect(controller, ["create pipelineruns"], name)
 
 
+async def test_foreign_run_is_untouched_when_an_execution_is_deleted_before_its_start(
+    world: World,
+) -> None:
+    target = f"{world.namespace}/deployment/foreign"
+    foreign = await occupy(world, target, {"kubernaut.ai/workflow-execution-uid": "another"})
+    body = world.execution("never", targetResource=target)
+    # Not served before it is on its way out.
+    body["metadata"] |= {
+        "labels": {"kubernaut.ai/instance": "nobody"},
+        "finalizers": ["kubernaut.ai/workflowexecution-cleanup"],
+    }
+    await world.create(body)
+    (await world.api.delete(kinds.EXECUTIONS, world.namespace, "never")).accept()
+    nobody = {"metadata": {"labels": {"kubernaut.ai/instance": None}}}
+    (await world.change("never", nobody)).accept()
+    await world.until_gone("never")
+    name = foreign["metadata"]["name"]
+    assert (await world.api.get(kinds.PIPELINE_RUNS, world.runs, name)).accept() == foreign
+
+
 async def test_holder_keeps_its_run_when_the_skipped_execution_is_deleted(world: World) -> None:
     target = f"{world.namespace}/deployment/api"
     await world.create(world.execution("holder", targetResource=target))

@@ -54,6 +54,7 @@ def team(stack: Stack) -> Iterator[str]:
     stack.kubectl("delete", "wfe", "--all", "-n", name)
 
 
+@pytest.mark.requirement("WE-SERVICE", "CRD API Group: kubernaut.ai/v1alpha1")
 def test_crd_is_installed_when_its_folder_is_applied_again(stack: Stack) -> None:
     said = stack.kubectl("apply", "-k", str(MANIFESTS / "crd"))
     assert said.split() == [

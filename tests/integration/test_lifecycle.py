@@ -247,3 +247,25 @@ async def test_reading_is_left_to_the_watches(
     await world.phase("unread", "Completed")
     reads = [it for it in by(controller, audit.requests()) if it.verb in {"get", "list"}]
     assert [it for it in reads if it.verb == "list" or it.name in {"unread", run.name}] == []
+
+
+@requirement("ADR-044", "Does NOT orchestrate steps - Tekton handles this")
+@requirement(
+    "ADR-044", "Does NOT implement rollback - Tekton finally tasks or operator responsibility"
+)
+async def test_steps_and_what_follows_a_failure_are_left_to_tekton(
+    world: World, audit: AuditLog, controller: Program
+) -> None:
+    _, run = await running(world, "alone", "restart", "verify")
+    await run.start_task("restart")
+    await run.end_task("restart", exit_code=1)
+    await run.end()
+    await world.phase("alone", "Failed")
+    await world.stays("alone", for_s=2.0)
+    written = audit.writes(controller)
+    assert {it.split()[1].partition("/")[0] for it in written} == {
+        "workflowexecutions",
+        "pipelineruns",
+    }
+    assert audit.writes(controller, run.name) == [CREATE_RUN]
+    assert len(await world.runs_of((await world.read("alone"))["metadata"]["uid"])) == 1

@@ -165,16 +165,17 @@ FITS: dict[str, Callable[[Call], bool]] = {
 }
 
 
-class TestLostAnswer:
-    """The server has done what was asked, and the answer never arrives."""
+class TestLoss:
+    """A request is lost on its way, or its answer is: the program cannot tell which."""
 
+    @pytest.mark.parametrize("point", Point)
     @pytest.mark.parametrize("method", FITS)
-    async def test_one_run_and_no_failure_when_an_answer_is_lost(
-        self, controllers: Controllers, method: str
+    async def test_one_run_and_no_failure_when_a_connection_breaks(
+        self, controllers: Controllers, method: str, point: Point
     ) -> None:
         world = controllers.world
         async with controllers.proxy() as proxy:
-            trap = proxy.trap(FITS[method], Point.AFTER)
+            trap = proxy.trap(FITS[method], point)
             async with controllers.running(by_way_of=proxy):
                 made = await world.create(world.execution("lost"))
                 await trap.wait()

@@ -64,6 +64,7 @@ async def test_run_has_everything_that_was_asked_for(world: World) -> None:
 
 
 @requirement("BR-WE-011", "Target resource identification for locking")
+@requirement("WE-NAMESPACE", "All PipelineRuns execute in kubernaut-workflows namespace")
 async def test_run_says_whose_it_is_and_what_it_is_about(world: World) -> None:
     made, run = await started(world, world.execution("marked"))
     target = f"{world.namespace}/deployment/marked"
