@@ -69,6 +69,8 @@ def test_classify_run_tells_task_step_exit_code_and_time() -> None:
     [
         pytest.param("PipelineRunTimeout", FailureReason.DEADLINE_EXCEEDED, id="timeout"),
         pytest.param("Cancelled", FailureReason.CANCELLED, id="cancelled"),
+        pytest.param("CancelledRunningFinally", FailureReason.CANCELLED, id="cancelled-finally"),
+        pytest.param("StoppedRunningFinally", FailureReason.CANCELLED, id="stopped-finally"),
         pytest.param("CouldntGetPipeline", FailureReason.CONFIGURATION_ERROR, id="no-pipeline"),
         pytest.param("PipelineInvalidGraph", FailureReason.CONFIGURATION_ERROR, id="graph"),
         pytest.param("InvalidParamValue", FailureReason.CONFIGURATION_ERROR, id="param"),
@@ -79,6 +81,46 @@ def test_classify_run_goes_by_the_runs_reason(said: str, reason: FailureReason) 
     details = classify(said=("False", said, "no words that tell"))
     assert details.reason is reason
     assert (details.failed_task_name, details.failed_step_name) == ("", None)
+    assert details.failed_task_index == 0
+
+
+# As Tekton 1.9 spells them: the request itself is wrong.
+FAULTS_OF_RUNS = [
+    "CouldntGetPipeline",
+    "CouldntGetTask",
+    "CouldntGetPipelineResult",
+    "InvalidPipelineResourceBindings",
+    "InvalidWorkspaceBindings",
+    "InvalidTaskRunSpecs",
+    "ParameterMissing",
+    "ParameterTypeMismatch",
+    "ObjectParameterMissKeys",
+    "ParamArrayIndexingInvalid",
+    "PipelineValidationFailed",
+    "PipelineInvalidGraph",
+    "InvalidMatrixParameterTypes",
+    "InvalidParamValue",
+    "InvalidPipelineResultReference",
+    "InvalidTaskResultReference",
+    "CELEvaluationFailed",
+    "RequiredWorkspaceMarkedOptional",
+    "ResourceVerificationFailed",
+]
+FAULTS_OF_TASKS = [
+    "CreateContainerConfigError",
+    "TaskRunValidationFailed",
+    "TaskRunResolutionFailed",
+    "TaskValidationFailed",
+    "InvalidParamValue",
+    "ResourceVerificationFailed",
+]
+
+
+def test_classify_run_knows_every_fault_that_tekton_names() -> None:
+    runs = {name: classify(said=("False", name, "")).reason for name in FAULTS_OF_RUNS}
+    assert runs == dict.fromkeys(FAULTS_OF_RUNS, FailureReason.CONFIGURATION_ERROR)
+    tasks = {name: classify(failed_task(reason=name)).reason for name in FAULTS_OF_TASKS}
+    assert tasks == dict.fromkeys(FAULTS_OF_TASKS, FailureReason.CONFIGURATION_ERROR)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +131,7 @@ def test_classify_run_goes_by_the_runs_reason(said: str, reason: FailureReason) 
         pytest.param("PullImageFailed", FailureReason.IMAGE_PULL_BACK_OFF, id="pull"),
         pytest.param("TaskRunValidationFailed", FailureReason.CONFIGURATION_ERROR, id="invalid"),
         pytest.param("ExceededNodeResources", FailureReason.RESOURCE_EXHAUSTED, id="node"),
+        pytest.param("ExceededResourceQuota", FailureReason.RESOURCE_EXHAUSTED, id="quota"),
         pytest.param("TaskRunCancelled", FailureReason.CANCELLED, id="cancelled"),
     ],
 )
@@ -201,6 +244,15 @@ def test_the_step_is_the_one_that_ended_by_itself() -> None:
     by_tekton = classify(failed_task(reason="TaskRunTimeout", steps=steps[:2]))
     assert (by_tekton.failed_step_name, by_tekton.exit_code) == ("stopped", None)
     assert "exit code" not in by_tekton.natural_language_summary
+    by_itself = classify(failed_task(steps=steps))
+    assert "step 'own', which ended with exit code 4." in by_itself.natural_language_summary
+
+
+def test_the_step_is_the_first_of_those_that_tell_when_they_ended() -> None:
+    timeless, early = builders.step("timeless", exit_code=1), builders.step("early", exit_code=2)
+    timeless["terminated"]["finishedAt"] = None
+    assert classify(failed_task(steps=[timeless, early])).failed_step_name == "early"
+    assert classify(failed_task(steps=[timeless])).failed_step_name == "timeless"
 
 
 def test_signal_is_told_for_codes_that_stand_for_one() -> None:
@@ -216,7 +268,7 @@ def test_signal_is_told_for_codes_that_stand_for_one() -> None:
 def test_message_is_redacted_and_cut() -> None:
     details = classify(failed_task(message="password=hunter2 " + "x" * 5000))
     assert "hunter2" not in details.message + details.natural_language_summary
-    assert len(details.message.encode()) <= failure.MAX_MESSAGE_BYTES
+    assert len(details.message.encode()) <= 4096
 
 
 def test_message_says_so_when_there_is_none() -> None:
@@ -227,6 +279,12 @@ def test_message_says_so_when_there_is_none() -> None:
 
 def test_a_message_that_both_gave_stands_once() -> None:
     assert classify(failed_task(message="same"), said=("False", "Failed", "same")).message == "same"
+
+
+def test_messages_are_joined_as_sentences() -> None:
+    details = classify(failed_task(message="One. "), said=("False", "Failed", "Two..."))
+    assert details.message == "One. Two"
+    assert "Tekton says: One. Two. Steps" in details.natural_language_summary
 
 
 @pytest.mark.requirement("BR-WF-003", "Outcome reflects success/failure accurately")

@@ -140,6 +140,7 @@ def test_build_sets_an_owner_only_within_one_namespace() -> None:
         pytest.param("localhost:5000/a/w:v1", OTHER, f"localhost:5000/a/w@{OTHER}", id="port"),
         pytest.param("localhost:5000/w", OTHER, f"localhost:5000/w@{OTHER}", id="port-alone"),
         pytest.param(f"r.example/w:v1@{OTHER}", OTHER, f"r.example/w@{OTHER}", id="both"),
+        pytest.param(f"r.example/w@{OTHER}", OTHER, f"r.example/w@{OTHER}", id="untagged-pin"),
         pytest.param("w:v1", OTHER, f"w@{OTHER}", id="no-registry"),
     ],
 )

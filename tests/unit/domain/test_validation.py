@@ -76,9 +76,45 @@ def test_check_names_what_is_wrong_with_the_target(value: str, problem: str) -> 
     assert problems(target(value)) == [f"spec.targetResource: {problem}"]
 
 
+SHORT_NAMES = """
+    cm=configmap cj=cronjob crd=customresourcedefinition crds=customresourcedefinition ds=daemonset
+    csr=certificatesigningrequest deploy=deployment ep=endpoints ev=event ing=ingress
+    hpa=horizontalpodautoscaler limits=limitrange ns=namespace netpol=networkpolicy no=node
+    pv=persistentvolume pvc=persistentvolumeclaim po=pod pdb=poddisruptionbudget pc=priorityclass
+    rs=replicaset rc=replicationcontroller quota=resourcequota svc=service sa=serviceaccount
+    sts=statefulset sc=storageclass
+"""
+
+
+def plural(kind: str) -> str:
+    if kind.endswith("y"):
+        return kind.removesuffix("y") + "ies"
+    return kind + ("es" if kind.endswith("s") else "s")
+
+
+def test_every_short_name_of_kubectl_is_known() -> None:
+    short = dict(pair.split("=") for pair in SHORT_NAMES.split())
+    known = {it: kind for it, kind in validation.KIND_SPELLINGS.items() if it != plural(kind)}
+    assert known == short
+
+
+def test_every_known_kind_is_known_by_its_plural_and_right_by_itself() -> None:
+    spellings = validation.KIND_SPELLINGS
+    kinds = set(spellings.values()) - {"endpoints"}
+    assert {plural(kind) for kind in kinds} <= spellings.keys()
+    assert not spellings.keys() & kinds
+    assert {"deployment", "node", "job", "networkpolicy", "ingressclass"} <= kinds
+
+
 @pytest.mark.parametrize(
     "value",
-    ["node/worker-node-1", "ns/Pod/a.b", "a/b/" + "x" * 253, "ns/HTTPRoute/r"],
+    [
+        "node/worker-node-1",
+        "ns/Pod/a.b",
+        "a/b/" + "x" * 253,
+        "ns/HTTPRoute/r",
+        "n" * 63 + "/" + "k" * 63 + "/" + "x" * 253,
+    ],
 )
 def test_check_takes_a_target_that_names_a_resource(value: str) -> None:
     assert problems(target(value)) == []
@@ -130,6 +166,11 @@ def test_check_names_what_is_wrong_with_the_bundle(
             id="timeout",
         ),
         pytest.param(
+            {"executionConfig": {"timeout": 86401.0}},
+            "spec.executionConfig.timeout: 86401s is not between 1s and 24h",
+            id="long-timeout",
+        ),
+        pytest.param(
             {"executionConfig": {"serviceAccountName": "admin"}},
             "spec.executionConfig.serviceAccountName: 'admin' is not in "
             "execution.allowedServiceAccounts",
@@ -139,6 +180,23 @@ def test_check_names_what_is_wrong_with_the_bundle(
 )
 def test_check_names_the_field_when_it_is_wrong(spec: dict[str, Any], problem: str) -> None:
     assert problems(spec) == [problem]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param({"parameters": {"A": "x" * 524287}}, id="largest-parameters"),
+        pytest.param({"executionConfig": {"timeout": 1.0}}, id="shortest-timeout"),
+        pytest.param({"executionConfig": {"timeout": 86400.0}}, id="longest-timeout"),
+        pytest.param({"executionConfig": {"serviceAccountName": ""}}, id="no-account"),
+    ],
+)
+def test_check_takes_what_is_just_within_bounds(spec: dict[str, Any]) -> None:
+    assert problems(spec) == []
+
+
+def test_check_measures_a_target_before_it_looks_inside() -> None:
+    assert problems(target("x" * 500)) == [f"spec.targetResource: '{'x' * 500}' {NO_TARGET}"]
 
 
 def test_check_names_every_problem_at_once() -> None:
