@@ -24,6 +24,7 @@ LOG = logging.getLogger(__name__)
 MARKER = "WFE_STACK_RUN_DIR"
 _TICK_S = 0.05
 _TAIL_LINES = 25
+_FIELDS_BEFORE_THREADS = 17
 _FIELDS_BEFORE_START = 19
 
 
@@ -180,4 +181,6 @@ def _start_ticks(pid: int) -> int | None:
         return None
     # The name, in parentheses, may hold spaces; the fields after it do not.
     fields = text.rpartition(")")[2].split()
-    return None if fields[0] in {"Z", "X"} else int(fields[_FIELDS_BEFORE_START])
+    # While other threads of a killed process still end, it holds on to its ports.
+    ended = fields[0] in {"Z", "X"} and int(fields[_FIELDS_BEFORE_THREADS]) <= 1
+    return None if ended else int(fields[_FIELDS_BEFORE_START])

@@ -19,6 +19,8 @@ from tests.stack import debian, errors, paths
 _FIRST_PORT = 16443
 _PORTS_PER_STACK = 40
 _MAX_STACKS = 200
+# As /proc/net/tcp has it.
+_TIME_WAIT = "06"
 FILE = "stack.json"
 _NAME_LENGTH = 24
 
@@ -276,16 +278,16 @@ def _check_name(name: str) -> None:
 
 
 def _check_ports(base_port: int) -> None:
-    for number in range(base_port, base_port + _PORTS_PER_STACK):
-        if not _port_is_free(number):
-            raise errors.StackError(
-                f"port {number} is in use; a stack takes {_PORTS_PER_STACK} from its base port on"
-            )
+    taken = _ports_in_use().intersection(range(base_port, base_port + _PORTS_PER_STACK))
+    if taken:
+        raise errors.StackError(
+            f"port {min(taken)} is in use; a stack takes {_PORTS_PER_STACK} from its base port on"
+        )
 
 
 def _is_free(settings: Settings) -> bool:
     numbers = range(settings.base_port, settings.base_port + _PORTS_PER_STACK)
-    if not all(_port_is_free(number) for number in numbers):
+    if _ports_in_use().intersection(numbers):
         return False
     if not settings.real_node:
         return True
@@ -297,11 +299,16 @@ def _is_free(settings: Settings) -> bool:
     return not more_specific.stdout.strip()
 
 
-def _port_is_free(number: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("0.0.0.0", number))
-        except OSError:
-            return False
-    return True
+def _ports_in_use() -> set[int]:
+    """Return the local ports of all TCP sockets that are not merely waiting to be forgotten.
+
+    Trying to bind would tell as much, and break another process that is about to listen.
+    """
+    found = set()
+    for table in ("tcp", "tcp6"):
+        path = Path("/proc/net", table)
+        for line in path.read_text().splitlines()[1:] if path.exists() else ():
+            _, local, _, state, *_ = line.split()
+            if state != _TIME_WAIT:
+                found.add(int(local.rpartition(":")[2], 16))
+    return found
