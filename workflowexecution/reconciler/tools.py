@@ -108,8 +108,8 @@ def _spec_faults(error: pydantic.ValidationError) -> tuple[str, ...]:
     return tuple(fault for fault in api.describe_errors(error) if fault.startswith("spec"))
 
 
-async def write(tools: Tools, case: Case, after: Status, *, version: str = "") -> bool:
-    """Write the status if it changed; says whether it did.
+async def write(tools: Tools, case: Case, after: Status, *, version: str = "") -> None:
+    """Write the status if it changed.
 
     Args:
         tools: the collaborators.
@@ -118,12 +118,10 @@ async def write(tools: Tools, case: Case, after: Status, *, version: str = "") -
         version: the resourceVersion of an own write since the case was opened.
     """
     changes = status.patch(case.status, after)
-    if not changes:
-        return False
-    await tools.writer.patch_status(
-        case.seen.key, changes, resource_version=version or case.seen.resource_version
-    )
-    return True
+    if changes:
+        await tools.writer.patch_status(
+            case.seen.key, changes, resource_version=version or case.seen.resource_version
+        )
 
 
 async def refuse(

@@ -19,6 +19,26 @@ def bed() -> fakes.Bed:
 
 
 @pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        (tekton.PIPELINERUNS, "/apis/tekton.dev/v1/namespaces/n/pipelineruns"),
+        (tekton.TASKRUNS, "/apis/tekton.dev/v1/namespaces/n/taskruns"),
+        (tekton.PODS, "/api/v1/namespaces/n/pods"),
+    ],
+)
+def test_kinds_are_where_the_api_serves_them(kind: resource.Resource, path: str) -> None:
+    assert kind.path(namespace="n") == path
+    assert kind.namespaced
+    assert kind.plural == kind.kind.lower() + "s"
+
+
+def test_definitions_are_where_the_api_serves_them() -> None:
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    assert tekton.CRDS.path() == path
+    assert (tekton.CRDS.kind, tekton.CRDS.namespaced) == ("CustomResourceDefinition", False)
+
+
+@pytest.mark.parametrize(
     ("missing", "synced", "why"),
     [
         pytest.param(False, True, "", id="there"),
@@ -56,6 +76,7 @@ async def test_children_finds_tasks_by_their_run(bed: fakes.Bed) -> None:
 
 async def test_a_run_that_disappears_is_remembered(bed: fakes.Bed) -> None:
     bed.engine.note(store.Delta(None, fakes.run()))
+    bed.engine.note(store.Delta(fakes.run(), fakes.run()))
     assert bed.engine.last_seen(UID) is None
     bed.engine.note(store.Delta(fakes.run(), None))
     assert bed.engine.last_seen(UID) == fakes.run()

@@ -51,11 +51,13 @@ async def test_a_start_claims_creates_and_says_so() -> None:
     assert world.status.start_time == builders.NOW
     ref = world.status.pipeline_run_ref
     assert ref is not None
-    assert (ref.namespace, ref.name, ref.uid) == (
-        "kubernaut-workflows",
-        LOCK,
-        "run-of-restart-payment",
-    )
+    assert ref.model_dump() == {
+        "api_version": "tekton.dev/v1",
+        "kind": "PipelineRun",
+        "namespace": "kubernaut-workflows",
+        "name": LOCK,
+        "uid": "run-of-restart-payment",
+    }
     (manifest,) = world.engine.manifests
     assert manifest["metadata"]["labels"][names.LABEL_EXECUTION_UID] == fakes.UID
 
@@ -84,6 +86,32 @@ async def test_a_start_keeps_the_finalizers_of_others() -> None:
     world.put(metadata={"finalizers": ["other/one"]})
     await reconcile(world)
     assert claim(world)["finalizers"] == ["other/one", names.FINALIZER]
+
+
+@pytest.mark.parametrize("part", ["finalizers", "labels"])
+async def test_a_start_claims_anew_when_half_of_the_claim_is_gone(part: str) -> None:
+    world = fakes.World()
+    world.put(metadata={part: CLAIMED[part]})
+    await reconcile(world)
+    assert claim(world) == CLAIMED
+
+
+async def test_the_status_tells_which_generation_it_is_about() -> None:
+    world = fakes.World()
+    world.put(metadata={"generation": 4})
+    await reconcile(world)
+    assert world.status.observed_generation == 4
+
+
+async def test_every_problem_of_a_spec_is_told() -> None:
+    world = fakes.World()
+    world.put(spec={"targetResource": "ns/pods/x", "parameters": {"TARGET_RESOURCE": "x"}})
+    await reconcile(world)
+    message = world.status.message
+    assert message is not None
+    first, second = message.split("; ")
+    assert first.startswith("spec.targetResource: ")
+    assert second.startswith("spec.parameters.TARGET_RESOURCE: ")
 
 
 async def test_nothing_is_created_when_the_claim_is_refused() -> None:
@@ -160,11 +188,16 @@ async def test_suspension_keeps_it_waiting() -> None:
     world.put()
     assert await reconcile(world) == Result()
     assert world.journal == ["status"]
-    assert world.said(ConditionType.SUSPENDED).status is ConditionStatus.TRUE
+    said = world.said(ConditionType.SUSPENDED)
+    assert (said.status, said.message) == (
+        ConditionStatus.TRUE,
+        "execution.suspend is set: nothing new starts",
+    )
 
 
 async def test_a_run_of_another_skips_it() -> None:
     world = fakes.World()
+    world.clock.advance(0.5)
     world.put()
     world.engine.live[LOCK] = builders.run(owner="other")
     assert await reconcile(world) == Result()
@@ -196,6 +229,7 @@ async def test_a_run_of_nobody_skips_it() -> None:
     assert details.conflicting_workflow is not None
     assert details.conflicting_workflow.name == ""
     assert details.conflicting_workflow.started_at == world.clock.now()
+    assert details.skipped_at == world.clock.now()
 
 
 async def test_its_own_run_under_the_taken_name_is_adopted() -> None:

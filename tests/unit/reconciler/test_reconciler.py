@@ -68,6 +68,13 @@ async def test_a_life_from_start_to_release() -> None:
     assert one.world.journal == ["patch", "create", "status", "status", f"delete {LOCK}", "patch"]
 
 
+async def test_a_run_that_is_met_is_looked_at_at_once() -> None:
+    one = One()
+    one.world.put()
+    one.world.engine.show(builders.run())
+    assert await one.reconcile() == Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
+
+
 async def test_progress_keeps_away_from_the_start() -> None:
     one = One()
     one.world.put()

@@ -120,6 +120,28 @@ async def test_progress_gives_way_to_other_keys() -> None:
     assert it.world.journal == []
 
 
+async def test_a_look_at_progress_is_put_off_before_anything_is_parsed() -> None:
+    it = Running()
+    seen = it.world.sync()
+    await later()
+    assert it.mirror.put_off_s(seen) == 0.0
+    it.show(None, BUSY)
+    assert it.mirror.put_off_s(seen) == 0.0
+    it.world.busy = True
+    assert it.mirror.put_off_s(seen) == 1.0
+    it.world.busy = False
+    await it.reconcile()
+    await later(0.25)
+    assert it.mirror.put_off_s(seen) == 1.75
+    await later(1.5)
+    assert it.mirror.put_off_s(seen) == 1.0
+    it.show(SUCCESS, DONE)
+    assert it.mirror.put_off_s(seen) == 0.0
+    it.show(None, BUSY)
+    it.mirror.forget(fakes.KEY)
+    assert it.mirror.put_off_s(seen) == 0.0
+
+
 async def test_a_success_completes_it_without_another_read() -> None:
     it = Running()
     it.show(SUCCESS, DONE)
@@ -157,6 +179,37 @@ async def test_a_failure_before_anything_ran_needs_nobody() -> None:
     assert it.world.status.failure_reason == "ImagePullBackOff"
     assert it.world.status.requires_manual_review is False
     assert it.world.said(COMPLETE).reason == "ImagePullFailed"
+
+
+async def test_a_task_that_was_once_seen_started_proves_that_it_ran() -> None:
+    entry = {"name": NEVER.name, "task": "restart", "phase": "Running", "started": True}
+    it = Running(taskRuns=[entry])
+    it.show(FAILURE, NEVER)
+    await it.reconcile()
+    assert it.world.status.requires_manual_review
+
+
+@pytest.mark.parametrize(
+    ("task", "condition"),
+    [
+        pytest.param(("Failed", "OOMKilled"), "OOMKilled", id="oom"),
+        pytest.param(("ExceededNodeResources", "Error"), "ResourceExhausted", id="resources"),
+        pytest.param(("TaskRunTimeout", "TaskRunTimeout"), "DeadlineExceeded", id="timeout"),
+    ],
+)
+async def test_the_condition_says_what_ended_it(task: tuple[str, str], condition: str) -> None:
+    it = Running()
+    step = builders.step(exit_code=137, reason=task[1])
+    it.show(FAILURE, builders.task(condition=("False", task[0], "m"), steps=[step]))
+    await it.reconcile()
+    assert it.world.said(COMPLETE).reason == condition
+
+
+async def test_the_condition_says_that_it_was_forbidden() -> None:
+    it = Running()
+    it.world.engine.show(builders.run(condition=("False", "CreateRunFailed", "is forbidden: no")))
+    await it.reconcile()
+    assert it.world.said(COMPLETE).reason == "Forbidden"
 
 
 async def test_a_task_that_the_cache_lacks_is_found_before_it_is_called_safe() -> None:
@@ -236,6 +289,18 @@ async def test_an_engine_that_was_away_is_said_to_be_back() -> None:
     await it.reconcile()
     assert it.world.said(ConditionType.ENGINE_AVAILABLE).status is ConditionStatus.TRUE
     assert it.phase() is Phase.RUNNING
+
+
+async def test_a_later_execution_of_the_same_name_starts_afresh() -> None:
+    it = Running()
+    it.show(FAILURE, BUSY)
+    wait = Result(requeue_after_s=running.SETTLE_S, priority=queue.Priority.HIGH)
+    assert await it.reconcile() == wait
+    it.show(FAILURE, FAILED)
+    assert await it.reconcile() == Result()
+    it.world.put(status={"phase": "Running", "pipelineRunRef": REF})
+    it.show(FAILURE, BUSY)
+    assert await it.reconcile() == wait
 
 
 async def test_forgetting_forgets_when_it_was_written() -> None:

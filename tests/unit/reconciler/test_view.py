@@ -37,6 +37,7 @@ def test_a_live_execution_keeps_its_document_but_for_managed_fields() -> None:
     assert made.document is not None
     assert "managedFields" not in made.document["metadata"]
     assert made.document["spec"]["targetResource"] == builders.TARGET
+    assert made.document["status"] == {}
 
 
 @pytest.mark.parametrize("phase", ["Completed", "Failed", "Skipped"])
@@ -106,6 +107,27 @@ def test_essence_changes_with_what_others_do_alone() -> None:
     assert own.essence == before.essence
     for metadata in ({"generation": 2}, {"deletionTimestamp": builders.stamp()}):
         assert seen(status={"phase": "Running"}, metadata=metadata).essence != before.essence
+
+
+@pytest.mark.parametrize(
+    ("reference", "correlation"),
+    [
+        pytest.param({"name": "rr-7"}, "rr-7", id="remediation"),
+        pytest.param({"name": ""}, "restart-payment", id="empty-name"),
+        pytest.param({}, "restart-payment", id="no-name"),
+        pytest.param(None, "restart-payment", id="no-reference"),
+    ],
+)
+def test_the_remediation_correlates_else_the_execution_itself(
+    reference: object, correlation: str
+) -> None:
+    assert seen(spec={"remediationRequestRef": reference}).correlation_id == correlation
+
+
+def test_a_live_execution_keeps_its_status() -> None:
+    made = seen(status={"phase": "Running", "progress": "1/2"})
+    assert made.document is not None
+    assert made.document["status"] == {"phase": "Running", "progress": "1/2"}
 
 
 def test_indexes_find_by_uid_and_by_target() -> None:
