@@ -25,6 +25,8 @@ KIND = "PipelineRun"
 RESOLVER = "bundles"
 PIPELINE_IN_BUNDLE = "workflow"
 TARGET_PARAMETER = "TARGET_RESOURCE"
+MAX_OWNER_BYTES = 1024
+"""Of each part of an owner; the longest true one is a workflow's id of 253 characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,8 @@ def owner_of(labels: Mapping[str, str], annotations: Mapping[str, str]) -> Owner
         return None
 
     def full(key: str) -> str:
-        return annotations.get(key) or labels.get(key, "")
+        # Whoever may create runs may write anything here, and it is quoted in statuses.
+        return text.cut(annotations.get(key) or labels.get(key, ""), MAX_OWNER_BYTES)
 
     return Owner(
         namespace=full(names.LABEL_SOURCE_NAMESPACE),

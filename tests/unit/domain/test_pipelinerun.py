@@ -190,6 +190,17 @@ def test_owner_of_knows_no_owner_without_a_uid() -> None:
     assert pipelinerun.owner_of({names.LABEL_EXECUTION: "x"}, {}) is None
 
 
+def test_owner_of_believes_no_endless_annotation() -> None:
+    labels = {names.LABEL_EXECUTION_UID: "u"}
+    annotations = {
+        names.LABEL_EXECUTION: "n" * 100_000,
+        names.LABEL_TARGET_RESOURCE: "t" * 100_000,
+    }
+    owner = pipelinerun.owner_of(labels, annotations)
+    assert owner is not None
+    assert len(owner.name) + len(owner.target) < 2100
+
+
 def test_owner_of_reads_labels_where_there_is_no_annotation() -> None:
     owner = pipelinerun.owner_of({names.LABEL_EXECUTION_UID: "u", names.LABEL_EXECUTION: "x"}, {})
     assert owner == pipelinerun.Owner(namespace="", name="x", uid="u", workflow_id="", target="")
