@@ -89,6 +89,7 @@ def test_a_run_is_deleting_once_it_has_a_deletion_time() -> None:
         pytest.param(("True", "Succeeded", ""), (True, True, False, False), id="success"),
         pytest.param(("False", "Failed", ""), (True, False, False, False), id="failure"),
         pytest.param(("False", "TaskRunCancelled", ""), (True, False, True, False), id="cancelled"),
+        pytest.param(("False", "Cancelled", ""), (True, False, True, False), id="of-custom-run"),
         pytest.param(("False", "FailureIgnored", ""), (True, False, False, True), id="ignored"),
         pytest.param(("Unknown", "ToBeRetried", ""), (False, False, False, False), id="retried"),
         pytest.param(None, (False, False, False, False), id="silent"),
@@ -161,6 +162,28 @@ def test_a_step_tells_its_end(
 )
 def test_a_step_has_not_exited_when_its_container_did_not(raw: dict[str, Any]) -> None:
     assert not builders.task(steps=[raw]).steps[0].exited
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "TaskRunCancelled",
+        "TaskRunTimeout",
+        "TaskRunImagePullFailed",
+        "CreateContainerConfigError",
+        "ContainerStatusUnknown",
+    ],
+)
+def test_a_step_that_was_ended_from_outside_has_not_exited(reason: str) -> None:
+    (step,) = builders.task(steps=[builders.step(exit_code=1, reason=reason)]).steps
+    assert (step.ran, step.exited) == (True, False)
+
+
+def test_a_task_names_its_run_and_its_task() -> None:
+    made = builders.task("restart")
+    assert (made.run_uid, made.task) == ("run-of-restart-payment", "restart")
+    assert made.owner_uid == "uid-restart-payment"
+    assert (made.pod_name, made.created) == (f"{made.name}-pod", builders.stamp(1))
 
 
 def test_a_step_has_no_exit_code_when_that_is_no_number() -> None:
