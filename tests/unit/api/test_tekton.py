@@ -48,7 +48,9 @@ def test_project_pipelinerun_keeps_what_is_needed() -> None:
     assert made.children == (tekton.Child("TaskRun", "t1", "restart"),)
     assert (made.task_names, made.finally_names) == (("restart",), ("tell",))
     assert (made.task_count, made.skipped, made.digest) == (2, 1, "sha256:ab")
-    assert made.started_at == builders.NOW
+    assert made.completed_at == builders.NOW + datetime.timedelta(seconds=30)
+    assert (made.started_at, made.created_at) == (builders.NOW, builders.NOW)
+    assert (made.namespace, made.resource_version) == ("kubernaut-workflows", "7")
     assert made.annotations == {names.LABEL_TARGET_RESOURCE: builders.TARGET}
 
 
@@ -56,6 +58,12 @@ def test_project_pipelinerun_keeps_own_labels_alone() -> None:
     metadata = {"labels": {"app": "x", names.LABEL_EXECUTION_UID: "u"}, "annotations": None}
     made = builders.run(metadata=metadata)
     assert (made.labels, made.annotations) == ({names.LABEL_EXECUTION_UID: "u"}, {})
+
+
+def test_a_run_tells_what_was_asked_of_it() -> None:
+    raw = builders.raw_run() | {"spec": {"status": "Cancelled"}}
+    made = tekton.project_pipelinerun(raw, tekton.PipelineRun)
+    assert (made.spec_status, builders.run().spec_status) == ("Cancelled", "")
 
 
 def test_a_run_is_not_done_while_it_says_nothing() -> None:
@@ -114,6 +122,11 @@ def test_a_task_tells_its_end(
         pytest.param({"retriesStatus": [{"steps": [{"imageID": "i"}]}]}, True, id="earlier"),
         pytest.param({"retriesStatus": [{"podName": "p"}]}, True, id="earlier-pod-without-steps"),
         pytest.param({"retriesStatus": [{}]}, False, id="earlier-without-a-pod"),
+        pytest.param(
+            {"retriesStatus": [{"podName": "p", "steps": [{"name": "a"}]}]},
+            False,
+            id="earlier-that-never-ran",
+        ),
         pytest.param({"podName": "p"}, False, id="pod-to-come"),
     ],
 )
@@ -139,6 +152,7 @@ def test_a_task_counts_its_attempts_and_takes_its_name_for_want_of_a_label() -> 
         pytest.param(1, "TaskRunTimeout", "", False, True, id="ended-by-tekton"),
         pytest.param(137, "ContainerStatusUnknown", "", False, True, id="lost-by-the-kubelet"),
         pytest.param(5, "Error", "Continued", True, False, id="continued"),
+        pytest.param(5, "Completed", "Continued", True, False, id="continued-and-completed"),
         pytest.param(1, "Error", "Skipped", True, False, id="skipped"),
         pytest.param(1, "Error", "TimeoutExceeded", True, True, id="step-timeout"),
         pytest.param(None, "", "", False, False, id="no-end"),
@@ -180,8 +194,11 @@ def test_a_step_that_was_ended_from_outside_has_not_exited(reason: str) -> None:
 
 
 def test_a_task_names_its_run_and_its_task() -> None:
-    made = builders.task("restart")
+    made = builders.task("restart", condition=("True", "Succeeded", ""))
     assert (made.run_uid, made.task) == ("run-of-restart-payment", "restart")
+    assert made.namespace == "kubernaut-workflows"
+    assert made.started_at == builders.NOW + datetime.timedelta(seconds=1)
+    assert made.completed_at == builders.NOW + datetime.timedelta(seconds=20)
     assert made.owner_uid == "uid-restart-payment"
     assert (made.pod_name, made.created) == (f"{made.name}-pod", builders.stamp(1))
 
@@ -195,6 +212,12 @@ def test_a_step_tells_what_it_is_doing() -> None:
     first, second = builders.task(steps=[builders.step("a", running=True), waiting]).steps
     assert (first.running, first.waiting) == (True, "")
     assert (second.running, second.waiting) == (False, "ImagePullBackOff")
+    assert (first.name, second.name, first.finished) == ("a", "b", "")
+
+
+def test_a_step_tells_when_it_ended() -> None:
+    (step,) = builders.task(steps=[builders.step(exit_code=0, finished_s=9)]).steps
+    assert step.finished == builders.stamp(9)
 
 
 @pytest.mark.parametrize(

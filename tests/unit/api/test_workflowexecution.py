@@ -56,6 +56,8 @@ def test_parse_leniently_keeps_what_can_be_read() -> None:
     assert execution.metadata.uid == "uid-restart-payment"
     assert execution.spec.target_resource == "odd"
     assert execution.spec.workflow_ref.container_image == "registry.example/workflows/restart:v1"
+    assert execution.spec.workflow_ref.workflow_id == "restart-deployment"
+    assert execution.spec.workflow_ref.version == "1.0.0"
     assert execution.spec.remediation_request_ref.name == "rr-1"
     assert execution.status == status.Status(phase=status.Phase.RUNNING, start_time=builders.NOW)
 
