@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 PROGRESS_EVERY_S = 2.0
+# For all executions together: while many run, their progress leaves the server to starts and ends.
+PROGRESS_PER_S = 5.0
 AFTER_TRANSITION_S = 1.0
 SETTLE_S = 0.5
 UNWATCHED_S = 10.0
@@ -54,6 +56,7 @@ class Mirror:
         self._tools = tools
         self._written: dict[ObjectKey, float] = {}
         self._unsettled: dict[ObjectKey, float] = {}
+        self._next_slot = 0.0
 
     def forget(self, key: ObjectKey) -> None:
         """Drop what is remembered of an execution that is not running any more."""
@@ -78,7 +81,7 @@ class Mirror:
     def _wait_s(self, key: ObjectKey) -> float:
         """Seconds until progress may be written: it is spaced out, and gives way to others."""
         now = asyncio.get_running_loop().time()
-        left = self._written.get(key, 0.0) + PROGRESS_EVERY_S - now
+        left = max(self._written.get(key, 0.0) + PROGRESS_EVERY_S, self._next_slot) - now
         if left > 0 or self._tools.busy():
             return max(left, AFTER_TRANSITION_S)
         return 0.0
@@ -135,8 +138,10 @@ class Mirror:
         wait = self._wait_s(case.seen.key)
         if wait > 0:
             return Result(requeue_after_s=wait, priority=queue.Priority.LOW)
+        now = asyncio.get_running_loop().time()
+        self._written[case.seen.key] = now
+        self._next_slot = now + 1 / PROGRESS_PER_S
         await common.write(self._tools, case, after)
-        self._written[case.seen.key] = asyncio.get_running_loop().time()
         return again
 
     async def _end(self, case: common.Case, after: Status) -> None:
