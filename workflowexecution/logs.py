@@ -96,9 +96,11 @@ def _configure_libraries(threshold: int, chain: list[structlog.typing.Processor]
             ]
         )
     )  # fmt: skip
-    logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
+    floor = max(threshold, logging.WARNING)
+    logging.basicConfig(handlers=[handler], level=floor, force=True)
     for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(max(threshold, logging.INFO))
+        # A level of its own would let a library's lines pass whatever the root's level is.
+        logging.getLogger(name).setLevel(floor)
 
 
 def _dumps(event: EventDict, **_: object) -> str:

@@ -144,8 +144,34 @@ def test_what_libraries_log_takes_the_same_form(capsys: pytest.CaptureFixture[st
     }
 
 
-def test_what_libraries_log_below_a_warning_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "library",
+    [
+        "some.library",
+        "kubernetes_asyncio.client.rest",
+        "client",
+        "asyncio",
+        "aiohttp.access",
+        "urllib3",
+    ],
+)
+def test_what_libraries_log_below_a_warning_is_left_out(
+    library: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parent = logging.getLogger(library.partition(".")[0])
+    parent.setLevel(logging.DEBUG)
+    if library == "some.library":
+        parent.setLevel(logging.NOTSET)
     configure("debug")
-    logging.getLogger("some.library").info("chatter")
-    logging.getLogger("kubernetes_asyncio.client.rest").debug("response body: secret")
+    logging.getLogger(library).debug("response body: secret")
+    logging.getLogger(library).info("GET /healthz")
     assert lines(capsys) == []
+    logging.getLogger(library).warning("careful")
+    assert [line["event"] for line in lines(capsys)] == ["careful"]
+
+
+def test_errors_alone_are_written_when_that_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("error")
+    logging.getLogger("asyncio").warning("careful")
+    logging.getLogger("asyncio").error("wrong")
+    assert [line["event"] for line in lines(capsys)] == ["wrong"]
