@@ -2,6 +2,7 @@ import asyncio
 import dataclasses
 import gc
 import importlib.metadata
+import json
 import logging
 import os
 import subprocess
@@ -102,6 +103,38 @@ def test_main_takes_the_flags_of_the_go_implementation(
     ran: FakeRun, argument: str, section: str, name: str, value: object
 ) -> None:
     assert getattr(getattr(settings_of(ran, argument), section), name) == value
+
+
+@pytest.mark.parametrize("text", ["0", "f", "F", "false", "FALSE"])
+def test_main_reads_a_switch_as_go_does(ran: FakeRun, text: str) -> None:
+    assert settings_of(ran, f"--zap-devel={text}").logging.format == "json"
+    assert not settings_of(ran, f"--leader-elect={text}").controller.leader_election
+
+
+@pytest.mark.parametrize("text", ["1", "t", "True"])
+def test_main_reads_a_switch_that_is_on_as_go_does(ran: FakeRun, text: str) -> None:
+    assert settings_of(ran, f"--zap-devel={text}").logging.format == "console"
+
+
+def test_main_sets_the_process_up_before_it_runs(
+    ran: FakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings_of(ran, "--log-level=warning")
+    structlog.get_logger().info("unheard")
+    structlog.get_logger().warning("heard")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["identity"] == identity.identity_of()
+    assert gc.get_threshold() == cli.GC_THRESHOLDS
+
+
+def test_main_explains_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--config FILE settings in YAML (default: /etc/workflowexecution/config.yaml" in text
+    assert "--kubeconfig FILE default: the service account in a pod, else KUBECONFIG" in text
+    assert "--log-level LEVEL debug, info, warning or error" in text
+    assert "flags of the Go implementation, each for one setting" in text
 
 
 @pytest.mark.parametrize("argument", ["--leader-elect", "--leader-elect=True"])

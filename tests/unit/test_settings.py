@@ -6,6 +6,9 @@ import pydantic
 import pytest
 
 from workflowexecution import settings
+from workflowexecution.api import duration
+
+DURATIONS = ["runRetention", "maxCooldown", "cooldownPeriod"]
 
 
 def fault(document: dict[str, Any]) -> str:
@@ -30,6 +33,7 @@ def test_defaults_are_those_that_are_documented() -> None:
     controller = found.controller
     assert (controller.health_probe_addr, controller.metrics_addr) == (":8081", ":9090")
     assert (controller.workers, controller.leader_election) == (16, False)
+    assert controller.metrics_auth
     assert controller.leader_election_id == "workflowexecution.kubernaut.ai"
     assert (controller.lease_duration, controller.renew_deadline) == (15, 10)
     assert (controller.retry_period, controller.shutdown_grace) == (2, 30)
@@ -66,6 +70,8 @@ def test_defaults_of_limits_audit_and_logging_are_those_that_are_documented() ->
         ("execution", "cooldownPeriod", float("inf"), "less than or equal to"),
         ("execution", "cooldownPeriod", float("nan"), "less than or equal to"),
         ("execution", "cooldownPeriod", True, "is not a duration"),
+        ("execution", "cooldownPeriod", "8785h", "less than or equal to"),
+        ("backoff", "maxCooldown", "59s", "maxCooldown: must not be shorter than baseCooldown"),
         ("backoff", "maxExponent", 11, "less than or equal to 10"),
         ("backoff", "maxExponent", 0, "greater than or equal to 1"),
         ("audit", "sink", "file", "Input should be 'http', 'log' or 'none'"),
@@ -77,6 +83,8 @@ def test_defaults_of_limits_audit_and_logging_are_those_that_are_documented() ->
         ("controller", "leaderElection", True, "not in this version; run one replica"),
         ("controller", "renewDeadline", "15s", "leaseDuration: must be longer than renewDeadline"),
         ("controller", "retryPeriod", "9s", "renewDeadline: must be longer than retryPeriod x 1.2"),
+        ("controller", "renewDeadline", 2.4, "renewDeadline: must be longer than retryPeriod"),
+        ("controller", "leaseDuration", "285s", "execution.runRetention: must be longer than 300s"),
         ("controller", "metricsTLS", {"keyFile": "/x"}, "certFile: goes with keyFile"),
         ("controller", "leaseDuration", "300s", "execution.runRetention: must be longer than 315s"),
         ("limits", "watchIdle", "4s", "greater than or equal to 5"),
@@ -94,10 +102,19 @@ def test_a_value_out_of_bounds_is_refused(
 @pytest.mark.parametrize(
     ("section", "key", "value"),
     [
+        ("execution", "namespace", "n" * 63),
+        ("execution", "allowedBundles", ["registry.example/workflows/"]),
+        ("execution", "cooldownPeriod", "8784h"),
         ("execution", "runRetention", 0),
         ("execution", "runRetention", "90s"),
         ("execution", "allowedServiceAccounts", ["kubernaut-workflow-runner", "a.b"]),
         ("backoff", "baseCooldown", 0),
+        ("backoff", "maxCooldown", "60s"),
+        ("controller", "instance", "Blue_1.a"),
+        ("controller", "watchNamespace", "payment"),
+        ("controller", "metricsAddr", ":65535"),
+        ("controller", "metricsAuth", False),
+        ("controller", "retryPeriod", 8),
         ("backoff", "maxConsecutiveFailures", 0),
         ("controller", "metricsAddr", "127.0.0.1:9090"),
         ("controller", "metricsAddr", "[::1]:9090"),
@@ -109,7 +126,9 @@ def test_a_value_out_of_bounds_is_refused(
     ids=lambda it: str(it)[:20],
 )
 def test_a_value_within_bounds_is_taken(section: str, key: str, value: object) -> None:
-    settings.Settings.model_validate({section: {key: value}})
+    found = settings.Settings.model_validate({section: {key: value}})
+    taken = found.model_dump(mode="json", by_alias=True)[section][key]
+    assert taken == (duration.seconds_of(value) if key in DURATIONS else value)
 
 
 def test_settings_that_nothing_obeys_are_named_when_they_are_set() -> None:
