@@ -26,8 +26,6 @@ _LEVELS = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-# These print headers and bodies at debug level, tokens and Secrets among them.
-_TALKATIVE = ("kubernetes_asyncio", "client", "asyncio", "aiohttp", "urllib3")
 
 
 def configure(*, level: str, form: str, identity: str) -> None:
@@ -96,11 +94,10 @@ def _configure_libraries(threshold: int, chain: list[structlog.typing.Processor]
             ]
         )
     )  # fmt: skip
-    floor = max(threshold, logging.WARNING)
-    logging.basicConfig(handlers=[handler], level=floor, force=True)
-    for name in _TALKATIVE:
-        # A level of its own would let a library's lines pass whatever the root's level is.
-        logging.getLogger(name).setLevel(floor)
+    # Below a warning, libraries print headers and bodies, with tokens and Secrets in them. The
+    # handler stops them: a library's own level passes the root's by.
+    handler.setLevel(max(threshold, logging.WARNING))
+    logging.basicConfig(handlers=[handler], level=handler.level, force=True)
 
 
 def _dumps(event: EventDict, **_: object) -> str:
