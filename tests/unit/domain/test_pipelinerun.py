@@ -27,6 +27,42 @@ def build(
     return pipelinerun.build(execution, name=NAME, target_label=LABEL, defaults=defaults)
 
 
+MANIFEST = {
+    "apiVersion": "tekton.dev/v1",
+    "kind": "PipelineRun",
+    "metadata": {
+        "name": "wfe-cf0cc089293b1165",
+        "namespace": "kubernaut-workflows",
+        "labels": {
+            "kubernaut.ai/workflow-execution": "restart-payment",
+            "kubernaut.ai/workflow-execution-uid": "uid-restart-payment",
+            "kubernaut.ai/workflow-id": "restart-deployment",
+            "kubernaut.ai/source-namespace": "payment",
+            "kubernaut.ai/target-resource": "payment__deployment__payment-api",
+            "kubernaut.ai/target": "cf0cc089293b1165",
+        },
+        "annotations": {"kubernaut.ai/target-resource": "payment/deployment/payment-api"},
+    },
+    "spec": {
+        "pipelineRef": {
+            "resolver": "bundles",
+            "params": [
+                {"name": "bundle", "value": "registry.example/workflows/restart:v1"},
+                {"name": "name", "value": "workflow"},
+                {"name": "kind", "value": "pipeline"},
+            ],
+        },
+        "params": [
+            {"name": "MODE", "value": "rolling"},
+            {"name": "REPLICAS", "value": "3"},
+            {"name": "TARGET_RESOURCE", "value": "payment/deployment/payment-api"},
+        ],
+        "taskRunTemplate": {"serviceAccountName": "kubernaut-workflow-runner"},
+        "timeouts": {"pipeline": "30m0s"},
+    },
+}
+
+
 @pytest.mark.requirement("BR-WF-001", "PipelineRun created with bundle resolver")
 @pytest.mark.requirement("BR-WF-002", "Parameter values passed as strings")
 @pytest.mark.requirement("BR-WF-006", "Default used when not specified")
@@ -38,40 +74,7 @@ def build(
 )
 @pytest.mark.requirement("ADR-044", "Creates a single Tekton PipelineRun from OCI bundle")
 def test_build_makes_the_manifest_that_is_promised() -> None:
-    assert build() == {
-        "apiVersion": "tekton.dev/v1",
-        "kind": "PipelineRun",
-        "metadata": {
-            "name": "wfe-cf0cc089293b1165",
-            "namespace": "kubernaut-workflows",
-            "labels": {
-                "kubernaut.ai/workflow-execution": "restart-payment",
-                "kubernaut.ai/workflow-execution-uid": "uid-restart-payment",
-                "kubernaut.ai/workflow-id": "restart-deployment",
-                "kubernaut.ai/source-namespace": "payment",
-                "kubernaut.ai/target-resource": "payment__deployment__payment-api",
-                "kubernaut.ai/target": "cf0cc089293b1165",
-            },
-            "annotations": {"kubernaut.ai/target-resource": "payment/deployment/payment-api"},
-        },
-        "spec": {
-            "pipelineRef": {
-                "resolver": "bundles",
-                "params": [
-                    {"name": "bundle", "value": "registry.example/workflows/restart:v1"},
-                    {"name": "name", "value": "workflow"},
-                    {"name": "kind", "value": "pipeline"},
-                ],
-            },
-            "params": [
-                {"name": "MODE", "value": "rolling"},
-                {"name": "REPLICAS", "value": "3"},
-                {"name": "TARGET_RESOURCE", "value": "payment/deployment/payment-api"},
-            ],
-            "taskRunTemplate": {"serviceAccountName": "kubernaut-workflow-runner"},
-            "timeouts": {"pipeline": "30m0s"},
-        },
-    }
+    assert build() == MANIFEST
 
 
 @pytest.mark.requirement("BR-WF-006", "ServiceAccountName propagated to PipelineRun")

@@ -146,7 +146,7 @@ def test_completed_tells_the_duration_and_resets_the_count() -> None:
     assert (after.consecutive_failures, after.current_step) == (0, None)
     assert after.completion_time == LATER.replace(microsecond=0)
     assert said(after, COMPLETE)[:2] == ("True", "PipelineSucceeded")
-    assert said(after, READY)[:2] == ("True", "Completed")
+    assert said(after, READY) == ("True", "Completed", "The workflow has completed")
 
 
 def test_completed_has_no_negative_duration() -> None:
