@@ -26,6 +26,7 @@ BY_OWNER = "owner"
 BY_RUN = "run"
 RUN_UID_LABEL = "tekton.dev/pipelineRunUID"
 _REMEMBERED = 1000
+_NOT_SERVED = "Tekton's API (tekton.dev/v1) is not served by this cluster"
 _DONE_PODS = "status.phase!=Succeeded,status.phase!=Failed"
 
 
@@ -104,7 +105,7 @@ class TektonEngine:
     def unavailable(self) -> str:
         """Why nothing can be said about any run now, or the empty text."""
         if any(informer.missing for informer in self._informers):
-            return "Tekton's API (tekton.dev/v1) is not served by this cluster"
+            return _NOT_SERVED
         if not all(informer.synced for informer in self._informers):
             return "Tekton's runs have not been listed yet"
         return ""
@@ -145,15 +146,16 @@ class TektonEngine:
             return None
 
     async def uninstalled(self) -> str:
-        """Why an absent run may be gone with its API, or the empty text when the API is there."""
+        """Why an absent run may be gone with its API, or the empty text when the API is there.
+
+        In the words of `unavailable`: an API that goes is told once, whoever sees it first.
+        """
         name = f"{PIPELINERUNS.plural}.{PIPELINERUNS.group}"
         try:
             crd = await self._client.get(CRDS, resource.ObjectKey("", name))
         except errors.NotFound:
-            return f"CustomResourceDefinition {name} is not installed"
-        if "deletionTimestamp" in crd["metadata"]:
-            return f"CustomResourceDefinition {name} is being deleted"
-        return ""
+            return _NOT_SERVED
+        return _NOT_SERVED if "deletionTimestamp" in crd["metadata"] else ""
 
     async def read_children(self, run_uid: str) -> Sequence[tekton.TaskRun]:
         """The TaskRuns of a run from the server itself."""

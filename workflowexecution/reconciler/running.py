@@ -164,9 +164,12 @@ class Mirror:
         if not why:
             try:
                 run = await engine.read(ref.name if ref else case.seen.lock)
+            except errors.EndpointMissing:
+                why = await engine.uninstalled()
+                if not why:
+                    raise
+            else:
                 why = "" if run is not None else await engine.uninstalled()
-            except errors.EndpointMissing as error:
-                why = str(error)
         if why:
             return await self._wait(case, why)
         if run is not None and _is_own(case, run):
