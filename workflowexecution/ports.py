@@ -6,6 +6,7 @@ The reconciler is handed implementations; `adapters/` has them. Errors are those
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from workflowexecution.api import tekton
+    from workflowexecution.api.status import Status
+    from workflowexecution.api.workflowexecution import WorkflowExecution
     from workflowexecution.runtime.resource import ObjectKey
 
 
@@ -40,6 +43,31 @@ class ExecutionWriter(Protocol):
         self, key: ObjectKey, changes: dict[str, Any], *, resource_version: str
     ) -> str:
         """Merge-patch the status; raises and returns as `patch`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StatusWrite:
+    """A status that the server has taken.
+
+    Attributes:
+        key: whose status it is.
+        execution: what was decided on; its own status is the one before.
+        after: the status as written.
+        now: when it was decided.
+    """
+
+    key: ObjectKey
+    execution: WorkflowExecution
+    after: Status
+    now: datetime.datetime
+
+
+class Observer(Protocol):
+    """Told of each status once the server has taken it: events, metrics, audit."""
+
+    def wrote(self, change: StatusWrite) -> None:
+        """Take note; must neither wait nor raise."""
         ...
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pydantic
 
+from workflowexecution import ports
 from workflowexecution.api import workflowexecution as api
 from workflowexecution.api.status import (
     ConditionReason,
@@ -17,9 +18,8 @@ from workflowexecution.api.status import (
 from workflowexecution.domain import failure, status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from workflowexecution import ports
     from workflowexecution.api import tekton
     from workflowexecution.api.status import FailureReason, Status
     from workflowexecution.domain import pipelinerun, validation
@@ -59,6 +59,7 @@ class Tools:
     policy: Policy
     busy: Callable[[], bool]
     """Whether other keys wait: progress gives way to them."""
+    observers: Sequence[ports.Observer] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def _spec_faults(error: pydantic.ValidationError) -> tuple[str, ...]:
 
 
 async def write(tools: Tools, case: Case, after: Status, *, version: str = "") -> None:
-    """Write the status if it changed.
+    """Write the status if it changed, and tell the observers once the server has taken it.
 
     Args:
         tools: the collaborators.
@@ -122,6 +123,9 @@ async def write(tools: Tools, case: Case, after: Status, *, version: str = "") -
         await tools.writer.patch_status(
             case.seen.key, changes, resource_version=version or case.seen.resource_version
         )
+        written = ports.StatusWrite(case.seen.key, case.execution, after, case.moment.now)
+        for observer in tools.observers:
+            observer.wrote(written)
 
 
 async def refuse(
