@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from workflowexecution import identity as who
-from workflowexecution.adapters import executions, tekton
-from workflowexecution.domain import pipelinerun, validation
-from workflowexecution.reconciler import reconciler, routing, tools, view
+from workflowexecution.adapters import executions, guard, tekton
+from workflowexecution.domain import history, pipelinerun, stopping, validation
+from workflowexecution.reconciler import reconciler, routing, sweeper, tools, view
 from workflowexecution.runtime import (
     client,
     clock,
@@ -131,8 +131,8 @@ class App:
             tasks=self._tasks,
             informers=(self._watch_runs, self._watch_tasks),
         )
-        writer = executions.Executions(client=api, freshness=self._freshness)
-        self._controller = self._workers(writer, server_clock)
+        self._kit = self._tools(api, server_clock)
+        self._controller = self._workers()
         self._route()
 
     async def run(self) -> None:
@@ -173,39 +173,56 @@ class App:
             resync_period_s=scope.resync_period_s,
         )
 
-    def _workers(
-        self, writer: executions.Executions, server_clock: clock.ServerClock
-    ) -> controller.Controller:
+    def _policy(self) -> tools.Policy:
         settings = self._settings
-        rules = validation.Rules(
-            allowed_bundles=settings.execution.allowed_bundles,
-            allowed_service_accounts=settings.execution.allowed_service_accounts,
-            require_digest=settings.execution.require_digest,
-        )
-        defaults = pipelinerun.Defaults(
-            namespace=settings.execution.namespace,
-            service_account=settings.execution.service_account,
-            timeout_s=settings.execution.default_timeout,
-            instance=settings.controller.instance,
-        )
-        policy = tools.Policy(
-            rules=rules,
-            defaults=defaults,
+        return tools.Policy(
+            rules=validation.Rules(
+                allowed_bundles=settings.execution.allowed_bundles,
+                allowed_service_accounts=settings.execution.allowed_service_accounts,
+                require_digest=settings.execution.require_digest,
+            ),
+            defaults=pipelinerun.Defaults(
+                namespace=settings.execution.namespace,
+                service_account=settings.execution.service_account,
+                timeout_s=settings.execution.default_timeout,
+                instance=settings.controller.instance,
+            ),
+            history=history.Rules(
+                cooldown_s=settings.execution.cooldown_period,
+                base_s=settings.backoff.base_cooldown,
+                max_s=settings.backoff.max_cooldown,
+                max_exponent=settings.backoff.max_exponent,
+                max_failures=settings.backoff.max_consecutive_failures,
+            ),
+            limits=stopping.Limits(
+                deadline_grace_s=settings.limits.deadline_grace,
+                stall_after_s=settings.limits.stall_after,
+            ),
             suspend=settings.execution.suspend,
             run_retention_s=settings.execution.run_retention,
             create_retry_for_s=settings.limits.create_retry_for,
             deletion_give_up_s=settings.limits.deletion_give_up,
         )
-        kit = tools.Tools(
+
+    def _tools(self, api: client.Client, server_clock: clock.ServerClock) -> tools.Tools:
+        mine = self._settings.controller
+        access = executions.Executions(client=api, freshness=self._freshness)
+        return tools.Tools(
             executions=self._executions,
             engine=self._engine,
-            writer=writer,
+            writer=access,
+            reader=access,
+            project=view.projection(mine.instance, mine.watch_namespace, whole=True),
+            guard=guard.AdmissionGuard(client=api),
             clock=server_clock,
-            policy=policy,
+            policy=self._policy(),
             busy=lambda: self._queue.is_waiting(before=queue.Priority.LOW),
         )
+
+    def _workers(self) -> controller.Controller:
+        settings = self._settings
         return controller.Controller(
-            reconcile=reconciler.WorkflowExecutionReconciler(kit).reconcile,
+            reconcile=reconciler.WorkflowExecutionReconciler(self._kit).reconcile,
             queue=self._queue,
             workers=settings.controller.workers,
             reconcile_deadline_s=RECONCILE_DEADLINE_S,
@@ -232,6 +249,7 @@ class App:
             liveness={},
             readiness={"executions": self._executions_ready, "engine": self._engine_ready},
         )
+        sweep = sweeper.Sweeper(self._kit, instance=self._settings.controller.instance)
         watched = (
             ("executions", self._watch_executions),
             ("pipelineruns", self._watch_runs),
@@ -243,6 +261,7 @@ class App:
             *(manager.Service(name=f"watch-{name}", run=it.run) for name, it in watched),
             manager.Service(name="caches", run=_forever, ready=self._caches_known),
             manager.Service(name="workers", run=self._controller.run, stop=self._controller.stop),
+            manager.Service(name="sweeper", run=sweep.run),
         ]
 
     async def _caches_known(self) -> None:

@@ -7,11 +7,12 @@ The reconciler is handed implementations; `adapters/` has them. Errors are those
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from workflowexecution.api import tekton
     from workflowexecution.api.status import Status
@@ -71,6 +72,122 @@ class Observer(Protocol):
         ...
 
 
+class EventType(StrEnum):
+    """Whether an event is as things should go."""
+
+    NORMAL = "Normal"
+    WARNING = "Warning"
+
+
+class EventRecorder(Protocol):
+    """Kubernetes events that are no change of phase; those are told by the `Observer`."""
+
+    def record(
+        self,
+        key: ObjectKey,
+        uid: str,
+        reason: str,
+        message: str,
+        *,
+        kind: EventType = EventType.NORMAL,
+    ) -> None:
+        """Say something of an execution; must neither wait nor raise.
+
+        There is one event for each execution and reason: what is said again raises its count and
+        replaces its message.
+        """
+        ...
+
+
+class NoEvents:
+    """Records nothing."""
+
+    def record(
+        self,
+        key: ObjectKey,
+        uid: str,
+        reason: str,
+        message: str,
+        *,
+        kind: EventType = EventType.NORMAL,
+    ) -> None:
+        """Ignore it."""
+
+
+class Metrics(Protocol):
+    """What happened and shows in no status; each call counts one. Must neither wait nor raise."""
+
+    def lock_evicted(self) -> None:
+        """A finished run was taken away so that its target can be used."""
+        ...
+
+    def late_run_cancelled(self) -> None:
+        """A live run of an execution that had ended was met, and cancelled."""
+        ...
+
+    def foreign_run_met(self) -> None:
+        """A run without a known owner holds a target."""
+        ...
+
+    def clearance_consumed(self) -> None:
+        """A clearance took an execution out of its target's history."""
+        ...
+
+    def cancel_stuck(self) -> None:
+        """A cancellation did not end its run; the lock stays."""
+        ...
+
+    def deletion_given_up(self) -> None:
+        """A deleted execution was let go before its run; the run stays and holds the lock."""
+        ...
+
+
+class NoMetrics:
+    """Counts nothing."""
+
+    def lock_evicted(self) -> None:
+        """Ignore it."""
+
+    def late_run_cancelled(self) -> None:
+        """Ignore it."""
+
+    def foreign_run_met(self) -> None:
+        """Ignore it."""
+
+    def clearance_consumed(self) -> None:
+        """Ignore it."""
+
+    def cancel_stuck(self) -> None:
+        """Ignore it."""
+
+    def deletion_given_up(self) -> None:
+        """Ignore it."""
+
+
+class ExecutionReader(Protocol):
+    """Executions from the server itself, where the cache may be behind; as the API gives them."""
+
+    async def read(self, key: ObjectKey) -> dict[str, Any] | None:
+        """The execution of that name; None when it is not there."""
+        ...
+
+    async def list_target(self, label: str) -> list[dict[str, Any]]:
+        """The executions of every namespace that carry the label of a target."""
+        ...
+
+
+class ClearanceGuard(Protocol):
+    """Whether the cluster ties a clearance to the person who gives it."""
+
+    async def in_force(self) -> bool:
+        """Whether the admission policy and its binding are there.
+
+        Raises:
+            ClusterError: nothing is known.
+        """
+        ...
+
+
 class ExecutionEngine(Protocol):
     """What runs a workflow: Tekton here; a sibling could run Jobs."""
 
@@ -118,6 +235,21 @@ class ExecutionEngine(Protocol):
 
     async def has_live_pods(self, run_uid: str) -> bool:
         """Whether a pod of the run is outside Succeeded and Failed, from the server itself."""
+        ...
+
+    def runs(self) -> Iterable[tekton.PipelineRun]:
+        """Every run in the cache; no await while it is iterated."""
+        ...
+
+    async def change(
+        self, owner: ObjectKey, run: tekton.PipelineRun, changes: dict[str, Any]
+    ) -> None:
+        """Merge-patch exactly this run.
+
+        Raises:
+            NotFound: it is gone.
+            ApiError: Tekton refuses it, as it does once the run has ended.
+        """
         ...
 
     async def delete(self, owner: ObjectKey, run: tekton.PipelineRun) -> None:

@@ -27,7 +27,6 @@ MAX_S = 366 * 86400.0
 
 _NOT_OBEYED = (
     "audit.",
-    "backoff.",
     "controller.lease",
     "controller.leaderElectionId",
     "controller.leaderElectionNamespace",
@@ -35,11 +34,8 @@ _NOT_OBEYED = (
     "controller.renewDeadline",
     "controller.retryPeriod",
     "datastorage.",
-    "execution.cooldownPeriod",
     "execution.logTail",
     "limits.auditBeforeDeletion",
-    "limits.deadlineGrace",
-    "limits.stallAfter",
 )
 """Accepted and checked, so that a configuration can be written for what is to come."""
 

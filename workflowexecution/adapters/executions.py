@@ -1,15 +1,19 @@
-"""Writes to WorkflowExecutions: merge patches of own fields, each with its precondition."""
+"""WorkflowExecutions at the server: patches of own fields with preconditions, and live reads."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from workflowexecution.api import names
-from workflowexecution.runtime import resource
+from workflowexecution.runtime import errors, resource
 
 if TYPE_CHECKING:
     from workflowexecution.runtime import client, freshness
     from workflowexecution.runtime.resource import ObjectKey
+
+# A run says whose it is in labels that anybody may write, and they become part of a path.
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 EXECUTIONS = resource.Resource(
     group=names.GROUP, version=names.VERSION, plural=names.PLURAL, kind=names.KIND
@@ -17,7 +21,7 @@ EXECUTIONS = resource.Resource(
 
 
 class Executions:
-    """The `ExecutionWriter` over the API server.
+    """The `ExecutionWriter` and `ExecutionReader` over the API server.
 
     After a write the key is parked until the cache has what was written, so the next decision is
     never taken on what this process itself has changed.
@@ -37,6 +41,22 @@ class Executions:
     ) -> str:
         """Merge-patch the status."""
         return await self._patch(key, {"status": changes}, resource_version, "status")
+
+    async def read(self, key: ObjectKey) -> dict[str, Any] | None:
+        """The execution of that name; None when it is not there, as of a name that cannot be."""
+        if not _NAME.fullmatch(key.namespace) or not _NAME.fullmatch(key.name):
+            return None
+        try:
+            return await self._client.get(EXECUTIONS, key)
+        except errors.NotFound:
+            return None
+
+    async def list_target(self, label: str) -> list[dict[str, Any]]:
+        """The executions of every namespace that carry the label of a target."""
+        page = await self._client.list_page(
+            EXECUTIONS, label_selector=f"{names.LABEL_TARGET}={label}"
+        )
+        return page.items
 
     async def _patch(
         self, key: ObjectKey, changes: dict[str, Any], resource_version: str, subresource: str

@@ -9,7 +9,7 @@ from workflowexecution.api import names, tekton
 from workflowexecution.runtime import errors, resource
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from workflowexecution.runtime import client, freshness, store
     from workflowexecution.runtime.resource import ObjectKey
@@ -174,6 +174,23 @@ class TektonEngine:
             limit=1,
         )
         return bool(page.items)
+
+    def runs(self) -> Iterable[tekton.PipelineRun]:
+        """Every run in the cache; no await while it is iterated."""
+        return self._runs.values()
+
+    async def change(
+        self, owner: ObjectKey, run: tekton.PipelineRun, changes: dict[str, Any]
+    ) -> None:
+        """Merge-patch exactly this run, whatever has become of it since it was seen.
+
+        No resourceVersion stands in the way: Tekton writes all the time, and what is changed here
+        is written by nobody else. The UID keeps the change off a run that has the name by now.
+        """
+        key = resource.ObjectKey(run.namespace, run.name)
+        body = {**changes, "metadata": {**changes.get("metadata", {}), "uid": run.uid}}
+        with self._freshness.writing(owner, PIPELINERUNS, key) as write:
+            write.answered(await self._client.merge_patch(PIPELINERUNS, key, body))
 
     async def delete(self, owner: ObjectKey, run: tekton.PipelineRun) -> None:
         """Delete exactly this run, its pods first; one that is gone is fine."""

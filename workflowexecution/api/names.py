@@ -27,3 +27,10 @@ LABEL_INSTANCE: Final = "kubernaut.ai/instance"
 LABEL_TARGET: Final = "kubernaut.ai/target"
 
 ANNOTATION_START_ATTEMPT: Final = "kubernaut.ai/start-attempt"
+
+# On the run: how far its cancellation has come, so that a restart goes on where it was.
+ANNOTATION_CANCEL_CAUSE: Final = "kubernaut.ai/cancel-cause"
+ANNOTATION_CANCEL_REQUESTED_AT: Final = "kubernaut.ai/cancel-requested-at"
+ANNOTATION_CANCEL_FORCED_AT: Final = "kubernaut.ai/cancel-forced-at"
+ANNOTATION_NUDGED_AT: Final = "kubernaut.ai/nudged-at"
+"""When Tekton was asked to look again at a run that does not leave resolution."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sys import intern
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from workflowexecution.api import names
+from workflowexecution.api import duration, names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +42,7 @@ class Condition:
     status: str
     reason: str
     message: str
+    since: datetime.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class PipelineRun:
         task_names: the tasks of the resolved pipeline, empty until it is resolved.
         digest: of the bundle that was resolved.
         spec_status: a cancellation that was asked for.
+        timeout_s: of the whole run; None when it has none that can be read.
     """
 
     namespace: str
@@ -84,6 +86,7 @@ class PipelineRun:
     skipped: int
     digest: str
     spec_status: str
+    timeout_s: float | None
 
     @property
     def is_done(self) -> bool:
@@ -193,6 +196,7 @@ def project_pipelinerun(raw: Mapping[str, Any], record: type[RunT]) -> RunT:
     labels = _own(metadata.get("labels"))
     pipeline = _mapping(status.get("pipelineSpec"))
     source = _mapping(_mapping(status.get("provenance")).get("refSource"))
+    spec = _mapping(raw.get("spec"))
     return record(
         namespace=intern(_text(metadata.get("namespace"))),
         name=metadata["name"],
@@ -211,7 +215,8 @@ def project_pipelinerun(raw: Mapping[str, Any], record: type[RunT]) -> RunT:
         finally_names=_task_names(pipeline.get("finally")),
         skipped=len(_list(status.get("skippedTasks"))),
         digest=_digest(source.get("digest")),
-        spec_status=_text(_mapping(raw.get("spec")).get("status")),
+        spec_status=_text(spec.get("status")),
+        timeout_s=_seconds(_mapping(spec.get("timeouts")).get("pipeline")),
     )
 
 
@@ -271,6 +276,13 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _seconds(value: object) -> float | None:
+    try:
+        return duration.parse(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
 def _own(marks: object) -> dict[str, str]:
     prefix = f"{names.GROUP}/"
     return {
@@ -288,6 +300,7 @@ def _succeeded(status: Mapping[str, Any]) -> Condition | None:
                 intern(_text(condition.get("status"))),
                 intern(_text(condition.get("reason"))),
                 _text(condition.get("message")),
+                parse_time(condition.get("lastTransitionTime")),
             )
     return None
 

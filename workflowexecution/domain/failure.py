@@ -127,6 +127,8 @@ class Facts:
         started: names of TaskRuns that were ever seen started.
         vanished: when the run was deleted before its end, the sentence that says so.
         vanished_reason: what that counts as.
+        stopped: when this program ended the run, the sentence that says why.
+        stopped_reason: what that counts as.
     """
 
     run: tekton.PipelineRun | None
@@ -134,6 +136,8 @@ class Facts:
     started: frozenset[str] = frozenset()
     vanished: str = ""
     vanished_reason: FailureReason = FailureReason.UNKNOWN
+    stopped: str = ""
+    stopped_reason: FailureReason = FailureReason.CANCELLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +203,8 @@ def _never_ran(child: tekton.TaskRun) -> bool:
 
 def _cause(facts: Facts) -> _Cause:
     run = facts.run
+    if facts.stopped:
+        return _stopped(facts)
     if facts.vanished:
         return _Cause(facts.vanished_reason, facts.vanished, None, None)
     said = run.condition if run else None
@@ -215,6 +221,14 @@ def _cause(facts: Facts) -> _Cause:
     return _Cause(
         reason, cleaned or "The run gave no message", child, step, by_tekton=bool(cleaned)
     )
+
+
+def _stopped(facts: Facts) -> _Cause:
+    """What Tekton says of a run that was ended from outside is no cause; where it was, is told."""
+    child = _failed_child(facts)
+    step = _failed_step(child) if child else None
+    message = text.cut(redaction.redact(facts.stopped), MAX_MESSAGE_BYTES)
+    return _Cause(facts.stopped_reason, message, child, step)
 
 
 def _failed_child(facts: Facts) -> tekton.TaskRun | None:

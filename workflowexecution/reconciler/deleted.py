@@ -15,8 +15,8 @@ from workflowexecution.api.status import (
     Outcome,
     Phase,
 )
-from workflowexecution.domain import failure, status
-from workflowexecution.reconciler import ended
+from workflowexecution.domain import failure, status, stopping
+from workflowexecution.reconciler import ended, ladder
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
@@ -47,6 +47,7 @@ async def reconcile(tools: common.Tools, seen: view.Execution) -> Result:
             raise
         # The run, should there be one, stays and holds its target.
         _log.error("Deleted execution released after a failure", error=str(error))
+        tools.metrics.deletion_given_up()
         await ended.release(tools, seen)
         return Result()
 
@@ -60,14 +61,33 @@ async def _step(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> 
         await ended.release(tools, seen)
         _log.info("Deleted execution released")
         return Result()
+    if overdue and await _give_up(tools, seen, run):
+        return Result()
+    if not run.is_done:
+        # In order where something works already; whatever is stuck ends with a deletion.
+        _, result = await ladder.climb(tools, seen.key, run, stopping.Cause.DELETED)
+        return result
     if not run.deleting:
         await tools.engine.delete(seen.key, run)
         _log.info("Run of a deleted execution deleted", run=f"{run.namespace}/{run.name}")
-    elif overdue:
-        _log.error("Deleted execution released before its run", run=f"{run.namespace}/{run.name}")
-        await ended.release(tools, seen)
-        return Result()
     return Result(requeue_after_s=LOOK_AGAIN_S, priority=queue.Priority.LOW)
+
+
+async def _give_up(tools: common.Tools, seen: view.Execution, run: tekton.PipelineRun) -> bool:
+    """Let the execution go before its run, once even deleting the run was in vain.
+
+    The run stays, and with it the lock of its target.
+    """
+    if not run.deleting:
+        await tools.engine.delete(seen.key, run)
+        return False
+    step, _ = stopping.next_step(run, stopping.Cause.DELETED, tools.clock.now())
+    if step is not stopping.Step.STUCK:
+        return False
+    _log.error("Deleted execution released before its run", run=f"{run.namespace}/{run.name}")
+    tools.metrics.deletion_given_up()
+    await ended.release(tools, seen)
+    return True
 
 
 def _is_overdue(tools: common.Tools, seen: view.Execution) -> bool:
@@ -84,7 +104,10 @@ async def _own_run(tools: common.Tools, seen: view.Execution) -> tekton.Pipeline
         return run
     # A run that was created a moment ago may not have come by the watch yet.
     live = await tools.engine.read(seen.lock)
-    return live if live is not None and live.owner_uid == seen.uid else None
+    if live is None:
+        return None
+    # By its UID too: the labels may have been taken off.
+    return live if live.owner_uid == seen.uid or live.uid == seen.run_uid else None
 
 
 async def _say(tools: common.Tools, seen: view.Execution, run: tekton.PipelineRun | None) -> None:

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 import structlog
 
 from workflowexecution.api import names, tekton
+from workflowexecution.domain import stopping
+from workflowexecution.reconciler import clearance, ladder, view
 from workflowexecution.runtime import queue
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
     from workflowexecution.reconciler import tools as common
-    from workflowexecution.reconciler import view
 
 _log = structlog.get_logger(__name__)
 
 DELETIONS_PER_S = 20.0
+STALE_S = 1.0
 
 
 class Retention:
@@ -33,10 +35,18 @@ class Retention:
         self._next_slot = 0.0
 
     async def reconcile(self, seen: view.Execution) -> Result:
-        """Delete the run when its time has come; then the finalizer has nothing to wait for."""
+        """Delete the run when its time has come; then the finalizer has nothing to wait for.
+
+        Raises:
+            ClusterError: a step failed or its outcome is not known.
+        """
+        if seen.clearance in (view.Clearance.GIVEN, view.Clearance.UNGUARDED):
+            await clearance.take(self._tools, seen)
         run = self._tools.engine.observe(seen.uid)
         if run is None:
             return await self._release(seen)
+        if not run.is_done:
+            return await self._stop_late(seen, run)
         retention = self._tools.policy.run_retention_s
         if retention == 0 or run.deleting:
             return Result()
@@ -47,8 +57,27 @@ class Retention:
         if wait > 0:
             return Result(requeue_after_s=wait, priority=queue.Priority.LOW)
         await self._tools.engine.delete(seen.key, run)
-        _log.info("Kept run deleted", run=f"{run.namespace}/{run.name}")
+        place = f"{run.namespace}/{run.name}"
+        _log.info("Kept run deleted", run=place)
+        message = f"PipelineRun {place} was kept long enough and is deleted"
+        self._tools.events.record(seen.key, seen.uid, "LockReleased", message)
         return Result()
+
+    async def _stop_late(self, seen: view.Execution, cached: tekton.PipelineRun) -> Result:
+        """A run of an execution that is over goes on, or has begun: a create came late.
+
+        The cache may be behind what the end was decided on, so the server is asked first.
+        """
+        run = await self._tools.engine.read(cached.name)
+        if run is None or run.uid != cached.uid or run.is_done:
+            return Result(requeue_after_s=STALE_S, priority=queue.Priority.LOW)
+        step, result = await ladder.climb(self._tools, seen.key, run, stopping.Cause.LATE)
+        if step is stopping.Step.ASK:
+            _log.error(
+                "Run of an execution that is over is stopped", run=f"{run.namespace}/{run.name}"
+            )
+            self._tools.metrics.late_run_cancelled()
+        return result
 
     async def _release(self, seen: view.Execution) -> Result:
         if not seen.held or self._tools.engine.unavailable():

@@ -17,51 +17,135 @@ from workflowexecution.api.status import (
     ConditionReason,
     ConditionStatus,
     ConditionType,
-    ConflictingWorkflow,
     FailureReason,
-    SkipDetails,
-    SkipReason,
 )
 from workflowexecution.domain import locking, pipelinerun, status, validation
+from workflowexecution.reconciler import admission, collision, running, skipping
 from workflowexecution.reconciler import tools as common
-from workflowexecution.runtime import errors, queue
+from workflowexecution.runtime import errors
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
-    from workflowexecution.api import tekton
+    from workflowexecution.runtime.resource import ObjectKey
 
 _log = structlog.get_logger(__name__)
 
-_GONE_AGAIN_S = 0.5
 _MAX_DIGITS = 10
-# A run that is met, not made, may be over already: nothing further would wake its execution.
-_LOOK_AT_ONCE = Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
 
 
-async def reconcile(tools: common.Tools, case: common.Case) -> Result:
-    """Bring a pending execution nearer to its run, or to the reason why it gets none."""
-    run = tools.engine.observe(case.seen.uid) or tools.engine.last_seen(case.seen.uid)
-    if run is not None:
-        # A former life created it and died before it could say so. One that is gone by now was
-        # started all the same, and nothing is started twice.
-        await common.write(tools, case, common.adopt(case, run))
-        return _LOOK_AT_ONCE
-    problems = case.unreadable or tuple(validation.check(case.execution.spec, tools.policy.rules))
-    if problems:
-        _log.info("Execution refused", problems=problems)
-        await common.refuse(
-            tools,
-            case,
-            FailureReason.CONFIGURATION_ERROR,
-            "; ".join(problems),
-            [_not_created(ConditionReason.PIPELINE_CREATION_FAILED, problems[0])],
+class Start:
+    """Brings pending executions to their runs, or to the reasons why they get none."""
+
+    def __init__(self, tools: common.Tools) -> None:
+        """Start with these collaborators."""
+        self._tools = tools
+        self._admission = admission.Admission(tools)
+        self._collision = collision.Collision(tools, self._admission)
+
+    def forget(self, key: ObjectKey) -> None:
+        """Drop what is remembered of an execution that is not pending any more."""
+        self._admission.forget(key)
+
+    async def reconcile(self, case: common.Case) -> Result:
+        """Bring a pending execution nearer to its run, or to the reason why it gets none."""
+        tools = self._tools
+        run = tools.engine.observe(case.seen.uid) or tools.engine.last_seen(case.seen.uid)
+        if run is not None:
+            # A former life created it and died before it could say so. One that is gone by now was
+            # started all the same, and nothing is started twice.
+            await common.write(tools, case, common.adopt(case, run))
+            return common.LOOK_AT_ONCE
+        if case.execution.spec.cancel is not None:
+            return await _cancel(tools, case)
+        problems = case.unreadable or tuple(
+            validation.check(case.execution.spec, tools.policy.rules)
         )
-        return Result()
-    waiting = _waiting(tools)
-    if waiting is not None:
-        await common.write(tools, case, status.pending(case.status, case.moment, [waiting]))
-        return Result()
-    return await _start(tools, case)
+        if problems:
+            _log.info("Execution refused", problems=problems)
+            note = _not_created(ConditionReason.PIPELINE_CREATION_FAILED, problems[0])
+            reason = FailureReason.CONFIGURATION_ERROR
+            await common.refuse(tools, case, reason, "; ".join(problems), [note])
+            return Result()
+        waiting = _waiting(tools)
+        if waiting is not None:
+            await common.write(tools, case, status.pending(case.status, case.moment, [waiting]))
+            return Result()
+        obstacle = await self._admission.check(case.seen)
+        if obstacle is not None:
+            return await skipping.meet(tools, case, obstacle)
+        return await self._start(case)
+
+    async def _start(self, case: common.Case) -> Result:
+        tools, name, key = self._tools, case.seen.lock, case.seen.key
+        label = locking.target_label(name)
+        manifest = pipelinerun.build(
+            case.execution, name=name, target_label=label, defaults=tools.policy.defaults
+        )
+        version = await tools.writer.patch(
+            key, _claim(case, label), resource_version=case.seen.resource_version
+        )
+        try:
+            run = await tools.engine.create(key, manifest)
+        except errors.AlreadyExists:
+            return await self._collision.meet(case, version)
+        except errors.NotFound as error:
+            # The execution namespace is not there: the engine's place is missing, not its run.
+            await _wait(tools, case, version, str(error))
+            raise
+        except errors.EndpointMissing as error:
+            await _wait(tools, case, version, str(error))
+            raise
+        except (errors.Throttled, errors.Unauthorized, errors.Conflict):
+            # The server is busy, knows the token not yet, or lost a race for a quota of its own,
+            # and has done nothing: no failure of this object.
+            raise
+        except (errors.TransportError, errors.ServerError) as error:
+            return await self._doubt(case, version, error)
+        except errors.ApiError as error:
+            return await _refused(tools, case, version, error)
+        _log.info("PipelineRun created", run=f"{run.namespace}/{run.name}", run_uid=run.uid)
+        await common.write(tools, case, common.adopt(case, run), version=version)
+        # Nothing of Tekton's may ever wake this again; what is overdue is looked for all the same.
+        return running.wake(tools, run, ())
+
+    async def _doubt(self, case: common.Case, version: str, error: errors.ClusterError) -> Result:
+        """The create may or may not have happened: only the server itself knows.
+
+        Raises:
+            ClusterError: still nothing is known, or there is no run and the create is to be tried
+                again; either way the execution stays Pending.
+        """
+        tools = self._tools
+        run = await tools.engine.read(case.seen.lock)
+        if run is not None:
+            return await self._collision.meet_run(case, run, version)
+        note = _not_created(ConditionReason.PIPELINE_CREATION_FAILED, str(error))
+        since = status.condition(case.status, ConditionType.TEKTON_PIPELINE_CREATED)
+        limit = datetime.timedelta(seconds=tools.policy.create_retry_for_s)
+        if since is not None and case.moment.now - since.last_transition_time >= limit:
+            message = f"The PipelineRun could not be created for {limit}: {error}"
+            reason = FailureReason.UNKNOWN
+            await common.refuse(tools, case, reason, message, [note], version=version)
+            return Result()
+        after = status.pending(case.status, case.moment, [note])
+        await common.write(tools, case, after, version=version)
+        raise error
+
+
+async def _cancel(tools: common.Tools, case: common.Case) -> Result:
+    """Nothing is to be started any more; what a former life may have started is taken on first."""
+    if names.FINALIZER in case.seen.finalizers:
+        run = await tools.engine.read(case.seen.lock)
+        if run is not None and run.owner_uid == case.seen.uid:
+            await common.write(tools, case, common.adopt(case, run))
+            return common.LOOK_AT_ONCE
+    asked = case.execution.spec.cancel
+    by = f" by {asked.requested_by}: {asked.reason}" if asked else ""
+    message = f"The execution was cancelled{by}"
+    _log.info("Execution cancelled before its start")
+    note = _not_created(ConditionReason.CANCELLED, message)
+    await common.refuse(tools, case, FailureReason.CANCELLED, message, [note])
+    return Result()
 
 
 def _waiting(tools: common.Tools) -> status.Note | None:
@@ -84,40 +168,6 @@ def _waiting(tools: common.Tools) -> status.Note | None:
     return None
 
 
-async def _start(tools: common.Tools, case: common.Case) -> Result:
-    name = case.seen.lock
-    label = locking.target_label(name)
-    key = case.seen.key
-    manifest = pipelinerun.build(
-        case.execution, name=name, target_label=label, defaults=tools.policy.defaults
-    )
-    version = await tools.writer.patch(
-        key, _claim(case, label), resource_version=case.seen.resource_version
-    )
-    try:
-        run = await tools.engine.create(key, manifest)
-    except errors.AlreadyExists:
-        return await _meet(tools, case, name, version)
-    except errors.EndpointMissing as error:
-        await _wait(tools, case, version, ConditionType.ENGINE_AVAILABLE, str(error))
-        raise
-    except errors.NotFound as error:
-        # The execution namespace is not there: the engine's place is missing, not its run.
-        await _wait(tools, case, version, ConditionType.ENGINE_AVAILABLE, str(error))
-        raise
-    except (errors.Throttled, errors.Unauthorized, errors.Conflict):
-        # The server is busy, knows the token not yet, or lost a race for a quota of its own, and
-        # has done nothing: no failure of this object.
-        raise
-    except (errors.TransportError, errors.ServerError) as error:
-        return await _doubt(tools, case, name, version, error)
-    except errors.ApiError as error:
-        return await _refused(tools, case, version, error)
-    _log.info("PipelineRun created", run=f"{run.namespace}/{run.name}", run_uid=run.uid)
-    await common.write(tools, case, common.adopt(case, run), version=version)
-    return Result()
-
-
 def _claim(case: common.Case, label: str) -> dict[str, Any]:
     """The write that goes before a create: it must change the object to be a fence."""
     metadata = case.execution.metadata
@@ -128,44 +178,6 @@ def _claim(case: common.Case, label: str) -> dict[str, Any]:
         return {"metadata": {"annotations": {names.ANNOTATION_START_ATTEMPT: str(number)}}}
     finalizers = dict.fromkeys([*case.seen.finalizers, names.FINALIZER])
     return {"metadata": {"finalizers": list(finalizers), "labels": {names.LABEL_TARGET: label}}}
-
-
-async def _meet(tools: common.Tools, case: common.Case, name: str, version: str) -> Result:
-    """The name is taken: by our own run (a create whose answer was lost), or by another's."""
-    run = await tools.engine.read(name)
-    if run is None:
-        return Result(requeue_after_s=_GONE_AGAIN_S, priority=queue.Priority.HIGH)
-    if run.owner_uid == case.seen.uid:
-        _log.info("PipelineRun adopted", run=f"{run.namespace}/{run.name}", run_uid=run.uid)
-        await common.write(tools, case, common.adopt(case, run), version=version)
-        return _LOOK_AT_ONCE
-    await _skip_busy(tools, case, run, version)
-    return Result()
-
-
-async def _doubt(
-    tools: common.Tools, case: common.Case, name: str, version: str, error: errors.ClusterError
-) -> Result:
-    """The create may or may not have happened: only the server itself knows.
-
-    Raises:
-        ClusterError: still nothing is known, or there is no run and the create is to be tried
-            again; either way the execution stays Pending.
-    """
-    run = await tools.engine.read(name)
-    if run is not None:
-        return await _meet(tools, case, name, version)
-    note = _not_created(ConditionReason.PIPELINE_CREATION_FAILED, str(error))
-    since = status.condition(case.status, ConditionType.TEKTON_PIPELINE_CREATED)
-    limit = datetime.timedelta(seconds=tools.policy.create_retry_for_s)
-    if since is not None and case.moment.now - since.last_transition_time >= limit:
-        message = f"The PipelineRun could not be created for {limit}: {error}"
-        await common.refuse(tools, case, FailureReason.UNKNOWN, message, [note], version=version)
-        return Result()
-    await common.write(
-        tools, case, status.pending(case.status, case.moment, [note]), version=version
-    )
-    raise error
 
 
 async def _refused(
@@ -189,44 +201,16 @@ def _classify(error: errors.ApiError) -> tuple[FailureReason, ConditionReason]:
     return FailureReason.FORBIDDEN, ConditionReason.RBAC_DENIED
 
 
-async def _wait(
-    tools: common.Tools, case: common.Case, version: str, kind: ConditionType, why: str
-) -> None:
-    note = status.Note(kind, ConditionStatus.FALSE, ConditionReason.ENGINE_UNAVAILABLE, why)
+async def _wait(tools: common.Tools, case: common.Case, version: str, why: str) -> None:
+    note = status.Note(
+        ConditionType.ENGINE_AVAILABLE,
+        ConditionStatus.FALSE,
+        ConditionReason.ENGINE_UNAVAILABLE,
+        why,
+    )
     await common.write(
         tools, case, status.pending(case.status, case.moment, [note]), version=version
     )
-
-
-async def _skip_busy(
-    tools: common.Tools, case: common.Case, run: tekton.PipelineRun, version: str
-) -> None:
-    owner = pipelinerun.owner_of(run.labels, run.annotations)
-    holder = f"{owner.namespace}/{owner.name}" if owner else "an unknown owner"
-    message = (
-        f"Target {case.execution.spec.target_resource} is held by {holder} "
-        f"through PipelineRun {run.namespace}/{run.name}"
-    )
-    details = SkipDetails(
-        reason=SkipReason.RESOURCE_BUSY,
-        message=message,
-        skipped_at=case.moment.now.replace(microsecond=0),
-        conflicting_workflow=ConflictingWorkflow(
-            name=owner.name if owner else "",
-            workflow_id=owner.workflow_id if owner else "",
-            started_at=run.created_at or case.moment.now.replace(microsecond=0),
-            target_resource=owner.target if owner else case.execution.spec.target_resource,
-        ),
-    )
-    note = status.Note(
-        ConditionType.RESOURCE_LOCKED,
-        ConditionStatus.TRUE,
-        ConditionReason.TARGET_RESOURCE_BUSY,
-        message,
-    )
-    _log.info("Execution skipped", reason=SkipReason.RESOURCE_BUSY.value, holder=holder)
-    after = status.skipped(case.status, case.moment, details, [note])
-    await common.write(tools, case, after, version=version)
 
 
 def _not_created(reason: ConditionReason, message: str) -> status.Note:

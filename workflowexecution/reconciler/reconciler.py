@@ -23,6 +23,7 @@ class WorkflowExecutionReconciler:
     def __init__(self, tools: common.Tools) -> None:
         """Reconcile with these collaborators."""
         self._tools = tools
+        self._start = pending.Start(tools)
         self._mirror = running.Mirror(tools)
         self._retention = ended.Retention(tools)
 
@@ -37,6 +38,7 @@ class WorkflowExecutionReconciler:
         # reconcile, the worker's own lines included.
         structlog.contextvars.clear_contextvars()
         if seen is None or not seen.served:
+            self._start.forget(key)
             self._mirror.forget(key)
             return Result()
         structlog.contextvars.bind_contextvars(
@@ -45,12 +47,14 @@ class WorkflowExecutionReconciler:
         return await self._dispatch(seen)
 
     async def _dispatch(self, seen: view.Execution) -> Result:
+        if seen.deleting or seen.phase is not Phase.PENDING:
+            self._start.forget(seen.key)
         if seen.deleting:
             self._mirror.forget(seen.key)
             return await deleted.reconcile(self._tools, seen)
         match seen.phase:
             case Phase.PENDING:
-                result = await pending.reconcile(self._tools, common.open_case(self._tools, seen))
+                result = await self._start.reconcile(common.open_case(self._tools, seen))
                 self._mirror.started(seen.key)
                 return result
             case Phase.RUNNING:

@@ -72,6 +72,9 @@ class Router:
     def execution_changed(self, delta: store.Delta[view.Execution]) -> None:
         """Wake an execution for what others have changed; its own status writes wake nobody."""
         old, new = delta.old, delta.new
+        if old is not None and _leaves(old, new):
+            # Its place in the line is free, or its target is: the next one gets its answer.
+            self._wake_next(old.lock)
         if new is None:
             if old is not None:
                 self._forget(old.key)
@@ -84,6 +87,8 @@ class Router:
         elif old is None:
             # Behind the ends of others: what runs is finished before more is begun.
             self._queue.add(new.key, queue.Priority.NORMAL)
+        elif new.cancelling and not old.cancelling:
+            self._queue.add(new.key, queue.Priority.URGENT)
         elif old.essence != new.essence and not _is_own_start(old, new):
             self._queue.add(new.key, queue.Priority.HIGH)
 
@@ -92,7 +97,10 @@ class Router:
         run = delta.new or delta.old
         if run is None:
             return
-        if delta.new is None or run.is_done:
+        if delta.new is None:
+            self._wake(run.owner_uid, queue.Priority.HIGH)
+            self._wake_next(run.key.name)
+        elif run.is_done:
             self._wake(run.owner_uid, queue.Priority.HIGH)
         else:
             self._wake_soon(run.owner_uid)
@@ -117,10 +125,25 @@ class Router:
         for execution in self._executions.by_index(view.BY_UID, owner_uid):
             self._queue.add(execution.key, priority)
 
+    def _wake_next(self, lock: str) -> None:
+        """Wake the oldest execution that waits for a target; the others would only wait on."""
+        waiting = self._executions.by_index(view.BY_LOCK_WAITING, lock)
+        if waiting:
+            self._queue.add(min(waiting, key=view.age).key, queue.Priority.NORMAL)
+
     def _wake_soon(self, owner_uid: str) -> None:
         for execution in self._executions.by_index(view.BY_UID, owner_uid):
             if not execution.ended:
                 self._queue.add_after(execution.key, PROGRESS_DELAY_S, queue.Priority.LOW)
+
+
+def _leaves(old: view.Execution, new: view.Execution | None) -> bool:
+    """Whether an execution stands in the line, or on the target, no more."""
+    if new is None:
+        return True
+    waited = old.phase is Phase.PENDING and not (old.cancelling or old.deleting or old.failing)
+    waits = new.phase is Phase.PENDING and not (new.cancelling or new.deleting or new.failing)
+    return old.phase is not new.phase or (waited and not waits)
 
 
 def _is_own_start(old: view.Execution, new: view.Execution) -> bool:

@@ -7,12 +7,19 @@ Progress is written seldom, transitions at once.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import TYPE_CHECKING
 
 import structlog
 
-from workflowexecution.api.status import ConditionReason, ConditionStatus, ConditionType
-from workflowexecution.domain import failure, progress, status
+from workflowexecution.api.status import (
+    ConditionReason,
+    ConditionStatus,
+    ConditionType,
+    FailureReason,
+)
+from workflowexecution.domain import failure, history, progress, stalling, status, stopping
+from workflowexecution.reconciler import ladder, view
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
@@ -23,7 +30,6 @@ if TYPE_CHECKING:
 
     from workflowexecution.api import tekton
     from workflowexecution.api.status import Status
-    from workflowexecution.reconciler import view
     from workflowexecution.runtime.resource import ObjectKey
 
 _log = structlog.get_logger(__name__)
@@ -74,9 +80,15 @@ class Mirror:
         Asked before anything is parsed: while much is going on, most looks are put off.
         """
         run = self._tools.engine.observe(seen.uid)
-        if run is None or run.is_done:
+        if run is None or run.is_done or seen.cancelling or self._is_to_stop(run):
             return 0.0
         return self._wait_s(seen.key)
+
+    def _is_to_stop(self, run: tekton.PipelineRun) -> bool:
+        if stopping.cause_of(run) is not None:
+            return True
+        overdue = stopping.overdue_at(run, self._tools.policy.limits)
+        return overdue is not None and self._tools.clock.now() >= overdue
 
     def _wait_s(self, key: ObjectKey) -> float:
         """Seconds until progress may be written: it is spaced out, and gives way to others."""
@@ -96,7 +108,7 @@ class Mirror:
     async def _mirror(self, case: common.Case, run: tekton.PipelineRun) -> Result:
         children = self._tools.engine.children(run.uid)
         if not run.is_done:
-            return await self._progress(case, _mirrored(case, run, children))
+            return await self._go_on(case, run, children)
         settled = _is_settled(run, children)
         if not settled and case.seen.key not in self._unsettled:
             # The run's end came by one watch before its tasks' ends came by the other.
@@ -109,12 +121,43 @@ class Mirror:
         mirrored = _mirrored(case, run, children)
         if run.is_successful:
             after = status.completed(mirrored, case.moment, at)
-        elif await self._is_live(run, children):
-            return await self._progress(case, mirrored, again_s=self._patience(case.seen.key))
+        elif await common.is_working(self._tools, run, children):
+            again = Result(requeue_after_s=self._patience(case.seen.key))
+            return common.sooner(again, await self._go_on(case, run, children))
         else:
-            after = _failed(case, mirrored, failure.Facts(run, children, _started(case)), at)
+            after = self._failed(case, mirrored, failure.Facts(run, children, _started(case)), at)
         await self._end(case, after)
         return Result()
+
+    async def _go_on(
+        self, case: common.Case, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
+    ) -> Result:
+        """The run works, or something of it does: say how far it is, and stop it when it is due."""
+        now, limits = case.moment.now, self._tools.policy.limits
+        after = _mirrored(case, run, children)
+        stop = stopping.due(case.execution.spec, run, now, limits)
+        if stop is not None:
+            return await self._stop(case, after, run, stop)
+        stall = "" if run.is_done else stalling.stall_of(run, children, now, limits.stall_after_s)
+        if stall and stopping.is_to_nudge(run):
+            await ladder.nudge(self._tools, case.seen.key, run)
+        result = await self._progress(case, _moving(case, after, stall))
+        return common.sooner(result, wake(self._tools, run, children))
+
+    async def _stop(
+        self, case: common.Case, after: Status, run: tekton.PipelineRun, stop: stopping.Stop
+    ) -> Result:
+        """Take the ladder's next step, and say where it stands."""
+        tools = self._tools
+        before = status.condition(case.status, ConditionType.CANCEL_CONFIRMED)
+        step, result = await ladder.climb(tools, case.seen.key, run, stop.cause)
+        note = ladder.note(step, stop, run)
+        if before is None:
+            tools.events.record(case.seen.key, case.seen.uid, "CancelRequested", stop.message)
+        elif note.status is ConditionStatus.FALSE and before.status is not ConditionStatus.FALSE:
+            tools.metrics.cancel_stuck()
+        await common.write(tools, case, status.noted(after, case.moment, [note]))
+        return result
 
     def _patience(self, key: ObjectKey) -> float:
         """Seconds until a run that lingers is looked at again; grows, since nothing may wake it."""
@@ -122,19 +165,10 @@ class Mirror:
         self._unsettled[key] = min(2 * wait, UNWATCHED_S)
         return wait
 
-    async def _is_live(self, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]) -> bool:
-        """Whether something of a run that Tekton calls failed still works on the target."""
-        if not all(child.is_done for child in children):
-            return True
-        return await self._tools.engine.has_live_pods(run.uid)
-
-    async def _progress(
-        self, case: common.Case, after: Status, *, again_s: float | None = None
-    ) -> Result:
+    async def _progress(self, case: common.Case, after: Status) -> Result:
         """Write a change that is no transition: seldom, and when nothing else waits."""
-        again = Result(requeue_after_s=again_s)
         if not status.patch(case.status, after):
-            return again
+            return Result()
         wait = self._wait_s(case.seen.key)
         if wait > 0:
             return Result(requeue_after_s=wait, priority=queue.Priority.LOW)
@@ -142,10 +176,14 @@ class Mirror:
         self._written[case.seen.key] = now
         self._next_slot = now + 1 / PROGRESS_PER_S
         await common.write(self._tools, case, after)
-        return again
+        return Result()
 
     async def _end(self, case: common.Case, after: Status) -> None:
-        await common.write(self._tools, case, after)
+        tools, seen = self._tools, case.seen
+        others = tools.executions.by_index(view.BY_LOCK_PAST, seen.lock)
+        pasts = await common.pasts(tools, (it for it in others if it.uid != seen.uid))
+        after = history.ended(after, pasts, tools.policy.history)
+        await common.write(tools, case, after)
         self.forget(case.seen.key)
         _log.info(
             "Execution ended", phase=after.phase, outcome=after.outcome, duration=after.duration
@@ -189,33 +227,49 @@ class Mirror:
 
     async def _vanished(self, case: common.Case) -> Result:
         """Somebody else deleted the run. What it had become counts, if that was seen."""
-        last = self._tools.engine.last_seen(case.seen.uid)
+        engine = self._tools.engine
+        last = engine.last_seen(case.seen.uid)
         if last is not None and not _is_own(case, last):
             last = None
         now = case.moment.now
         at = last.completed_at or now if last is not None else now
         if last is not None and last.is_successful:
-            mirrored = _mirrored(case, last, self._tools.engine.children(last.uid))
+            mirrored = _mirrored(case, last, engine.children(last.uid))
             await self._end(case, status.completed(mirrored, case.moment, at))
             return Result()
         ref = case.status.pipeline_run_ref
         uid = ref.uid if ref else ""
-        if uid and await self._tools.engine.has_live_pods(uid):
+        if uid and await engine.has_live_pods(uid):
             return Result(requeue_after_s=self._patience(case.seen.key))
         if last is not None and last.is_done:
             children = await self._remains(last)
             facts = failure.Facts(last, children, _started(case))
-            await self._end(case, _failed(case, _mirrored(case, last, children), facts, at))
+            await self._end(case, self._failed(case, _mirrored(case, last, children), facts, at))
             return Result()
-        deleted = (
-            f" at {last.deleted_at:%Y-%m-%dT%H:%M:%SZ}"
-            if last is not None and last.deleted_at
-            else ""
-        )
-        message = f"PipelineRun {case.seen.lock} was deleted by somebody else{deleted}"
-        facts = failure.Facts(last, (), _started(case), vanished=message)
-        await self._end(case, _failed(case, case.status, facts, now))
+        facts = failure.Facts(last, (), _started(case), vanished=_deleted_by_others(case, last))
+        await self._end(case, self._failed(case, case.status, facts, now))
         return Result()
+
+    def _failed(
+        self, case: common.Case, mirrored: Status, facts: failure.Facts, at: datetime.datetime
+    ) -> Status:
+        limits = self._tools.policy.limits
+        stop = _stop_of(case, facts.run, limits)
+        notes = []
+        if stop is not None:
+            facts = dataclasses.replace(facts, stopped=stop.message, stopped_reason=stop.reason)
+            notes.append(ladder.confirmed(stop))
+        details = failure.classify_run(facts, case.subject, at)
+        notes.append(
+            status.Note(
+                ConditionType.TEKTON_PIPELINE_COMPLETE,
+                ConditionStatus.FALSE,
+                _REASONS.get(details.reason, ConditionReason.PIPELINE_FAILED),
+                details.message,
+            )
+        )
+        outcome = failure.outcome_of(details.reason)
+        return status.failed(mirrored, case.moment, details, outcome=outcome, at=at, notes=notes)
 
     async def _remains(self, run: tekton.PipelineRun) -> Sequence[tekton.TaskRun]:
         """What is left of the TaskRuns of a run that is gone, by the server and by the cache."""
@@ -256,15 +310,45 @@ def _mirrored(
     return after
 
 
-def _failed(
-    case: common.Case, mirrored: Status, facts: failure.Facts, at: datetime.datetime
-) -> Status:
-    details = failure.classify_run(facts, case.subject, at)
-    note = status.Note(
-        ConditionType.TEKTON_PIPELINE_COMPLETE,
-        ConditionStatus.FALSE,
-        _REASONS.get(details.reason, ConditionReason.PIPELINE_FAILED),
-        details.message,
-    )
-    outcome = failure.outcome_of(details.reason)
-    return status.failed(mirrored, case.moment, details, outcome=outcome, at=at, notes=[note])
+def _moving(case: common.Case, after: Status, stall: str) -> Status:
+    """The status with what is to be said of a run that stands still, or moves again."""
+    if stall:
+        note = status.Note(
+            ConditionType.PROGRESSING, ConditionStatus.FALSE, ConditionReason.STALLED, stall
+        )
+    elif status.condition(after, ConditionType.PROGRESSING) is not None:
+        note = status.Note(ConditionType.PROGRESSING, ConditionStatus.TRUE, ConditionReason.MOVING)
+    else:
+        return after
+    return status.noted(after, case.moment, [note])
+
+
+def _stop_of(
+    case: common.Case, run: tekton.PipelineRun | None, limits: stopping.Limits
+) -> stopping.Stop | None:
+    """Why this program ended the run, if it did; a run unseen is what its execution says of it."""
+    if run is not None:
+        return stopping.stopped(case.execution.spec, run, limits)
+    begun = status.condition(case.status, ConditionType.CANCEL_CONFIRMED)
+    if begun is None:
+        return None
+    return stopping.Stop(stopping.Cause.USER, FailureReason.CANCELLED, begun.message)
+
+
+def _deleted_by_others(case: common.Case, last: tekton.PipelineRun | None) -> str:
+    at = f" at {last.deleted_at:%Y-%m-%dT%H:%M:%SZ}" if last and last.deleted_at else ""
+    return f"PipelineRun {case.seen.lock} was deleted by somebody else{at}"
+
+
+def wake(
+    tools: common.Tools, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
+) -> Result:
+    """When a run that goes on is to be looked at though nothing of it has changed."""
+    now, limits = tools.clock.now(), tools.policy.limits
+    waits = [stalling.last_change(run, children) + limits.stall_after_s - now.timestamp()]
+    overdue = stopping.overdue_at(run, limits)
+    if overdue is not None:
+        waits.append((overdue - now).total_seconds())
+    coming = min((wait for wait in waits if wait > 0), default=limits.stall_after_s)
+    # Times on the server are whole seconds.
+    return Result(requeue_after_s=coming + 1.0, priority=queue.Priority.LOW)

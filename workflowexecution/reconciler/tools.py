@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 
@@ -15,17 +15,25 @@ from workflowexecution.api.status import (
     ConditionType,
     PipelineRunRef,
 )
-from workflowexecution.domain import failure, status
+from workflowexecution.domain import failure, history, status
+from workflowexecution.runtime import queue
+from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from workflowexecution.api import tekton
     from workflowexecution.api.status import FailureReason, Status
-    from workflowexecution.domain import pipelinerun, validation
+    from workflowexecution.domain import pipelinerun, stopping, validation
     from workflowexecution.reconciler import view
     from workflowexecution.runtime import store
 
+
+_NO_METRICS = ports.NoMetrics()
+_NO_EVENTS = ports.NoEvents()
+
+# A run that is met, not made, may be over already: nothing further would wake its execution.
+LOOK_AT_ONCE = Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
 
 # What kept it waiting does so no more.
 _OVER = (
@@ -33,6 +41,7 @@ _OVER = (
         ConditionType.ENGINE_AVAILABLE, ConditionStatus.TRUE, ConditionReason.ENGINE_AVAILABLE
     ),
     status.Note(ConditionType.SUSPENDED, ConditionStatus.FALSE, ConditionReason.EXECUTING),
+    status.Note(ConditionType.RESOURCE_LOCKED, ConditionStatus.TRUE, ConditionReason.EXECUTING),
 )
 
 
@@ -42,6 +51,8 @@ class Policy:
 
     rules: validation.Rules
     defaults: pipelinerun.Defaults
+    history: history.Rules
+    limits: stopping.Limits
     suspend: bool
     run_retention_s: float
     create_retry_for_s: float
@@ -55,11 +66,17 @@ class Tools:
     executions: store.Store[view.Execution]
     engine: ports.ExecutionEngine
     writer: ports.ExecutionWriter
+    reader: ports.ExecutionReader
+    project: Callable[[dict[str, Any]], view.Execution]
+    """How an execution that was read from the server becomes an entry, its document kept."""
+    guard: ports.ClearanceGuard
     clock: ports.Clock
     policy: Policy
     busy: Callable[[], bool]
     """Whether other keys wait: progress gives way to them."""
     observers: Sequence[ports.Observer] = ()
+    metrics: ports.Metrics = _NO_METRICS
+    events: ports.EventRecorder = _NO_EVENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,3 +180,44 @@ def adopt(case: Case, run: tekton.PipelineRun) -> Status:
     over = [note for note in _OVER if status.condition(case.status, note.type) is not None]
     at = run.created_at or case.moment.now
     return status.noted(status.started(case.status, case.moment, ref, at=at), case.moment, over)
+
+
+async def is_live(tools: Tools, run: tekton.PipelineRun) -> bool:
+    """Whether anything of a run still works on its target, by the server.
+
+    Tekton calls a run done while tasks that were cancelled or timed out still run.
+
+    Raises:
+        ClusterError: nothing is known.
+    """
+    if not run.is_done:
+        return True
+    children = await tools.engine.read_children(run.uid)
+    return await is_working(tools, run, children)
+
+
+async def is_working(
+    tools: Tools, run: tekton.PipelineRun, children: Iterable[tekton.TaskRun]
+) -> bool:
+    """The same of a run that is done, whose TaskRuns were read already."""
+    if not all(child.is_done for child in children):
+        return True
+    return await tools.engine.has_live_pods(run.uid)
+
+
+def sooner(*results: Result) -> Result:
+    """What asks to come again first."""
+    asking = [result for result in results if result.requeue_after_s is not None]
+    return min(asking, key=lambda it: it.requeue_after_s or 0.0, default=Result())
+
+
+async def pasts(tools: Tools, others: Iterable[view.Execution]) -> Sequence[history.Past]:
+    """The history of a target, in which a clearance counts only while its giving is guarded.
+
+    Raises:
+        ClusterError: whether it is guarded is not known.
+    """
+    known = tuple(other.past for other in others if other.past is not None)
+    if all(past.cleared_at is None for past in known) or await tools.guard.in_force():
+        return known
+    return tuple(history.uncleared(past) for past in known)

@@ -6,13 +6,20 @@ of a live one is kept as it came, and becomes a model when it is reconciled.
 
 from __future__ import annotations
 
+import datetime
+import enum
 from dataclasses import dataclass
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
-from workflowexecution.api import names
-from workflowexecution.api.status import Phase
-from workflowexecution.domain import locking, status
+from workflowexecution.api import names, tekton
+from workflowexecution.api.status import (
+    ConditionStatus,
+    ConditionType,
+    FailureReason,
+    Phase,
+)
+from workflowexecution.domain import history, locking, status
 from workflowexecution.runtime import resource
 
 if TYPE_CHECKING:
@@ -22,9 +29,23 @@ EXECUTIONS = resource.Resource(
     group=names.GROUP, version=names.VERSION, plural=names.PLURAL, kind=names.KIND
 )
 BY_UID = "uid"
-BY_LOCK = "lock"
+BY_LOCK_WAITING = "lock-waiting"
+BY_LOCK_RUNNING = "lock-running"
+BY_LOCK_PAST = "lock-past"
 
+_LONG_AGO = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_FINISHED = (Phase.COMPLETED, Phase.FAILED)
 _PHASES = {phase.value: phase for phase in Phase}
+
+
+class Clearance(enum.Enum):
+    """How far a clearance has come."""
+
+    NONE = enum.auto()
+    GIVEN = enum.auto()
+    UNGUARDED = enum.auto()
+    """Given, and not honoured."""
+    RECORDED = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +55,13 @@ class Execution:
     Attributes:
         lock: name of the run of its target.
         phase: as written; a phase nobody knows counts as Pending.
+        created: creationTimestamp as written.
+        workflow_id: what is to be run.
+        cancelling: whether somebody asked that it ends.
+        failing: whether its run could not be created so far.
+        run_uid: UID of its run, once it has one.
+        past: what it means for later executions, once it has ended.
+        clearance: how far a clearance on it has come.
         completion_time: as written, for an execution that has ended.
         deletion_time: as written, for one that is being deleted.
         correlation_id: name of the RemediationRequest, else of the execution.
@@ -49,6 +77,13 @@ class Execution:
     deleting: bool
     served: bool
     finalizers: tuple[str, ...]
+    created: str
+    workflow_id: str
+    cancelling: bool
+    failing: bool
+    run_uid: str
+    past: history.Past | None
+    clearance: Clearance
     completion_time: str
     deletion_time: str
     correlation_id: str
@@ -57,7 +92,7 @@ class Execution:
     @property
     def essence(self) -> tuple[object, ...]:
         """What a change by somebody else shows in; the program's own writes leave it."""
-        return self.generation, self.phase, self.deleting, self.served
+        return self.generation, self.phase, self.deleting, self.served, self.clearance
 
     @property
     def ended(self) -> bool:
@@ -70,12 +105,15 @@ class Execution:
         return any(name in self.finalizers for name in names.FINALIZERS)
 
 
-def projection(instance: str, watch_namespace: str) -> Callable[[dict[str, Any]], Execution]:
+def projection(
+    instance: str, watch_namespace: str, *, whole: bool = False
+) -> Callable[[dict[str, Any]], Execution]:
     """How raw objects become entries of the cache.
 
     Args:
         instance: value of the label kubernaut.ai/instance that is served; others are history.
         watch_namespace: the only namespace that is served; empty serves all.
+        whole: keep every document, as for an object that was read for itself.
     """
 
     def project(raw: dict[str, Any]) -> Execution:
@@ -96,6 +134,14 @@ def projection(instance: str, watch_namespace: str) -> Callable[[dict[str, Any]]
             resource_version=metadata["resourceVersion"],
             generation=metadata.get("generation", 1),
             lock=locking.run_name(str(spec.get("targetResource", ""))),
+            created=metadata.get("creationTimestamp", ""),
+            workflow_id=_workflow_id(spec),
+            cancelling=bool(spec.get("cancel")),
+            failing=_condition_status(said, ConditionType.TEKTON_PIPELINE_CREATED)
+            == ConditionStatus.FALSE,
+            run_uid=str(_mapping(said.get("pipelineRunRef")).get("uid", "")),
+            past=_past(raw, said) if phase in _FINISHED else None,
+            clearance=_clearance(said) if ended else Clearance.NONE,
             phase=phase,
             deleting=deleting,
             served=served,
@@ -103,15 +149,72 @@ def projection(instance: str, watch_namespace: str) -> Callable[[dict[str, Any]]
             completion_time=str(said.get("completionTime", "")) if ended else "",
             deletion_time=metadata.get("deletionTimestamp", ""),
             correlation_id=_correlation_id(spec, metadata["name"]),
-            document=None if ended or not served else _kept(raw),
+            document=_kept(raw) if whole or (served and not ended) else None,
         )
 
     return project
 
 
 def indexes() -> dict[str, Callable[[Execution], Iterable[str]]]:
-    """By UID, for the way back from a run; by lock, for the others on a target."""
-    return {BY_UID: lambda it: (it.uid,), BY_LOCK: lambda it: (it.lock,)}
+    """By UID, for the way back from a run; by lock, for those that matter to others on a target."""
+    return {
+        BY_UID: lambda it: (it.uid,),
+        BY_LOCK_WAITING: lambda it: (it.lock,) if it.served and it.phase is Phase.PENDING else (),
+        BY_LOCK_RUNNING: lambda it: (it.lock,) if it.phase is Phase.RUNNING else (),
+        BY_LOCK_PAST: lambda it: (it.lock,) if it.past is not None else (),
+    }
+
+
+def age(execution: Execution) -> tuple[str, str]:
+    """Sorts executions by age: by creation, which holds whole seconds, then by UID."""
+    return execution.created, execution.uid
+
+
+def _past(raw: dict[str, Any], said: dict[str, Any]) -> history.Past:
+    """What an end means to those after it; what cannot be read proves nothing, so it blocks."""
+    metadata, spec = raw["metadata"], _mapping(raw.get("spec"))
+    details = _mapping(said.get("failureDetails"))
+    clearance = _mapping(said.get("blockClearance"))
+    had_run = bool(said.get("pipelineRunRef"))
+    ended = tekton.parse_time(said.get("completionTime"))
+    failures = said.get("consecutiveFailures")
+    return history.Past(
+        uid=metadata["uid"],
+        namespace=intern(metadata.get("namespace", "")),
+        name=metadata["name"],
+        workflow_id=_workflow_id(spec),
+        target=str(spec.get("targetResource", "")),
+        outcome=intern(str(said.get("outcome") or said.get("phase"))),
+        ended_at=ended or tekton.parse_time(metadata.get("creationTimestamp")) or _LONG_AGO,
+        completed=said.get("phase") == Phase.COMPLETED,
+        had_run=had_run,
+        ran=bool(details.get("wasExecutionFailure", had_run)),
+        cancelled=said.get("failureReason") == FailureReason.CANCELLED,
+        failures=failures if isinstance(failures, int) else 0,
+        next_allowed=tekton.parse_time(said.get("nextAllowedExecution")),
+        cleared_at=tekton.parse_time(clearance.get("clearedAt")),
+    )
+
+
+def _clearance(said: dict[str, Any]) -> Clearance:
+    if not said.get("blockClearance"):
+        return Clearance.NONE
+    if said.get("clearanceRecordedAt"):
+        return Clearance.RECORDED
+    unguarded = _condition_status(said, ConditionType.CLEARANCE_UNGUARDED)
+    return Clearance.UNGUARDED if unguarded == ConditionStatus.TRUE else Clearance.GIVEN
+
+
+def _condition_status(said: dict[str, Any], kind: ConditionType) -> str:
+    conditions = said.get("conditions")
+    for condition in conditions if isinstance(conditions, list) else ():
+        if isinstance(condition, dict) and condition.get("type") == kind:
+            return str(condition.get("status"))
+    return ""
+
+
+def _workflow_id(spec: dict[str, Any]) -> str:
+    return intern(str(_mapping(spec.get("workflowRef")).get("workflowId", "")))
 
 
 def _correlation_id(spec: dict[str, Any], name: str) -> str:

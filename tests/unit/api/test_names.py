@@ -22,5 +22,9 @@ def test_names_that_clusters_carry_never_change() -> None:
         "LABEL_INSTANCE": "kubernaut.ai/instance",
         "LABEL_TARGET": "kubernaut.ai/target",
         "ANNOTATION_START_ATTEMPT": "kubernaut.ai/start-attempt",
+        "ANNOTATION_CANCEL_CAUSE": "kubernaut.ai/cancel-cause",
+        "ANNOTATION_CANCEL_REQUESTED_AT": "kubernaut.ai/cancel-requested-at",
+        "ANNOTATION_CANCEL_FORCED_AT": "kubernaut.ai/cancel-forced-at",
+        "ANNOTATION_NUDGED_AT": "kubernaut.ai/nudged-at",
     }
     assert names.FINALIZERS == (names.FINALIZER, names.LEGACY_FINALIZER)

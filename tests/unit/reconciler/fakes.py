@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from tests import builders
 from tests.fake import objects
-from workflowexecution.api import tekton
+from workflowexecution.api import names, tekton
 from workflowexecution.api.status import Condition, ConditionType, Status
-from workflowexecution.domain import pipelinerun, status, validation
+from workflowexecution.domain import history, pipelinerun, status, stopping, validation
 from workflowexecution.reconciler import tools, view
 from workflowexecution.runtime import errors, resource, store
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 KEY = resource.ObjectKey("payment", "restart-payment")
 UID = "uid-restart-payment"
 ACCOUNT = "kubernaut-workflow-runner"
+HISTORY = history.Rules(
+    cooldown_s=300.0, base_s=60.0, max_s=600.0, max_exponent=4, max_failures=5
+)
 
 
 def refusal(kind: type[errors.ApiError], message: str = "", *causes: str) -> errors.ApiError:
@@ -92,6 +95,8 @@ class FakeEngine:
     create_error: errors.ClusterError | None = None
     create_lands: bool = False
     read_error: errors.ClusterError | None = None
+    change_error: errors.ClusterError | None = None
+    changes: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     delete_error: errors.ClusterError | None = None
     manifests: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
@@ -148,6 +153,17 @@ class FakeEngine:
         self.journal.append("has_live_pods")
         return run_uid in self.working
 
+    def runs(self) -> Iterable[tekton.PipelineRun]:
+        return self.cached.values()
+
+    async def change(
+        self, owner: resource.ObjectKey, run: tekton.PipelineRun, changes: dict[str, Any]
+    ) -> None:
+        self.journal.append(f"change {run.name}")
+        if self.change_error is not None:
+            raise self.change_error
+        self.changes.append(changes)
+
     async def delete(self, owner: resource.ObjectKey, run: tekton.PipelineRun) -> None:
         self.journal.append(f"delete {run.name}")
         if self.delete_error is not None:
@@ -160,6 +176,41 @@ class FakeEngine:
         self.live_tasks = self.cached_tasks = tasks
 
 
+class FakeReader:
+    """Executions as the server has them: those of the writer, and others."""
+
+    def __init__(self, journal: list[str], writer: FakeWriter) -> None:
+        self.journal = journal
+        self.writer = writer
+        self.error: errors.ClusterError | None = None
+
+    async def read(self, key: resource.ObjectKey) -> dict[str, Any] | None:
+        self.journal.append("read execution")
+        if self.error is not None:
+            raise self.error
+        return self.writer.stored.get(key)
+
+    async def list_target(self, label: str) -> list[dict[str, Any]]:
+        self.journal.append("list target")
+        if self.error is not None:
+            raise self.error
+        return [
+            raw
+            for raw in self.writer.stored.values()
+            if raw["metadata"].get("labels", {}).get(names.LABEL_TARGET) == label
+        ]
+
+
+@dataclasses.dataclass
+class FakeGuard:
+    """Says what it is told to."""
+
+    guarded: bool = True
+
+    async def in_force(self) -> bool:
+        return self.guarded
+
+
 class World:
     """A reconcile's collaborators; `journal` is the order of what it did."""
 
@@ -168,11 +219,15 @@ class World:
         self.clock = FakeClock()
         self.writer = FakeWriter(self.journal)
         self.engine = FakeEngine(self.journal)
+        self.reader = FakeReader(self.journal, self.writer)
+        self.guard = FakeGuard()
         self.executions = store.StoreWriter[view.Execution](view.indexes())
         self.busy = False
         settled: dict[str, Any] = {
             "rules": validation.Rules((), (ACCOUNT,), require_digest=False),
             "defaults": pipelinerun.Defaults("kubernaut-workflows", ACCOUNT, 1800.0),
+            "history": HISTORY,
+            "limits": stopping.Limits(120.0, 600.0),
             "suspend": False,
             "run_retention_s": 300.0,
             "create_retry_for_s": 600.0,
@@ -182,6 +237,9 @@ class World:
             executions=self.executions,
             engine=self.engine,
             writer=self.writer,
+            reader=self.reader,
+            project=view.projection("", "", whole=True),
+            guard=self.guard,
             clock=self.clock,
             policy=tools.Policy(**(settled | policy)),
             busy=lambda: self.busy,

@@ -1,0 +1,77 @@
+"""Whether a run moves, and what it waits for when it does not.
+
+Only times that the API holds are looked at, so a restart begins no new patience.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from workflowexecution.api import duration, tekton
+
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Iterable, Iterator, Sequence
+
+
+def last_change(run: tekton.PipelineRun, children: Iterable[tekton.TaskRun]) -> float:
+    """Unix time of the last change that the run or a task of it shows; 0 when none is known."""
+    return max((when.timestamp() for when in _changes(run, children)), default=0.0)
+
+
+def stall_of(
+    run: tekton.PipelineRun,
+    children: Sequence[tekton.TaskRun],
+    now: datetime.datetime,
+    stall_after_s: float,
+) -> str:
+    """Since when a run makes no progress and what it waits for; empty while it changes.
+
+    Args:
+        run: a run that goes on.
+        children: its TaskRuns.
+        now: the server's time.
+        stall_after_s: from the settings.
+    """
+    still_s = now.timestamp() - last_change(run, children)
+    if still_s < stall_after_s:
+        return ""
+    since = now - timedelta(seconds=still_s)
+    return (
+        f"Nothing of the run has changed since {since:%Y-%m-%dT%H:%M:%SZ}, for "
+        f"{duration.format_seconds(stall_after_s)} and more; {_waits_for(run, children)}"
+    )
+
+
+def _changes(
+    run: tekton.PipelineRun, children: Iterable[tekton.TaskRun]
+) -> Iterator[datetime.datetime]:
+    times = [run.created_at, run.started_at, run.condition.since if run.condition else None]
+    for child in children:
+        times += [
+            tekton.parse_time(child.created),
+            child.started_at,
+            child.completed_at,
+            child.condition.since if child.condition else None,
+            *(tekton.parse_time(step.finished) for step in child.steps),
+        ]
+    return (when for when in times if when is not None)
+
+
+def _waits_for(run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]) -> str:
+    if run.condition is None:
+        return "Tekton has not looked at it yet"
+    open_tasks = [child for child in children if not child.is_done]
+    for child in open_tasks:
+        for step in child.steps:
+            if step.running:
+                return f"step {step.name!r} of task {child.task!r} is still running"
+    for child in open_tasks:
+        for step in child.steps:
+            if step.waiting:
+                return f"step {step.name!r} of task {child.task!r} waits: {step.waiting}"
+    for child in open_tasks:
+        said = child.condition.message if child.condition else ""
+        return f"task {child.task!r} waits: {said}" if said else f"task {child.task!r} waits"
+    return f"Tekton says: {run.condition.message or run.condition.reason}"

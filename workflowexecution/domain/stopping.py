@@ -1,0 +1,227 @@
+"""When a run is to be stopped, and the ladder by which it is.
+
+A run is asked to end in an orderly way, then told to, then deleted; how far that has come stands on
+the run itself, so a restart goes on where it was. Nobody calls a run stopped before nothing of it
+works any more: that is for whoever climbs to look at.
+
+Source: tekton.dev/v1 PipelineRun, `spec.status`; Tekton Pipelines 1.9, reconciler/pipelinerun.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from workflowexecution.api import duration, names
+from workflowexecution.api import tekton as api
+from workflowexecution.api.status import FailureReason
+
+if TYPE_CHECKING:
+    import datetime
+
+    from workflowexecution.api.workflowexecution import Spec
+
+GRACE_S = 300.0
+"""For the tasks that work, and `finally`, after a person has asked for the end."""
+FORCED_S = 120.0
+"""For the containers, after Tekton was told to end them."""
+DELETED_S = 60.0
+"""For the pods, after the run was deleted."""
+
+_GRACEFUL, _FORCED = "CancelledRunFinally", "Cancelled"
+_RESOLVING = "ResolvingPipelineRef"
+_STOPPED = frozenset({"Cancelled", "CancelledRunningFinally", "PipelineRunCancelled"})
+
+
+class Cause(StrEnum):
+    """Why a run is stopped."""
+
+    USER = "user"
+    DELETED = "deleted"
+    DEADLINE = "deadline"
+    RESOLUTION = "resolution"
+    DIGEST = "digest"
+    LATE = "late"
+    ORPHAN = "orphan"
+
+
+_ORDERLY = frozenset({Cause.USER, Cause.DELETED})
+
+
+class Step(enum.Enum):
+    """What is to be done next."""
+
+    ASK = enum.auto()
+    FORCE = enum.auto()
+    DELETE = enum.auto()
+    WAIT = enum.auto()
+    STUCK = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a run may take beyond what it was given; seconds."""
+
+    deadline_grace_s: float
+    stall_after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why a run is stopped, as its failure record will say it."""
+
+    cause: Cause
+    reason: FailureReason
+    message: str
+
+
+def due(spec: Spec, run: api.PipelineRun, now: datetime.datetime, limits: Limits) -> Stop | None:
+    """Why a run that goes on is to be stopped now, if it is.
+
+    Args:
+        spec: what was asked for.
+        run: as last seen.
+        now: the server's time.
+        limits: from the settings.
+    """
+    if spec.cancel is not None:
+        return explain(Cause.USER, spec, run, limits)
+    wanted = spec.workflow_ref.container_digest
+    if wanted and run.digest and run.digest != wanted:
+        return explain(Cause.DIGEST, spec, run, limits)
+    begun = cause_of(run)
+    if begun is not None:
+        return explain(begun, spec, run, limits)
+    overdue = overdue_at(run, limits)
+    if overdue is not None and now >= overdue:
+        return explain(Cause.DEADLINE, spec, run, limits)
+    nudged = _at(run, names.ANNOTATION_NUDGED_AT)
+    if (
+        is_resolving(run)
+        and nudged is not None
+        and now >= nudged + timedelta(seconds=limits.stall_after_s)
+    ):
+        return explain(Cause.RESOLUTION, spec, run, limits)
+    return None
+
+
+def explain(cause: Cause, spec: Spec, run: api.PipelineRun, limits: Limits) -> Stop:
+    """The reason and the sentence that a cause stands for."""
+    match cause:
+        case Cause.USER | Cause.LATE | Cause.ORPHAN:
+            by = f" by {spec.cancel.requested_by}: {spec.cancel.reason}" if spec.cancel else ""
+            return Stop(cause, FailureReason.CANCELLED, f"The execution was cancelled{by}")
+        case Cause.DELETED:
+            message = "The execution was deleted before it had ended"
+            return Stop(cause, FailureReason.CANCELLED, message)
+        case Cause.DEADLINE:
+            given = duration.format_seconds(run.timeout_s or 0)
+            grace = duration.format_seconds(limits.deadline_grace_s)
+            message = (
+                f"Tekton did not end the run within its timeout of {given} and another {grace}, "
+                "so it was stopped"
+            )
+            return Stop(cause, FailureReason.DEADLINE_EXCEEDED, message)
+        case Cause.RESOLUTION:
+            given = duration.format_seconds(2 * limits.stall_after_s)
+            message = f"Tekton did not resolve the pipeline within {given}, so the run was stopped"
+            return Stop(cause, FailureReason.DEADLINE_EXCEEDED, message)
+        case Cause.DIGEST:
+            wanted = spec.workflow_ref.container_digest
+            message = f"The bundle has digest {run.digest}, not {wanted} as was asked for"
+            return Stop(cause, FailureReason.CONFIGURATION_ERROR, message)
+
+
+def stopped(spec: Spec, run: api.PipelineRun, limits: Limits) -> Stop | None:
+    """Why a run that has ended was stopped, None for one that ended for a reason of its own."""
+    if run.condition is not None and run.is_done and run.condition.reason not in _STOPPED:
+        return None
+    cause = cause_of(run)
+    return explain(cause, spec, run, limits) if cause is not None else None
+
+
+def cause_of(run: api.PipelineRun) -> Cause | None:
+    """What its stopping was begun for, None while nobody has begun."""
+    text = run.annotations.get(names.ANNOTATION_CANCEL_CAUSE, "")
+    return Cause(text) if text in set(Cause) else None
+
+
+def is_to_nudge(run: api.PipelineRun) -> bool:
+    """Whether Tekton is to be made to look again at a run that stands still: once."""
+    return is_resolving(run) and names.ANNOTATION_NUDGED_AT not in run.annotations
+
+
+def is_resolving(run: api.PipelineRun) -> bool:
+    """Whether Tekton still looks for the pipeline itself."""
+    return run.condition is not None and run.condition.reason == _RESOLVING
+
+
+def overdue_at(run: api.PipelineRun, limits: Limits) -> datetime.datetime | None:
+    """When Tekton must have ended the run by, at the latest; None without a timeout."""
+    since = run.started_at or run.created_at
+    if since is None or not run.timeout_s:
+        return None
+    return since + timedelta(seconds=run.timeout_s + limits.deadline_grace_s)
+
+
+def next_step(run: api.PipelineRun, cause: Cause, now: datetime.datetime) -> tuple[Step, float]:
+    """What to do next to a run that is to be stopped, and the seconds until something is.
+
+    Args:
+        run: as last seen, ended or not: pods may outlive what Tekton calls the end.
+        cause: why it is stopped.
+        now: the server's time.
+    """
+    if run.deleted_at is not None:
+        left = _left(run.deleted_at, DELETED_S, now)
+        return (Step.WAIT, left) if left > 0 else (Step.STUCK, DELETED_S)
+    asked = _at(run, names.ANNOTATION_CANCEL_REQUESTED_AT)
+    if asked is None:
+        return Step.ASK, 0.0
+    forced = _at(run, names.ANNOTATION_CANCEL_FORCED_AT)
+    if forced is not None:
+        left = _left(forced, FORCED_S, now)
+        return (Step.WAIT, left) if left > 0 else (Step.DELETE, 0.0)
+    left = _left(asked, GRACE_S, now)
+    since = run.started_at or run.created_at
+    if since is not None and run.timeout_s:
+        left = min(left, _left(since, run.timeout_s, now))
+    return (Step.WAIT, left) if left > 0 and cause in _ORDERLY else (Step.FORCE, 0.0)
+
+
+def change(
+    run: api.PipelineRun, step: Step, cause: Cause, now: datetime.datetime
+) -> dict[str, Any]:
+    """The merge patch on the run that takes a step, ASK or FORCE.
+
+    In an orderly way only where a task has begun: before that nothing needs to be wound up. What a
+    run that has ended is to do is not written: Tekton refuses it.
+    """
+    stamp = f"{now:%Y-%m-%dT%H:%M:%SZ}"
+    orderly = step is Step.ASK and cause in _ORDERLY and bool(run.children) and not run.is_done
+    marks = {names.ANNOTATION_CANCEL_CAUSE: cause.value}
+    if step is Step.ASK:
+        marks[names.ANNOTATION_CANCEL_REQUESTED_AT] = stamp
+    if not orderly:
+        marks[names.ANNOTATION_CANCEL_FORCED_AT] = stamp
+    changes: dict[str, Any] = {"metadata": {"annotations": marks}}
+    if not run.is_done:
+        changes["spec"] = {"status": _GRACEFUL if orderly else _FORCED}
+    return changes
+
+
+def nudge(now: datetime.datetime) -> dict[str, Any]:
+    """The merge patch that makes Tekton look at a run again."""
+    marks = {names.ANNOTATION_NUDGED_AT: f"{now:%Y-%m-%dT%H:%M:%SZ}"}
+    return {"metadata": {"annotations": marks}}
+
+
+def _at(run: api.PipelineRun, annotation: str) -> datetime.datetime | None:
+    return api.parse_time(run.annotations.get(annotation))
+
+
+def _left(since: datetime.datetime, span_s: float, now: datetime.datetime) -> float:
+    return span_s - (now - since).total_seconds()

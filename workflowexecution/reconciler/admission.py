@@ -1,0 +1,145 @@
+"""Admission: whether a pending execution may start on its target now.
+
+First who holds the target, then what earlier executions mean, then whether an older one goes first.
+The cache answers, at no request's cost, for a target that is free; what it says against a start is
+checked with the server before it is told to anybody. Whoever passes is still stopped by the
+atomic create when the cache was behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from workflowexecution.api.status import Phase
+from workflowexecution.domain import history, locking
+from workflowexecution.reconciler import tools as common
+from workflowexecution.reconciler import view
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from workflowexecution.runtime.resource import ObjectKey
+
+YIELD_S = 5.0
+"""For an older execution to go first, before the atomic create decides."""
+STALE_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Another execution runs on the target."""
+
+    holder: view.Execution
+
+
+@dataclass(frozen=True, slots=True)
+class Forbidden:
+    """What happened before forbids it."""
+
+    verdict: history.Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing can be said yet; look again after some seconds."""
+
+    seconds: float
+
+
+Obstacle = Held | Forbidden | Wait
+
+
+class Admission:
+    """Decides who may start.
+
+    Remembers, for executions that let an older one go first, since when they do.
+    """
+
+    def __init__(self, tools: common.Tools) -> None:
+        """Decide with these collaborators."""
+        self._tools = tools
+        self._yielding: dict[ObjectKey, float] = {}
+
+    def forget(self, key: ObjectKey) -> None:
+        """Drop what is remembered of an execution that is not pending any more."""
+        self._yielding.pop(key, None)
+
+    async def check(self, seen: view.Execution) -> Obstacle | None:
+        """What stands in the way by the cache, each word of it confirmed by the server.
+
+        Raises:
+            ClusterError: the server did not answer; nothing is free because of that.
+        """
+        cache = self._tools.executions
+        for running in cache.by_index(view.BY_LOCK_RUNNING, seen.lock):
+            if running.uid != seen.uid:
+                live = await self._confirmed(running)
+                return Held(live) if live is not None else Wait(STALE_S)
+        verdict = await self._judge(seen, cache.by_index(view.BY_LOCK_PAST, seen.lock))
+        if verdict is not None:
+            obstacle = await self.check_live(seen)
+            if obstacle is not None:
+                return obstacle
+        return self._turn(seen)
+
+    async def check_live(self, seen: view.Execution) -> Obstacle | None:
+        """What stands in the way by the server's own list of the target's executions.
+
+        Raises:
+            ClusterError: the server did not answer; nothing is free because of that.
+        """
+        others = await self.others(seen)
+        held = next((it for it in others if it.phase is Phase.RUNNING), None)
+        if held is not None:
+            return Held(held)
+        verdict = await self._judge(seen, others)
+        return Forbidden(verdict) if verdict is not None else None
+
+    async def others(self, seen: view.Execution) -> Sequence[view.Execution]:
+        """The other executions of the target, by the server; by the cache where it knows more.
+
+        The label by which the server finds them is on all that ever came near a run here; those of
+        another making are in the cache alone.
+        """
+        tools = self._tools
+        listed = await tools.reader.list_target(locking.target_label(seen.lock))
+        found = {it.uid: it for it in map(tools.project, listed)}
+        for index in (view.BY_LOCK_RUNNING, view.BY_LOCK_PAST):
+            for cached in tools.executions.by_index(index, seen.lock):
+                found.setdefault(cached.uid, cached)
+        found.pop(seen.uid, None)
+        return tuple(it for it in found.values() if it.lock == seen.lock)
+
+    async def _confirmed(self, cached: view.Execution) -> view.Execution | None:
+        """The execution as it is now, if it still runs."""
+        raw = await self._tools.reader.read(cached.key)
+        live = self._tools.project(raw) if raw is not None else None
+        if live is None or live.uid != cached.uid or live.phase is not Phase.RUNNING:
+            return None
+        return live
+
+    async def _judge(
+        self, seen: view.Execution, others: Iterable[view.Execution]
+    ) -> history.Verdict | None:
+        pasts = await common.pasts(self._tools, (it for it in others if it.uid != seen.uid))
+        now = self._tools.clock.now()
+        return history.judge(pasts, seen.workflow_id, now, self._tools.policy.history)
+
+    def _turn(self, seen: view.Execution) -> Wait | None:
+        """Let an older execution go first, for a while."""
+        waiting = self._tools.executions.by_index(view.BY_LOCK_WAITING, seen.lock)
+        if not any(_goes_before(other, seen) for other in waiting):
+            return None
+        now = asyncio.get_running_loop().time()
+        left = self._yielding.setdefault(seen.key, now) + YIELD_S - now
+        return Wait(left) if left > 0 else None
+
+
+def _goes_before(other: view.Execution, seen: view.Execution) -> bool:
+    return (
+        other.uid != seen.uid
+        and view.age(other) < view.age(seen)
+        and not (other.deleting or other.cancelling or other.failing)
+    )

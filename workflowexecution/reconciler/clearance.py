@@ -1,0 +1,68 @@
+"""Clearance: a person has taken a failed execution out of its target's history.
+
+Its consumption is recorded once. Where nothing guards who gives clearances, none is honoured, and
+the execution says so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from workflowexecution.api.status import ConditionReason, ConditionStatus, ConditionType
+from workflowexecution.domain import status
+from workflowexecution.reconciler import tools as common
+
+if TYPE_CHECKING:
+    from workflowexecution.reconciler import view
+
+_log = structlog.get_logger(__name__)
+
+_UNGUARDED = (
+    "The admission policy that ties a clearance to the person who gives it is not in force: the "
+    "clearance is not honoured"
+)
+
+
+async def take(tools: common.Tools, seen: view.Execution) -> None:
+    """Record a clearance, or say why it counts for nothing.
+
+    Raises:
+        ClusterError: the server did not answer; nothing is recorded.
+    """
+    guarded = await tools.guard.in_force()
+    raw = await tools.reader.read(seen.key)
+    if raw is None or raw["metadata"]["uid"] != seen.uid:
+        return
+    # Of an execution that has ended the cache keeps no document.
+    case = common.open_case(tools, tools.project(raw))
+    given = case.status.block_clearance
+    if given is None or case.status.clearance_recorded_at is not None:
+        return
+    after = case.status
+    if guarded:
+        after = after.model_copy(
+            update={"clearance_recorded_at": case.moment.now.replace(microsecond=0)}
+        )
+    if not guarded or status.condition(after, ConditionType.CLEARANCE_UNGUARDED) is not None:
+        after = status.noted(after, case.moment, [_note(guarded=guarded)])
+    await common.write(tools, case, after)
+    if guarded:
+        _log.info("Clearance recorded", cleared_by=given.cleared_by)
+        tools.metrics.clearance_consumed()
+        message = f"Cleared by {given.cleared_by}: {given.clear_reason}"
+        tools.events.record(seen.key, seen.uid, "BlockCleared", message)
+
+
+def _note(*, guarded: bool) -> status.Note:
+    if guarded:
+        return status.Note(
+            ConditionType.CLEARANCE_UNGUARDED, ConditionStatus.FALSE, ConditionReason.GUARDED
+        )
+    return status.Note(
+        ConditionType.CLEARANCE_UNGUARDED,
+        ConditionStatus.TRUE,
+        ConditionReason.UNGUARDED,
+        _UNGUARDED,
+    )

@@ -1,0 +1,115 @@
+"""Ladder: takes a run that is to end down the ladder, one step a reconcile.
+
+Used for running executions that are cancelled or overdue, for deleted ones, and for runs that
+nobody waits for any more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from workflowexecution.api.status import ConditionReason, ConditionStatus, ConditionType
+from workflowexecution.domain import status, stopping
+from workflowexecution.runtime import errors, queue
+from workflowexecution.runtime.controller import Result
+
+if TYPE_CHECKING:
+    from workflowexecution.api import tekton
+    from workflowexecution.reconciler import tools as common
+    from workflowexecution.runtime.resource import ObjectKey
+
+_log = structlog.get_logger(__name__)
+
+AGAIN_S = 1.0
+STUCK_AGAIN_S = 30.0
+
+
+async def climb(
+    tools: common.Tools, key: ObjectKey, run: tekton.PipelineRun, cause: stopping.Cause
+) -> tuple[stopping.Step, Result]:
+    """Take the next step that is due; returns it, and when to come again.
+
+    Args:
+        tools: the collaborators.
+        key: the execution in whose reconcile this is.
+        run: as last seen, ended or not.
+        cause: why it is stopped.
+
+    Raises:
+        ClusterError: the step failed, or its outcome is not known.
+    """
+    now = tools.clock.now()
+    step, left_s = stopping.next_step(run, cause, now)
+    match step:
+        case stopping.Step.ASK | stopping.Step.FORCE:
+            _log.info("Run is told to end", run=_place(run), cause=cause.value, step=step.name)
+            await _change(tools, key, run, stopping.change(run, step, cause, now))
+            left_s = AGAIN_S
+        case stopping.Step.DELETE:
+            _log.warning("Run that does not end is deleted", run=_place(run), cause=cause.value)
+            await tools.engine.delete(key, run)
+            left_s = stopping.DELETED_S
+        case stopping.Step.WAIT:
+            pass
+        case stopping.Step.STUCK:
+            _log.error("Run cannot be ended", run=_place(run), cause=cause.value)
+            left_s = STUCK_AGAIN_S
+    return step, Result(requeue_after_s=left_s, priority=queue.Priority.HIGH)
+
+
+def note(step: stopping.Step, stop: stopping.Stop, run: tekton.PipelineRun) -> status.Note:
+    """The condition that says how far the ladder has been climbed."""
+    if step is stopping.Step.STUCK:
+        message = (
+            f"PipelineRun {_place(run)} was told to end and deleted, and is still there: the "
+            f"target stays locked. {stop.message}"
+        )
+        return status.Note(
+            ConditionType.CANCEL_CONFIRMED,
+            ConditionStatus.FALSE,
+            ConditionReason.STILL_ALIVE,
+            message,
+        )
+    return status.Note(
+        ConditionType.CANCEL_CONFIRMED,
+        ConditionStatus.UNKNOWN,
+        ConditionReason.CANCELLING,
+        stop.message,
+    )
+
+
+def confirmed(stop: stopping.Stop) -> status.Note:
+    """The condition of a run that was stopped and of which nothing works any more."""
+    return status.Note(
+        ConditionType.CANCEL_CONFIRMED,
+        ConditionStatus.TRUE,
+        ConditionReason.CANCELLED,
+        stop.message,
+    )
+
+
+async def nudge(tools: common.Tools, key: ObjectKey, run: tekton.PipelineRun) -> None:
+    """Make Tekton look again at a run that does not leave resolution."""
+    _log.warning("Run does not leave resolution, Tekton is nudged", run=_place(run))
+    await _change(tools, key, run, stopping.nudge(tools.clock.now()))
+
+
+async def _change(
+    tools: common.Tools, key: ObjectKey, run: tekton.PipelineRun, changes: dict[str, object]
+) -> None:
+    """Change the run; a refusal because it has ended meanwhile is no failure.
+
+    Source: Tekton's validating webhook, "Once the PipelineRun is complete, no updates are allowed".
+    """
+    try:
+        await tools.engine.change(key, run, changes)
+    except errors.ApiError:
+        live = await tools.engine.read(run.name)
+        if live is not None and live.uid == run.uid and not live.is_done:
+            raise
+
+
+def _place(run: tekton.PipelineRun) -> str:
+    return f"{run.namespace}/{run.name}"

@@ -1,0 +1,138 @@
+"""Skipped: nothing is started, and the status says what stood in the way and until when."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from workflowexecution.api.status import (
+    ConditionReason,
+    ConditionStatus,
+    ConditionType,
+    ConflictingWorkflow,
+    SkipDetails,
+    SkipReason,
+)
+from workflowexecution.domain import pipelinerun, status, stopping
+from workflowexecution.reconciler import admission
+from workflowexecution.reconciler import tools as common
+from workflowexecution.runtime import queue
+from workflowexecution.runtime.controller import Result
+
+if TYPE_CHECKING:
+    import datetime
+
+    from workflowexecution.api import tekton
+    from workflowexecution.reconciler import view
+
+_log = structlog.get_logger(__name__)
+
+_LOCKED = {
+    SkipReason.RESOURCE_BUSY: ConditionReason.TARGET_RESOURCE_BUSY,
+    SkipReason.RECENTLY_REMEDIATED: ConditionReason.RECENTLY_REMEDIATED,
+    SkipReason.PREVIOUS_EXECUTION_FAILED: ConditionReason.PREVIOUS_EXECUTION_FAILED,
+    SkipReason.EXHAUSTED_RETRIES: ConditionReason.EXHAUSTED_RETRIES,
+}
+
+
+async def meet(
+    tools: common.Tools, case: common.Case, obstacle: admission.Obstacle, *, version: str = ""
+) -> Result:
+    """Skip, or wait where nothing can be said yet.
+
+    Args:
+        tools: the collaborators.
+        case: the execution.
+        obstacle: what stands in the way.
+        version: the resourceVersion of an own write since the case was opened.
+    """
+    if isinstance(obstacle, admission.Wait):
+        return Result(requeue_after_s=obstacle.seconds, priority=queue.Priority.NORMAL)
+    if isinstance(obstacle, admission.Held):
+        details = _held(tools, case, obstacle.holder)
+    else:
+        verdict = obstacle.verdict
+        details = SkipDetails(
+            reason=verdict.reason,
+            message=verdict.message,
+            skipped_at=_second(case.moment.now),
+            recent_remediation=verdict.remediation(case.moment.now),
+            retry_at=verdict.until,
+        )
+    await _skip(tools, case, details, version)
+    return Result()
+
+
+async def busy(
+    tools: common.Tools, case: common.Case, run: tekton.PipelineRun, version: str
+) -> Result:
+    """Skip for a run that holds the target, whoever made it."""
+    owner = pipelinerun.owner_of(run.labels, run.annotations)
+    target = case.execution.spec.target_resource
+    since = _second(run.created_at or case.moment.now)
+    holder = f"{owner.namespace}/{owner.name}" if owner else "an unknown owner"
+    details = SkipDetails(
+        reason=SkipReason.RESOURCE_BUSY,
+        message=(
+            f"Target {target} is held by {holder} through PipelineRun {run.namespace}/{run.name} "
+            f"since {_text(since)}"
+        ),
+        skipped_at=_second(case.moment.now),
+        conflicting_workflow=ConflictingWorkflow(
+            name=owner.name if owner else "",
+            workflow_id=owner.workflow_id if owner else "",
+            started_at=since,
+            target_resource=owner.target if owner else target,
+        ),
+        # What nobody owns ends when a person ends it.
+        retry_at=stopping.overdue_at(run, tools.policy.limits) if owner else None,
+    )
+    await _skip(tools, case, details, version)
+    return Result()
+
+
+def _held(tools: common.Tools, case: common.Case, holder: view.Execution) -> SkipDetails:
+    other = common.open_case(tools, holder).execution
+    since = other.status.start_time or case.moment.now
+    config = other.spec.execution_config
+    timeout_s = (config.timeout if config else None) or tools.policy.defaults.timeout_s
+    limit = timedelta(seconds=timeout_s + tools.policy.limits.deadline_grace_s)
+    ref = other.status.pipeline_run_ref
+    through = f" through PipelineRun {ref.namespace}/{ref.name}" if ref else ""
+    return SkipDetails(
+        reason=SkipReason.RESOURCE_BUSY,
+        message=(
+            f"Target {case.execution.spec.target_resource} is held by {holder.key}{through} "
+            f"since {_text(since)}"
+        ),
+        skipped_at=_second(case.moment.now),
+        conflicting_workflow=ConflictingWorkflow(
+            name=holder.key.name,
+            workflow_id=other.spec.workflow_ref.workflow_id,
+            started_at=_second(since),
+            target_resource=other.spec.target_resource,
+        ),
+        retry_at=_second(since + limit),
+    )
+
+
+async def _skip(tools: common.Tools, case: common.Case, details: SkipDetails, version: str) -> None:
+    note = status.Note(
+        ConditionType.RESOURCE_LOCKED,
+        ConditionStatus.TRUE,
+        _LOCKED[details.reason],
+        details.message,
+    )
+    _log.info("Execution skipped", reason=details.reason.value, message=details.message)
+    after = status.skipped(case.status, case.moment, details, [note])
+    await common.write(tools, case, after, version=version)
+
+
+def _second(when: datetime.datetime) -> datetime.datetime:
+    return when.replace(microsecond=0)
+
+
+def _text(when: datetime.datetime) -> str:
+    return f"{when:%Y-%m-%dT%H:%M:%SZ}"
