@@ -93,9 +93,10 @@ async def test_deleting_an_execution_takes_its_own_run_and_lets_go(here: World) 
         here.ask()
         await here.until_phase("Running")
         here.cluster.delete(kinds.EXECUTIONS, world.TEAM, "restart-payment")
+        assert await here.obey() == "Cancelled"
         await world.until(lambda: here.execution() is None)
     assert here.run() is None
-    (deletion,) = here.writes("pipelineruns")[1:]
+    _, deletion = here.writes("pipelineruns")[1:]
     assert deletion.body
     assert deletion.body["preconditions"]["uid"]
 

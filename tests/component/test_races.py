@@ -289,7 +289,8 @@ async def test_run_goes_with_its_execution_when_its_watch_has_not_told_of_it(her
         here.ask()
         await here.until_phase("Running")
         here.cluster.delete(kinds.EXECUTIONS, world.TEAM, "restart-payment")
-        await world.until(lambda: here.run() is None)
+        await here.obey()
+        await world.until(lambda: here.run() is None, within_s=400)
         await world.until(lambda: here.execution() is None, within_s=400)
 
 
@@ -300,6 +301,7 @@ async def test_finalizers_of_others_stay_when_ours_comes_and_goes(here: World) -
         kept = (here.execution() or {})["metadata"]["finalizers"]
         assert kept == ["example.com/theirs", names.FINALIZER]
         here.cluster.delete(kinds.EXECUTIONS, world.TEAM, "restart-payment")
+        await here.obey()
         await world.until(lambda: here.run() is None)
         await asyncio.sleep(60)
     assert (here.execution() or {})["metadata"]["finalizers"] == ["example.com/theirs"]
@@ -347,6 +349,7 @@ async def test_deletion_during_the_create_takes_the_run_with_it(here: World) -> 
         await held.reached.wait()
         here.cluster.delete(kinds.EXECUTIONS, world.TEAM, "restart-payment")
         held.release()
+        await here.obey()
         await world.until(lambda: here.execution() is None and here.run() is None)
     assert len(here.cluster.items(kinds.PIPELINE_RUNS)) == 0
 
@@ -359,6 +362,7 @@ async def test_execution_of_the_same_name_gets_its_own_run_when_asked_for_again(
         await here.until_phase("Running")
         first = here.run() or {}
         here.cluster.delete(kinds.EXECUTIONS, world.TEAM, "restart-payment")
+        await here.obey()
         await world.until(lambda: here.execution() is None and here.run() is None)
         here.ask()
         status = await here.until_phase("Running")

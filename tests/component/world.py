@@ -28,6 +28,7 @@ TEAM = "payment"
 RUN = locking.run_name(builders.TARGET)
 AGENT = "workflowexecution/"
 SUCCEEDED = ("True", "Succeeded", "Tasks Completed: 2 (Failed: 0, Cancelled 0), Skipped: 0")
+CANCELLED = ("False", "Cancelled", 'PipelineRun "wfe" was cancelled')
 FAILED = ("False", "Failed", "Tasks Completed: 2 (Failed: 1, Cancelled 0), Skipped: 0")
 
 
@@ -117,6 +118,17 @@ class World:
         said = builders.raw_run(condition=condition, status={**ended, **status})["status"]
         patch = {"status": said}
         self.cluster.patch(kinds.PIPELINE_RUNS, NAMESPACE, RUN, patch, subresource="status")
+
+    async def obey(self) -> str:
+        """Play Tekton: end the run once it is told to, in order or not; returns how it was told."""
+
+        def told() -> str | None:
+            said: str | None = ((self.run() or {}).get("spec") or {}).get("status")
+            return said
+
+        how = await until(told)
+        self.end_run(CANCELLED)
+        return how
 
     def writes(self, resource: str = "", **match: Any) -> list[Request]:  # noqa: ANN401
         """What the program itself has written, refused writes included."""
