@@ -18,7 +18,7 @@ from workflowexecution.reconciler import tools as common
 from workflowexecution.reconciler import view
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping
 
     from workflowexecution.runtime.resource import ObjectKey
 
@@ -78,11 +78,13 @@ class Admission:
                 live = await self._confirmed(running)
                 return Held(live) if live is not None else Wait(STALE_S)
         verdict = await self._judge(seen, cache.by_index(view.BY_LOCK_PAST, seen.lock))
-        if verdict is not None:
-            obstacle = await self.check_live(seen)
-            if obstacle is not None:
-                return obstacle
-        return self._turn(seen)
+        turn = self._turn(seen)
+        if verdict is None and turn is None:
+            return None
+        if verdict is None and turn is not None and turn.seconds > 0:
+            return turn
+        # Forbidden by the cache, or next to another that ought to have gone first: the server says.
+        return await self.check_live(seen)
 
     async def check_live(self, seen: view.Execution) -> Obstacle | None:
         """What stands in the way by the server's own list of the target's executions.
@@ -90,27 +92,46 @@ class Admission:
         Raises:
             ClusterError: the server did not answer; nothing is free because of that.
         """
-        others = await self.others(seen)
-        held = next((it for it in others if it.phase is Phase.RUNNING), None)
-        if held is not None:
-            return Held(held)
-        verdict = await self._judge(seen, others)
-        return Forbidden(verdict) if verdict is not None else None
+        listed, cached = await self._others(seen)
+        while True:
+            known = {**cached, **listed}.values()
+            obstacle = await self._obstacle(seen, known)
+            stands = _of(obstacle, cached)
+            if obstacle is None or stands is None or stands.uid in listed:
+                return obstacle
+            # Only the cache knows it, so it may have gone.
+            del cached[stands.uid]
+            raw = await self._tools.reader.read(stands.key)
+            if raw is not None and raw["metadata"]["uid"] == stands.uid:
+                listed[stands.uid] = self._tools.project(raw)
 
-    async def others(self, seen: view.Execution) -> Sequence[view.Execution]:
-        """The other executions of the target, by the server; by the cache where it knows more.
+    async def _others(
+        self, seen: view.Execution
+    ) -> tuple[dict[str, view.Execution], dict[str, view.Execution]]:
+        """The other executions of the target by UID: by the server, and by the cache.
 
         The label by which the server finds them is on all that ever came near a run here; those of
         another making are in the cache alone.
         """
         tools = self._tools
-        listed = await tools.reader.list_target(locking.target_label(seen.lock))
-        found = {it.uid: it for it in map(tools.project, listed)}
-        for index in (view.BY_LOCK_RUNNING, view.BY_LOCK_PAST):
-            for cached in tools.executions.by_index(index, seen.lock):
-                found.setdefault(cached.uid, cached)
-        found.pop(seen.uid, None)
-        return tuple(it for it in found.values() if it.lock == seen.lock)
+        raws = await tools.reader.list_target(locking.target_label(seen.lock))
+        listed = {it.uid: it for it in map(tools.project, raws) if it.lock == seen.lock}
+        indexes = (view.BY_LOCK_RUNNING, view.BY_LOCK_PAST)
+        cached = {
+            it.uid: it for index in indexes for it in tools.executions.by_index(index, seen.lock)
+        }
+        for known in (listed, cached):
+            known.pop(seen.uid, None)
+        return listed, cached
+
+    async def _obstacle(
+        self, seen: view.Execution, others: Iterable[view.Execution]
+    ) -> Held | Forbidden | None:
+        held = next((it for it in others if it.phase is Phase.RUNNING), None)
+        if held is not None:
+            return Held(held)
+        verdict = await self._judge(seen, others)
+        return Forbidden(verdict) if verdict is not None else None
 
     async def _confirmed(self, cached: view.Execution) -> view.Execution | None:
         """The execution as it is now, if it still runs."""
@@ -128,13 +149,21 @@ class Admission:
         return history.judge(pasts, seen.workflow_id, now, self._tools.policy.history)
 
     def _turn(self, seen: view.Execution) -> Wait | None:
-        """Let an older execution go first, for a while."""
+        """How long an older execution is still let go first; None when there is none."""
         waiting = self._tools.executions.by_index(view.BY_LOCK_WAITING, seen.lock)
         if not any(_goes_before(other, seen) for other in waiting):
             return None
         now = asyncio.get_running_loop().time()
-        left = self._yielding.setdefault(seen.key, now) + YIELD_S - now
-        return Wait(left) if left > 0 else None
+        return Wait(max(0.0, self._yielding.setdefault(seen.key, now) + YIELD_S - now))
+
+
+def _of(
+    obstacle: Held | Forbidden | None, known: Mapping[str, view.Execution]
+) -> view.Execution | None:
+    """The execution that is the obstacle."""
+    if isinstance(obstacle, Held):
+        return obstacle.holder
+    return known.get(obstacle.verdict.past.uid) if obstacle is not None else None
 
 
 def _goes_before(other: view.Execution, seen: view.Execution) -> bool:

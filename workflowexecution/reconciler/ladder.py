@@ -17,6 +17,7 @@ from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
     from workflowexecution.api import tekton
+    from workflowexecution.api.status import Status
     from workflowexecution.reconciler import tools as common
     from workflowexecution.runtime.resource import ObjectKey
 
@@ -88,6 +89,18 @@ def confirmed(stop: stopping.Stop) -> status.Note:
         ConditionReason.CANCELLED,
         stop.message,
     )
+
+
+def concluded(after: Status, moment: status.Moment) -> Status:
+    """A terminal status, in which no stopping is left open: the run was quicker."""
+    begun = status.condition(after, ConditionType.CANCEL_CONFIRMED)
+    if begun is None or begun.status is ConditionStatus.TRUE:
+        return after
+    message = "The run came to its own end before it was stopped"
+    over = status.Note(
+        ConditionType.CANCEL_CONFIRMED, ConditionStatus.FALSE, ConditionReason.COMPLETED, message
+    )
+    return status.noted(after, moment, [over])
 
 
 async def nudge(tools: common.Tools, key: ObjectKey, run: tekton.PipelineRun) -> None:

@@ -17,6 +17,7 @@ from workflowexecution.api.status import (
     ConditionStatus,
     ConditionType,
     FailureReason,
+    Phase,
 )
 from workflowexecution.domain import failure, history, progress, stalling, status, stopping
 from workflowexecution.reconciler import ladder, view
@@ -180,9 +181,11 @@ class Mirror:
 
     async def _end(self, case: common.Case, after: Status) -> None:
         tools, seen = self._tools, case.seen
-        others = tools.executions.by_index(view.BY_LOCK_PAST, seen.lock)
-        pasts = await common.pasts(tools, (it for it in others if it.uid != seen.uid))
-        after = history.ended(after, pasts, tools.policy.history)
+        pasts: Sequence[history.Past] = ()
+        if after.phase is Phase.FAILED:
+            others = tools.executions.by_index(view.BY_LOCK_PAST, seen.lock)
+            pasts = await common.pasts(tools, (it for it in others if it.uid != seen.uid))
+        after = ladder.concluded(history.ended(after, pasts, tools.policy.history), case.moment)
         await common.write(tools, case, after)
         self.forget(case.seen.key)
         _log.info(
@@ -349,6 +352,8 @@ def wake(
     overdue = stopping.overdue_at(run, limits)
     if overdue is not None:
         waits.append((overdue - now).total_seconds())
+    if stopping.is_resolving(run):
+        waits.append(limits.stall_after_s)
     coming = min((wait for wait in waits if wait > 0), default=limits.stall_after_s)
     # Times on the server are whole seconds.
     return Result(requeue_after_s=coming + 1.0, priority=queue.Priority.LOW)
