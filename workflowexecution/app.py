@@ -202,6 +202,7 @@ class App:
             run_retention_s=settings.execution.run_retention,
             create_retry_for_s=settings.limits.create_retry_for,
             deletion_give_up_s=settings.limits.deletion_give_up,
+            log_tail=settings.execution.log_tail,
         )
 
     def _tools(self, api: client.Client, server_clock: clock.ServerClock) -> tools.Tools:

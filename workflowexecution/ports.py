@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from workflowexecution.api import tekton
     from workflowexecution.api.status import Status
@@ -235,6 +235,18 @@ class ExecutionEngine(Protocol):
 
     async def has_live_pods(self, run_uid: str) -> bool:
         """Whether a pod of the run is outside Succeeded and Failed, from the server itself."""
+        ...
+
+    async def read_log(self, pod: str, step: str) -> str:
+        """The last lines that a step has written.
+
+        Raises:
+            ClusterError: the pod has gone, or its log cannot be read.
+        """
+        ...
+
+    async def read_pod_events(self, pod: str) -> Sequence[Mapping[str, Any]]:
+        """The events about a pod, as the API gives them."""
         ...
 
     def runs(self) -> Iterable[tekton.PipelineRun]:

@@ -34,7 +34,6 @@ _NOT_OBEYED = (
     "controller.renewDeadline",
     "controller.retryPeriod",
     "datastorage.",
-    "execution.logTail",
     "limits.auditBeforeDeletion",
 )
 """Accepted and checked, so that a configuration can be written for what is to come."""

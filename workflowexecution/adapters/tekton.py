@@ -9,7 +9,7 @@ from workflowexecution.api import names, tekton
 from workflowexecution.runtime import errors, resource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from workflowexecution.runtime import client, freshness, store
     from workflowexecution.runtime.resource import ObjectKey
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PIPELINERUNS = resource.Resource("tekton.dev", "v1", "pipelineruns", "PipelineRun")
 TASKRUNS = resource.Resource("tekton.dev", "v1", "taskruns", "TaskRun")
 PODS = resource.Resource("", "v1", "pods", "Pod")
+EVENTS = resource.Resource("", "v1", "events", "Event")
 CRDS = resource.Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition",
     namespaced=False,
@@ -26,6 +27,8 @@ BY_OWNER = "owner"
 BY_RUN = "run"
 RUN_UID_LABEL = "tekton.dev/pipelineRunUID"
 _REMEMBERED = 1000
+_LOG_LINES = 500
+_LOG_BYTES = 2 * 1024 * 1024
 _NOT_SERVED = "Tekton's API (tekton.dev/v1) is not served by this cluster"
 _DONE_PODS = "status.phase!=Succeeded,status.phase!=Failed"
 
@@ -174,6 +177,20 @@ class TektonEngine:
             limit=1,
         )
         return bool(page.items)
+
+    async def read_log(self, pod: str, step: str) -> str:
+        """The last lines that a step has written."""
+        path = PODS.path(namespace=self._namespace, name=pod, subresource="log")
+        params = {"container": f"step-{step}", "tailLines": str(_LOG_LINES)}
+        return await self._client.get_text(path, params=params, max_bytes=_LOG_BYTES)
+
+    async def read_pod_events(self, pod: str) -> Sequence[Mapping[str, Any]]:
+        """The events about a pod, as the API gives them."""
+        selector = f"involvedObject.kind=Pod,involvedObject.name={pod}"
+        page = await self._client.list_page(
+            EVENTS, namespace=self._namespace, field_selector=selector
+        )
+        return page.items
 
     def runs(self) -> Iterable[tekton.PipelineRun]:
         """Every run in the cache; no await while it is iterated."""

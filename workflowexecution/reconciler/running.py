@@ -20,7 +20,7 @@ from workflowexecution.api.status import (
     Phase,
 )
 from workflowexecution.domain import failure, history, progress, stalling, status, stopping
-from workflowexecution.reconciler import ladder, view
+from workflowexecution.reconciler import evidence, ladder, view
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
@@ -126,7 +126,8 @@ class Mirror:
             again = Result(requeue_after_s=self._patience(case.seen.key))
             return common.sooner(again, await self._go_on(case, run, children))
         else:
-            after = self._failed(case, mirrored, failure.Facts(run, children, _started(case)), at)
+            facts = failure.Facts(run, children, _started(case))
+            after = await self._failed(case, mirrored, facts, at)
         await self._end(case, after)
         return Result()
 
@@ -247,13 +248,14 @@ class Mirror:
         if last is not None and last.is_done:
             children = await self._remains(last)
             facts = failure.Facts(last, children, _started(case))
-            await self._end(case, self._failed(case, _mirrored(case, last, children), facts, at))
+            after = await self._failed(case, _mirrored(case, last, children), facts, at)
+            await self._end(case, after)
             return Result()
         facts = failure.Facts(last, (), _started(case), vanished=_deleted_by_others(case, last))
-        await self._end(case, self._failed(case, case.status, facts, now))
+        await self._end(case, await self._failed(case, case.status, facts, now))
         return Result()
 
-    def _failed(
+    async def _failed(
         self, case: common.Case, mirrored: Status, facts: failure.Facts, at: datetime.datetime
     ) -> Status:
         limits = self._tools.policy.limits
@@ -263,6 +265,7 @@ class Mirror:
             facts = dataclasses.replace(facts, stopped=stop.message, stopped_reason=stop.reason)
             notes.append(ladder.confirmed(stop))
         details = failure.classify_run(facts, case.subject, at)
+        details = await evidence.gathered(self._tools, details, facts.children)
         notes.append(
             status.Note(
                 ConditionType.TEKTON_PIPELINE_COMPLETE,

@@ -57,6 +57,7 @@ class Policy:
     run_retention_s: float
     create_retry_for_s: float
     deletion_give_up_s: float
+    log_tail: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 KEY = resource.ObjectKey("payment", "restart-payment")
 UID = "uid-restart-payment"
 ACCOUNT = "kubernaut-workflow-runner"
-HISTORY = history.Rules(
-    cooldown_s=300.0, base_s=60.0, max_s=600.0, max_exponent=4, max_failures=5
-)
+HISTORY = history.Rules(cooldown_s=300.0, base_s=60.0, max_s=600.0, max_exponent=4, max_failures=5)
 
 
 def refusal(kind: type[errors.ApiError], message: str = "", *causes: str) -> errors.ApiError:
@@ -95,6 +93,9 @@ class FakeEngine:
     create_error: errors.ClusterError | None = None
     create_lands: bool = False
     read_error: errors.ClusterError | None = None
+    log: str = ""
+    log_error: errors.ClusterError | None = None
+    pod_events: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     change_error: errors.ClusterError | None = None
     changes: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     delete_error: errors.ClusterError | None = None
@@ -152,6 +153,18 @@ class FakeEngine:
     async def has_live_pods(self, run_uid: str) -> bool:
         self.journal.append("has_live_pods")
         return run_uid in self.working
+
+    async def read_log(self, pod: str, step: str) -> str:
+        self.journal.append(f"log {pod} {step}")
+        if self.log_error is not None:
+            raise self.log_error
+        return self.log
+
+    async def read_pod_events(self, pod: str) -> Sequence[dict[str, Any]]:
+        self.journal.append(f"events {pod}")
+        if self.log_error is not None:
+            raise self.log_error
+        return self.pod_events
 
     def runs(self) -> Iterable[tekton.PipelineRun]:
         return self.cached.values()
