@@ -140,6 +140,7 @@ class ConditionReason(StrEnum):
     STILL_ALIVE = "StillAlive"
     STALLED = "Stalled"
     MOVING = "Moving"
+    PODS_WAITING = "PodsWaiting"
     UNGUARDED = "PolicyMissing"
     GUARDED = "PolicyInForce"
     EXECUTING = "Executing"

@@ -20,7 +20,7 @@ from workflowexecution.api.status import (
     Phase,
 )
 from workflowexecution.domain import failure, history, progress, stalling, status, stopping
-from workflowexecution.reconciler import evidence, ladder, view
+from workflowexecution.reconciler import evidence, health, ladder, view
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
@@ -64,9 +64,11 @@ class Mirror:
         self._written: dict[ObjectKey, float] = {}
         self._unsettled: dict[ObjectKey, float] = {}
         self._next_slot = 0.0
+        self._health = health.Health(tools)
 
     def forget(self, key: ObjectKey) -> None:
         """Drop what is remembered of an execution that is not running any more."""
+        self._health.forget(key)
         self._written.pop(key, None)
         self._unsettled.pop(key, None)
 
@@ -143,8 +145,9 @@ class Mirror:
         stall = "" if run.is_done else stalling.stall_of(run, children, now, limits.stall_after_s)
         if stall and stopping.is_to_nudge(run):
             await ladder.nudge(self._tools, case.seen.key, run)
-        result = await self._progress(case, _moving(case, after, stall))
-        return common.sooner(result, wake(self._tools, run, children))
+        after, look = await self._health.told(case, _moving(case, after, stall), children)
+        result = await self._progress(case, after)
+        return common.sooner(result, look, wake(self._tools, run, children))
 
     async def _stop(
         self, case: common.Case, after: Status, run: tekton.PipelineRun, stop: stopping.Stop

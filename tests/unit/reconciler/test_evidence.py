@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests import builders
 from tests.unit.reconciler import fakes
 from workflowexecution.api import tekton
-from workflowexecution.api.status import FailureDetails
 from workflowexecution.domain import failure
 from workflowexecution.reconciler import evidence
 from workflowexecution.runtime import errors
+
+if TYPE_CHECKING:
+    from workflowexecution.api.status import FailureDetails
 
 FAILED = ("False", "Failed", "step run failed")
 

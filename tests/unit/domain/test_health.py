@@ -1,0 +1,71 @@
+"""Early warnings: told while a pod cannot start, and only then."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+
+from tests import builders
+from workflowexecution.api import tekton
+from workflowexecution.api.status import PodEvent
+from workflowexecution.domain import health
+
+PENDING = ("Unknown", "Pending", "pod is waiting")
+
+
+def task(*steps: dict[str, Any], condition: tuple[str, str, str] = PENDING) -> tekton.TaskRun:
+    raw = builders.raw_task("check", condition=condition, steps=list(steps))
+    return tekton.project_taskrun(raw, tekton.TaskRun)
+
+
+def waiting_step(reason: str) -> dict[str, Any]:
+    return {**builders.step(ran=False), "waiting": {"reason": reason}}
+
+
+@pytest.mark.parametrize("reason", ["ImagePullBackOff", "CreateContainerConfigError"])
+def test_trouble_is_a_container_that_cannot_start(reason: str) -> None:
+    said = health.trouble([task(waiting_step(reason))])
+    assert said == f"Step 'run' of task 'check' cannot start: {reason}"
+
+
+def test_trouble_is_a_pod_without_room() -> None:
+    full = ("Unknown", "ExceededNodeResources", "insufficient memory")
+    assert health.trouble([task(condition=full)]).endswith("insufficient memory")
+    silent = ("Unknown", "PullImageFailed", "")
+    assert health.trouble([task(condition=silent)]).endswith("PullImageFailed")
+
+
+def test_no_trouble_is_a_pod_on_its_way_or_a_task_that_has_ended() -> None:
+    ended = task(waiting_step("ImagePullBackOff"), condition=("False", "Failed", "x"))
+    assert health.trouble([task(waiting_step("ContainerCreating")), ended]) == ""
+
+
+def test_waiting_are_tasks_with_a_pod_of_which_nothing_has_begun() -> None:
+    begun = task(builders.step(running=True))
+    ended = task(condition=("True", "Succeeded", ""))
+    waits = task(waiting_step("ContainerCreating"))
+    assert health.waiting([begun, ended, waits]) == [waits]
+
+
+def test_a_waiting_task_is_looked_at_five_seconds_after_its_start() -> None:
+    waits = task()
+    started = waits.started_at
+    assert started is not None
+    assert health.look_in_s(waits, started + datetime.timedelta(seconds=2)) == 3.0
+    raw = builders.raw_task("check")
+    del raw["status"]["startTime"]
+    fresh = tekton.project_taskrun(raw, tekton.TaskRun)
+    assert health.look_in_s(fresh, builders.NOW) == health.LOOK_AFTER_S
+
+
+def test_trouble_by_events_is_the_latest_that_matters() -> None:
+    events = [
+        PodEvent(reason="FailedScheduling", message="no node"),
+        PodEvent(reason="FailedMount", message="configmap not found"),
+        PodEvent(reason="BackOff", message="again"),
+    ]
+    said = health.trouble_by_events(task(), events)
+    assert said == "Task 'check' cannot start: FailedMount: configmap not found"
+    assert health.trouble_by_events(task(), events[2:]) == ""

@@ -1,0 +1,79 @@
+"""Early warning: what keeps the pods of a run from starting, long before a timeout says so.
+
+Source: Kubernetes, container state `waiting`; Tekton 1.9, TaskRun reasons of pods that wait.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Iterable, Sequence
+
+    from workflowexecution.api import tekton
+    from workflowexecution.api.status import PodEvent
+
+LOOK_AFTER_S = 5.0
+"""A pod whose steps have not begun by then is worth a look at its events."""
+
+# As waiting reasons of a container, and as reasons of a TaskRun whose pod waits.
+_WAITING = frozenset({
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "ErrImageNeverPull",
+    "ErrImagePull",
+    "ImageInspectError",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "RunContainerError",
+})
+_PENDING = frozenset({"ExceededNodeResources", "ExceededResourceQuota", "PullImageFailed"})
+_UNHEALTHY = frozenset({
+    "Evicted",
+    "FailedAttachVolume",
+    "FailedCreatePodSandBox",
+    "FailedMount",
+    "FailedScheduling",
+})
+
+
+def trouble(children: Iterable[tekton.TaskRun]) -> str:
+    """What a task's own status says of a pod that cannot start; empty when nothing does."""
+    for child in children:
+        if child.is_done:
+            continue
+        for step in child.steps:
+            if step.waiting in _WAITING:
+                return f"Step {step.name!r} of task {child.task!r} cannot start: {step.waiting}"
+        said = child.condition
+        if said is not None and said.reason in _PENDING:
+            return f"Task {child.task!r} cannot start: {said.message or said.reason}"
+    return ""
+
+
+def waiting(children: Iterable[tekton.TaskRun]) -> Sequence[tekton.TaskRun]:
+    """The tasks that have a pod of which no step has begun."""
+    return [
+        child
+        for child in children
+        if child.pod_name
+        and not child.is_done
+        and not any(step.running or step.ran for step in child.steps)
+    ]
+
+
+def look_in_s(child: tekton.TaskRun, now: datetime.datetime) -> float:
+    """Seconds until a waiting task is worth a look; 0 and less when it is."""
+    if child.started_at is None:
+        return LOOK_AFTER_S
+    return LOOK_AFTER_S - (now - child.started_at).total_seconds()
+
+
+def trouble_by_events(child: tekton.TaskRun, events: Iterable[PodEvent]) -> str:
+    """What the latest event that matters says of a task's pod; empty when none does."""
+    telling = [event for event in events if event.reason in _UNHEALTHY]
+    if not telling:
+        return ""
+    last = telling[-1]
+    return f"Task {child.task!r} cannot start: {last.reason}: {last.message}"
