@@ -41,8 +41,7 @@ class Place:
         """Install what the program needs: its CRD, the namespaces, the accounts."""
         self.kubectl("apply", "-k", str(CRD))
         self.kubectl(
-            "wait", "crd/workflowexecutions.kubernaut.ai", "--for=condition=Established",
-            "--timeout=30s",
+            "wait", "crd/workflowexecutions.kubernaut.ai", kubectl.ESTABLISHED, "--timeout=30s",
         )  # fmt: skip
         self.kubectl.apply(
             *(_namespace(name) for name in (NAMESPACE, TEAM)),

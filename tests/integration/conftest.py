@@ -16,7 +16,7 @@ from tests.integration.audit import AuditLog
 from tests.integration.controllers import Controllers
 from tests.integration.world import World, create_namespace
 from tests.stack.cluster import Parts, Stack
-from tests.support import program
+from tests.support import kubectl, program
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -36,7 +36,8 @@ def stack(bare_stack: Stack) -> Stack:
     """The same with this project's CRD, as the README says to install it."""
     bare_stack.kubectl("apply", "-k", str(CRD_FOLDER))
     name = "crd/workflowexecutions.kubernaut.ai"
-    bare_stack.kubectl("wait", name, "--for=condition=Established", "--timeout=30s")
+    # Not by --for=condition: kubectl fails on a CRD so young that it has no conditions.
+    bare_stack.kubectl("wait", name, kubectl.ESTABLISHED, "--timeout=30s")
     bare_stack.api.apply({
         "apiVersion": "v1",
         "kind": "Namespace",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 JsonObject = dict[str, Any]
+ESTABLISHED = """--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True"""
 
 
 @dataclass(frozen=True)
