@@ -71,6 +71,18 @@ class Observer(Protocol):
         ...
 
 
+class ClearanceGuard(Protocol):
+    """Whether the API server itself sees to it that a clearance names who gave it."""
+
+    async def in_force(self) -> bool:
+        """Whether a clearance can be believed now; the answer may be half a minute old.
+
+        Raises:
+            ClusterError: it is not known, which is never a yes.
+        """
+        ...
+
+
 class ExecutionEngine(Protocol):
     """What runs a workflow: Tekton here; a sibling could run Jobs."""
 
