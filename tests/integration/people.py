@@ -11,6 +11,7 @@ from tests.fake import kinds
 from tests.fake.api import Api, read_kubeconfig
 from tests.integration import objects, tekton
 from tests.stack.api import wait_for
+from tests.stack.settings import DEFAULT_USERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -117,9 +118,8 @@ def granted(
     name = f"it-{user.rpartition(':')[2]}-{namespace or 'everywhere'}"
     if isinstance(rules, str):
         role, name = rules, f"{name}-{rules}"
-        wanted = stack.api.json("GET", f"/apis/{_RBAC}/v1/clusterroles/{role}")["rules"]
     else:
-        role, wanted = name, rules
+        role = name
         stack.api.apply(_rbac("ClusterRole", role, rules=rules))
     kind = "RoleBinding" if namespace else "ClusterRoleBinding"
     subject = {"apiGroup": _RBAC, "kind": "User", "name": user}
@@ -128,7 +128,7 @@ def granted(
     body["metadata"]["namespace"] = namespace
     stack.api.apply(body)
     try:
-        wait_for(name, lambda: _lacks(stack, user, wanted, namespace), deadline_s=EFFECT_S)
+        wait_granted(stack, user, role, namespace=namespace)
         yield
     finally:
         scope = ("-n", namespace) if namespace else ()
@@ -137,13 +137,20 @@ def granted(
             stack.kubectl("delete", "ClusterRole", role)
 
 
+def wait_granted(stack: Stack, user: str, role: str, *, namespace: str = "") -> None:
+    """Wait until a user has the rights of a ClusterRole: the server takes a binding in later."""
+    rules = stack.api.json("GET", f"/apis/{_RBAC}/v1/clusterroles/{role}")["rules"]
+    what = f"role {role} of {user}"
+    wait_for(what, lambda: _lacks(stack, user, rules, namespace), deadline_s=EFFECT_S)
+
+
 def _rbac(kind: str, name: str, **fields: object) -> JsonObject:
     metadata = {"name": name}
     return {"apiVersion": f"{_RBAC}/v1", "kind": kind, "metadata": metadata, **fields}
 
 
 def _lacks(stack: Stack, user: str, rules: list[JsonObject], namespace: str) -> str | None:
-    """Why the rights are not in force yet: the server reads roles with a delay."""
+    """The first rule that the server does not know of yet."""
     for rule in rules:
         resource, _, subresource = rule["resources"][0].partition("/")
         attributes = {
@@ -157,7 +164,11 @@ def _lacks(stack: Stack, user: str, rules: list[JsonObject], namespace: str) -> 
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SubjectAccessReview",
-            "spec": {"user": user, "resourceAttributes": attributes},
+            "spec": {
+                "user": user,
+                "groups": list(DEFAULT_USERS.get(user, ())),
+                "resourceAttributes": attributes,
+            },
         }
         path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
         if not stack.api.json("POST", path, review)["status"]["allowed"]:
