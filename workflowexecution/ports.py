@@ -177,13 +177,13 @@ class ExecutionReader(Protocol):
 
 
 class ClearanceGuard(Protocol):
-    """Whether the cluster ties a clearance to the person who gives it."""
+    """Whether the API server itself sees to it that a clearance names who gave it."""
 
     async def in_force(self) -> bool:
-        """Whether the admission policy and its binding are there.
+        """Whether a clearance can be believed now; the answer may be half a minute old.
 
         Raises:
-            ClusterError: nothing is known.
+            ClusterError: it is not known, which is never a yes.
         """
         ...
 

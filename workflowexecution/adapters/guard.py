@@ -72,8 +72,12 @@ class AdmissionGuard:
         return not self._weakness
 
     async def _ask(self) -> str:
-        policy = await self._read(POLICIES)
-        binding = await self._read(BINDINGS)
+        try:
+            policy = await self._read(POLICIES)
+            binding = await self._read(BINDINGS)
+        except errors.Forbidden as error:
+            # It may be there; but what nobody lets this program see, it cannot believe.
+            return f"it may not be read: {error.message}"
         if policy is None:
             return "the policy is not there"
         if binding is None:
