@@ -122,7 +122,7 @@ async def test_guard_is_not_in_force_when_a_part_is_weakened(cluster: Cluster) -
 
 
 async def test_guard_is_not_in_force_when_it_may_not_be_read(cluster: Cluster) -> None:
-    cluster.answer = fakes.refusal(errors.Forbidden, "policies is forbidden")
+    cluster.answer = fakes.refusal(errors.Forbidden)
     assert not await guard.AdmissionGuard(client=cluster).in_force()
 
 
