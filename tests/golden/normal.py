@@ -23,6 +23,7 @@ MAX_TEXT = 4096
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 _TIME = re.compile(r"\b2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+_LOG_TIME = re.compile(r"\b(2\d{3})/(\d\d)/(\d\d) (\d\d:\d\d:\d\d)\b")
 _RESOLUTION = re.compile(r"\bbundles-[0-9a-f]{32}\b")
 _VOLUME = re.compile(r"\b(kube-api-access-)[a-z0-9]{5}\b")
 _PORT = re.compile(r"\b(127\.0\.0\.1:)[3-6]\d{4}\b")
@@ -210,6 +211,8 @@ def _digests(text: str) -> str:
 
 
 def _times(text: str) -> str:
+    # A log in Go's own form.
+    text = _LOG_TIME.sub(r"\1-\2-\3T\4Z", text)
     stamps = [_parse(found) for found in _TIME.findall(text)]
     first = min(stamps, default=EPOCH)
 

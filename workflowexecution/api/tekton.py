@@ -24,6 +24,8 @@ _CANCELLED = frozenset({"TaskRunCancelled", "Cancelled"})
 _IGNORED = "FailureIgnored"
 # Steps that end so did not fail their task: `onError: continue`, and those after the failed one.
 _HARMLESS = frozenset({"Continued", "Skipped"})
+# Of containers that were made and whose process could not be started; their message says why.
+_UNSTARTABLE = frozenset({"StartError", "ContainerCannotRun"})
 # Exit codes under these are made up: by Tekton for a step that it ends, by a kubelet that lost one.
 _MADE_UP = frozenset({
     "TaskRunCancelled",
@@ -31,8 +33,7 @@ _MADE_UP = frozenset({
     "TaskRunImagePullFailed",
     "CreateContainerConfigError",
     "ContainerStatusUnknown",
-    "StartError",
-    "ContainerCannotRun",
+    *_UNSTARTABLE,
 })
 # These too: the entrypoint's own, which ends the step's process, or never begins it.
 _FOREIGN = _MADE_UP | {"TimeoutExceeded", "Skipped"}
@@ -120,7 +121,7 @@ class Step:
     Attributes:
         ran: whether its container ever existed.
         exited: whether its container ended by itself, so that the exit code is its own.
-        detail: what keeps, or kept, its container from running.
+        detail: what keeps, or has kept, its container from starting.
     """
 
     name: str
@@ -374,7 +375,7 @@ def _step(item: object) -> Step:
         exit_code=code if isinstance(code, int) and not isinstance(code, bool) else None,
         reason=reason,
         finished=_text(terminated.get("finishedAt")),
-        detail=_text(waiting.get("message")),
+        detail=_text((terminated if reason in _UNSTARTABLE else waiting).get("message")),
     )
 
 

@@ -62,6 +62,7 @@ class _Cause:
 
     Attributes:
         message: in full, redacted.
+        task: the failed task, which may be of a kind of which nothing more is known.
         said: the part of it that tells most.
         by_tekton: whether the message is Tekton's.
     """
@@ -71,6 +72,7 @@ class _Cause:
     said: str
     child: tekton.TaskRun | None = None
     step: tekton.Step | None = None
+    task: str = ""
     by_tekton: bool = False
 
 
@@ -117,7 +119,7 @@ def refused(
     reason: FailureReason, message: str, subject: Subject, at: datetime.datetime
 ) -> FailureDetails:
     """The record of an execution that ended before there was a run: nothing was changed."""
-    cause = _untold(reason, _clean([message]))
+    cause = _untold(reason, text.cut(redaction.redact(message), MAX_MESSAGE_BYTES))
     return _details(cause, Facts(run=None, children=()), subject, at, ran=False)
 
 
@@ -140,18 +142,29 @@ def _cause(facts: Facts) -> _Cause:
     step = _failed_step(child) if child else None
     pod = next((it for it in facts.pods if child and it.name == child.pod_name), None)
     finding = reasons.classify(run, child, step, pod)
+    message, said = (_clean(it) for it in _told(run, child, step, facts.waited_for))
+    task = child.task if child else _foreign_task(run, finding.reason)
+    if not message:
+        return _Cause(finding, _NO_MESSAGE, _NO_MESSAGE, child, step, task)
+    return _Cause(finding, message, said or message, child, step, task, by_tekton=True)
+
+
+def _told(
+    run: tekton.PipelineRun,
+    child: tekton.TaskRun | None,
+    step: tekton.Step | None,
+    waited_for: str,
+) -> tuple[list[str], list[str]]:
+    """Who said what, in full and in short; of a task ended from outside the run knows more."""
     of_run = run.condition.message if run.condition else ""
     of_task = child.condition.message if child is not None and child.condition else ""
     own = [of_task, step.detail if step else ""]
-    if child is not None and not child.ran and facts.waited_for:
-        own.append(f"It was last seen waiting: {facts.waited_for}")
-    # Of a task that was ended from outside, the run knows more.
-    outside = child is None or child.is_cancelled
-    message = _clean([of_run, *own] if outside else [*own, of_run])
-    if not message:
-        return _Cause(finding, _NO_MESSAGE, _NO_MESSAGE, child, step)
-    said = _clean([of_run, *own[2:]] if outside else own)
-    return _Cause(finding, message, said or message, child, step, by_tekton=True)
+    waited = []
+    if child is not None and not child.ran and waited_for:
+        waited.append(f"It was last seen waiting: {waited_for}")
+    if child is None or child.is_cancelled:
+        return [of_run, *own, *waited], [of_run, *waited]
+    return [*own, *waited, of_run], [*own, *waited]
 
 
 def _clean(parts: Sequence[str]) -> str:
@@ -186,6 +199,13 @@ def _failed_child(
     return failed[0] if failed else None
 
 
+def _foreign_task(run: tekton.PipelineRun, reason: FailureReason) -> str:
+    """The task at fault when no TaskRun is: the only one of another kind, or none for certain."""
+    foreign = [child.task for child in run.children if child.kind != "TaskRun"]
+    by_a_task = reason in {FailureReason.DEADLINE_EXCEEDED, FailureReason.UNKNOWN}
+    return foreign[0] if by_a_task and len(foreign) == 1 else ""
+
+
 def _end(child: tekton.TaskRun) -> float:
     return child.completed_at.timestamp() if child.completed_at else float("inf")
 
@@ -209,14 +229,13 @@ def _is_stuck(step: tekton.Step) -> bool:
 def _details(
     cause: _Cause, facts: Facts, subject: Subject, at: datetime.datetime, *, ran: bool
 ) -> FailureDetails:
-    child, step = cause.child, cause.step
+    step = cause.step
     code = step.exit_code if step is not None and step.exited else None
     names = facts.run.task_names if facts.run else ()
-    task = child.task if child else ""
     elapsed = int(summary.elapsed_s(subject, at))
     return FailureDetails(
-        failed_task_index=names.index(task) if task in names else 0,
-        failed_task_name=task,
+        failed_task_index=names.index(cause.task) if cause.task in names else 0,
+        failed_task_name=cause.task,
         failed_step_name=step.name if step else None,
         reason=cause.finding.reason,
         message=cause.message,
@@ -240,14 +259,12 @@ def _summary(
     cause: _Cause, facts: Facts, subject: Subject, at: datetime.datetime, *, ran: bool
 ) -> str:
     child, step = cause.child, cause.step
-    place = summary.Place()
-    if child is not None:
-        place = summary.Place(
-            task=child.task,
-            attempts=child.retries + 1,
-            step=step.name if step else "",
-            exit_code=step.exit_code if step is not None and step.exited else None,
-        )
+    place = summary.Place(
+        task=cause.task,
+        attempts=child.retries + 1 if child else 1,
+        step=step.name if step else "",
+        exit_code=step.exit_code if step is not None and step.exited else None,
+    )
     tasks = sorted(facts.children, key=lambda it: (it.created, it.name))
     completed = [it.task for it in tasks if it.is_successful]
     begun = [it.task for it in tasks if it.ran and not it.is_successful]

@@ -119,6 +119,10 @@ _NEVER_BEGAN: Final = (
     "More time alone will not help: find out what the pod waited for, such as an image, a volume, "
     "a Secret, quota, or room on a node."
 )
+_NEVER_CREATED: Final = (
+    "More time alone will not help: no task was even created, as when the parameters are too large "
+    "for what Tekton makes of them."
+)
 _LOST: Final = "Find out what became of the pod and of its node."
 ADVICE: Final = {
     FailureReason.OOM_KILLED: "Raise the memory limit of the step before another attempt.",
@@ -140,7 +144,7 @@ ADVICE: Final = {
     FailureReason.CANCELLED: "Find out who stopped it and why before another attempt.",
     FailureReason.UNKNOWN: "Read the PipelineRun and the logs of its steps.",
 }
-EVERY_ADVICE: Final = frozenset({*ADVICE.values(), _TRY_AGAIN, _NEVER_BEGAN, _LOST})
+EVERY_ADVICE: Final = frozenset({*ADVICE.values(), _TRY_AGAIN, _NEVER_BEGAN, _NEVER_CREATED, _LOST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +178,18 @@ def classify(
     known = _RUNS.get(reason)
     if known is None and child is not None:
         known = FailureReason.CANCELLED
-    if known is FailureReason.DEADLINE_EXCEEDED and child is not None and not child.ran:
-        return Finding(known, _NEVER_BEGAN)
+    if known is FailureReason.DEADLINE_EXCEEDED:
+        return Finding(known, _deadline_advice(run, child))
     return _advised(known or _by_words(_WORDS, message) or FailureReason.UNKNOWN)
+
+
+def _deadline_advice(run: tekton.PipelineRun, child: tekton.TaskRun | None) -> str:
+    """More time helps only what had begun."""
+    if child is None and not run.children:
+        return _NEVER_CREATED
+    if child is not None and not child.ran:
+        return _NEVER_BEGAN
+    return ADVICE[FailureReason.DEADLINE_EXCEEDED]
 
 
 def _of_task(child: tekton.TaskRun, step: tekton.Step | None, pod: tekton.Pod | None) -> Finding:
@@ -186,8 +199,8 @@ def _of_task(child: tekton.TaskRun, step: tekton.Step | None, pod: tekton.Pod | 
         return _advised(_PODS[pod.reason])
     if said is not None and said.reason in _TASKS:
         known = _TASKS[said.reason]
-        never_began = known is FailureReason.DEADLINE_EXCEEDED and not child.ran
-        return Finding(known, _NEVER_BEGAN) if never_began else _advised(known)
+        late_for_nothing = known is FailureReason.DEADLINE_EXCEEDED and not child.ran
+        return Finding(known, _NEVER_BEGAN) if late_for_nothing else _advised(known)
     if step is not None and step.running:
         return Finding(FailureReason.UNKNOWN, _LOST)
     if step is not None and step.ran:

@@ -245,7 +245,10 @@ def test_a_step_tells_what_keeps_it_from_running() -> None:
     waiting = {"reason": "CreateContainerConfigError", "message": 'secret "none" not found'}
     step = builders.task(steps=[{"name": "run", "waiting": waiting}]).steps[0]
     assert (step.waiting, step.detail) == (waiting["reason"], waiting["message"])
-    assert builders.task(steps=[{"name": "run"}]).steps[0].detail == ""
+    ended = {"reason": "StartError", "exitCode": 128, "message": "no memory", "containerID": "c"}
+    assert builders.task(steps=[{"terminated": ended}]).steps[0].detail == "no memory"
+    results = ended | {"reason": "Error", "message": '[{"key": "StartedAt"}]'}
+    assert builders.task(steps=[{"terminated": results}]).steps[0].detail == ""
 
 
 @pytest.mark.parametrize(

@@ -301,6 +301,26 @@ def test_the_cause_is_a_task_that_had_failed_before_the_rest_was_ended(of_run: s
     assert (details.failed_task_name, details.reason) == ("work", FailureReason.TASK_FAILED)
 
 
+@pytest.mark.parametrize(
+    ("of_run", "kinds", "task"),
+    [
+        pytest.param("PipelineRunTimeout", ["TaskRun", "CustomRun"], "CustomRun", id="timeout"),
+        pytest.param("Failed", ["PipelineRun"], "PipelineRun", id="failed"),
+        pytest.param("Failed", ["PipelineRun", "CustomRun"], "", id="one-of-two"),
+        pytest.param("Cancelled", ["CustomRun"], "", id="cancelled"),
+        pytest.param("PipelineRunTimeout", [], "", id="never-created"),
+    ],
+)
+def test_the_cause_is_a_task_of_another_kind_when_no_taskrun_failed(
+    of_run: str, kinds: list[str], task: str
+) -> None:
+    status = {"childReferences": [builders.child(kind, kind=kind) for kind in kinds]}
+    details = classify(said=("False", of_run, "too late"), status=status)
+    assert details.failed_task_name == task
+    never_created = "no task was even created" in details.natural_language_summary
+    assert never_created is not bool(kinds)
+
+
 def test_the_cause_is_the_first_to_fail_and_finally_ranks_last() -> None:
     status = {"pipelineSpec": {"tasks": [{"name": "x"}], "finally": [{"name": "tell"}]}}
     first = [
