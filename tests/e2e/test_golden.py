@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.golden import case, expected, normal, reading, recorder
+from tests.golden import case, expected, reading, recorder
 
 if TYPE_CHECKING:
     from tests.support.kubectl import JsonObject
@@ -26,15 +26,11 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, JsonObject]:
     given = os.environ.get("WFE_TEST_RESUME")
     folder = Path(given) / "golden" if given else tmp_path_factory.mktemp("golden")
     folder.mkdir(parents=True, exist_ok=True)
-    found = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
-    missing = [it for it in case.load().values() if it.name not in found]
+    missing = [it for it in case.load().values() if not (folder / f"{it.name}.json").exists()]
     if missing:
         with recorder.cluster_of_its_own() as there:
-            for done, document in recorder.record(there, missing):
-                if document is not None:
-                    (folder / f"{done.name}.json").write_text(normal.write(document))
-                    found[done.name] = document
-    return found
+            recorder.store(recorder.record(there, missing), folder)
+    return {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
 
 
 @pytest.mark.parametrize("name", list(expected.table()))

@@ -21,10 +21,10 @@ _HEAD: Final = """\
 <!-- Written by `make docs` from the golden files in tests/golden; a test checks it. -->
 # Failures, as they look
 
-What the controller makes of runs that really failed: each case was run on a real cluster with Tekton
-1.9.6, recorded, and read again from the recording. **Ran** is `wasExecutionFailure`: unless it says
-no, the target may have been changed, so look at it before anything is tried again. An exit code is
-told only where it is the step's own.
+What the controller makes of runs that really failed: each case was run on a real cluster with
+Tekton 1.9.6, recorded, and read again from the recording. **Ran** is `wasExecutionFailure`: unless
+it says no, the target may have been changed, so look at it before anything is tried again. An exit
+code is told only where it is the step's own.
 
 Of a failure the reports of containers, pods and Tekton count before words in messages, which are
 asked only where nothing else tells; none outweighs an exit code

@@ -157,7 +157,8 @@ def _event_order(event: JsonObject) -> tuple[str, ...]:
     about = event["involvedObject"]
     return (
         about["name"],
-        event.get("firstTimestamp") or event.get("eventTime") or "",
+        # Of two forms, of which one has microseconds.
+        (event.get("firstTimestamp") or event.get("eventTime") or "")[:19],
         about.get("fieldPath", ""),
         event["reason"],
         event.get("message", ""),

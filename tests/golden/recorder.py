@@ -74,6 +74,17 @@ def record(there: world.World, wanted: Iterable[Case]) -> Iterator[tuple[Case, J
             yield case, _try(there, case)
 
 
+def store(recordings: Iterable[tuple[Case, JsonObject | None]], folder: Path) -> bool:
+    """Write recordings into a folder, each as it comes, and tell whether all came about."""
+    complete = True
+    for case, document in recordings:
+        if document is None:
+            complete = False
+        else:
+            (folder / f"{case.name}.json").write_text(normal.write(document))
+    return complete
+
+
 def _try(there: world.World, case: Case) -> JsonObject | None:
     try:
         return record_one(there, case)
@@ -115,9 +126,5 @@ def main(names: Iterable[str], *, everything: bool, keep: bool) -> int:
         msg = f"no such case: {', '.join(unknown)}"
         raise cases.CaseError(msg)
     with cluster_of_its_own(keep=keep) as there:
-        failed = False
-        for case, document in record(there, [it for it in known.values() if it.name in wanted]):
-            failed = failed or document is None
-            if document is not None:
-                path_of(case.name).write_text(normal.write(document))
-    return 1 if failed else 0
+        chosen = [it for it in known.values() if it.name in wanted]
+        return 0 if store(record(there, chosen), FOLDER) else 1
