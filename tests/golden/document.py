@@ -31,8 +31,11 @@ asked only where nothing else tells; none outweighs an exit code
 ([ADR 0018](adr/0018-recorded-failures.md)). [CONTRIBUTING](../CONTRIBUTING.md) says how a case is
 recorded.
 
-| case | outcome | reason | task / step | exit code | ran |
-| --- | --- | --- | --- | --- | --- |
+**Live** are those of which something is still at work, or could be, when Tekton calls the run
+failed: such an execution stays Running until that has ended.
+
+| case | outcome | reason | task / step | exit code | ran | live |
+| --- | --- | --- | --- | --- | --- | --- |
 """
 
 
@@ -50,13 +53,14 @@ def text() -> str:
 def _row(name: str, record: Record) -> str:
     details = record.details
     if details is None:
-        return f"| {name} | {record.outcome} | - | - | - | yes |"
+        return f"| {name} | {record.outcome} | - | - | - | yes | no |"
     place = " / ".join(it for it in (details.failed_task_name, details.failed_step_name) if it)
     code = "-" if details.exit_code is None else str(details.exit_code)
     if details.signal is not None:
         code += f" (signal {details.signal})"
     ran = "yes" if details.was_execution_failure else "no"
-    cells = [name, record.outcome, details.reason, place or "-", code, ran]
+    live = "yes" if record.live else "no"
+    cells = [name, record.outcome, details.reason, place or "-", code, ran, live]
     return f"| {' | '.join(cells)} |"
 
 

@@ -17,15 +17,21 @@ from workflowexecution.domain import failure
 if TYPE_CHECKING:
     from tests.support.kubectl import JsonObject
 
+_FINAL = frozenset({"Succeeded", "Failed"})
 FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
 class Record:
-    """What became of a run: its outcome and, unless it succeeded, why."""
+    """What became of a run: its outcome and, unless it succeeded, why.
+
+    Attributes:
+        live: whether something of it was still at work, so that the execution has not ended yet.
+    """
 
     outcome: Outcome
     details: FailureDetails | None
+    live: bool
 
 
 def names() -> list[str]:
@@ -55,9 +61,15 @@ def classify(document: JsonObject) -> Record:
     assert run is not None
     assert run.is_done
     if run.is_successful:
-        return Record(Outcome.SUCCESS, None)
+        return Record(Outcome.SUCCESS, None, live=False)
     spec = api.parse_execution(document["workflowExecution"]).spec
     subject = failure.Subject(spec.workflow_ref.workflow_id, spec.target_resource, run.created_at)
     at = run.completed_at or datetime.datetime.max.replace(tzinfo=datetime.UTC)
     details = failure.classify_run(known, subject, at)
-    return Record(failure.outcome_of(details.reason), details)
+    return Record(failure.outcome_of(details.reason), details, _is_live(document, known))
+
+
+def _is_live(document: JsonObject, known: failure.Facts) -> bool:
+    """As the reconciler asks it."""
+    phases = {it["status"].get("phase") for it in document["pods"] if not it.get("gone")}
+    return not all(it.is_done for it in known.children) or bool(phases - _FINAL)
