@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #   so do steps that waited for a sidecar, or for another step, whose image never came.
 # - What Tekton tries again until the time is over, or never gives up (quota, scheduling, volumes,
 #   imagePullPolicy Never), ends as a timeout: what it waited for is overwritten by then.
-# - With a node that is removed its pod goes, the TaskRun fails and the run with it; then Tekton turns
+# - With a removed node its pod goes, the TaskRun fails and the run with it; then Tekton turns
 #   the TaskRun back to Pending and makes it a second pod, for whatever node comes next.
 TABLE: Final = """
 case                            outcome   reason             task    step   exit sig ran live
