@@ -95,6 +95,20 @@ test: lint types contracts binaries ## Everything CI runs: static checks and all
 	  --include='workflowexecution/domain/*,workflowexecution/api/*,workflowexecution/runtime/*' \
 	  > .coverage-report.txt || { cat .coverage-report.txt; exit 1; }
 
+# What is done for a state of the tree is not done again, so that an interrupted one goes on.
+DONE = .test-all/$(shell { git rev-parse HEAD; git status --porcelain; git diff HEAD; } | sha256sum | head -c 12)
+
+.PHONY: test-all
+test-all: binaries ## make test and what is marked long; goes on where it was interrupted
+	@mkdir -p $(DONE)
+	@test -e $(DONE)/test || { $(MAKE) test && touch $(DONE)/test; }
+	@test -e $(DONE)/long || \
+	  { WFE_TEST_RESUME=$(DONE) $(PYTEST) tests -m long --timeout 1800 && touch $(DONE)/long; }
+
+.PHONY: record
+record: binaries ## Record all failures of real Tekton again, into tests/golden
+	$(BIN)/python -m tests.stack record --all
+
 .PHONY: bench
 bench: $(READY) ## Throughput, latency, CPU, requests and memory beside the reactive floor
 	@$(BIN)/python -m tests.benchmark
@@ -104,8 +118,9 @@ crd: $(READY) ## Write manifests/crd from the models
 	$(BIN)/python -m workflowexecution.crd
 
 .PHONY: docs
-docs: $(READY) ## Write docs/requirements.md from the criteria and the tests' markers
+docs: $(READY) ## Write docs/requirements.md from the tests' markers, docs/failures.md from the golden files
 	$(BIN)/python -m tests.support.requirements
+	$(BIN)/python -m tests.golden.document
 
 .PHONY: lock
 lock: ## Resolve requirements/*.in again (needs uv)
@@ -114,4 +129,4 @@ lock: ## Resolve requirements/*.in again (needs uv)
 
 .PHONY: clean
 clean: ## Remove what the targets made
-	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* .test-all

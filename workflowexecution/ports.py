@@ -237,6 +237,10 @@ class ExecutionEngine(Protocol):
         """Whether a pod of the run is outside Succeeded and Failed, from the server itself."""
         ...
 
+    async def read_pods(self, run_uid: str) -> Sequence[tekton.Pod]:
+        """The pods of a run from the server itself."""
+        ...
+
     async def read_log(self, pod: str, step: str) -> str:
         """The last lines that a step has written.
 

@@ -6,10 +6,9 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from tests.demo import story
-from tests.e2e import place, workflows
-from tests.e2e.workflows import Task
 from tests.stack import cluster, images
-from tests.support import kubectl
+from tests.support import kubectl, place, workflows
+from tests.support.workflows import Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e import place
-from tests.support import program
+from tests.support import place, program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

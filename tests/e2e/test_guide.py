@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.e2e import place
 from tests.stack import bundles, images
+from tests.support import place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.e2e import place, workflows
-from tests.e2e.workflows import Task
-from tests.support import program
+from tests.support import place, program, workflows
+from tests.support.workflows import Task
 
 if TYPE_CHECKING:
     from pathlib import Path

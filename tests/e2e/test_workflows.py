@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e import place, workflows
-from tests.e2e.workflows import Task, Workflow
+from tests.support import place, workflows
+from tests.support.workflows import Task, Workflow
 
 if TYPE_CHECKING:
     from tests.support.kubectl import JsonObject

@@ -36,7 +36,15 @@ def _parser() -> argparse.ArgumentParser:
             _add_up_options(sub)
     build = commands.add_parser("build", help="build what `up` would build, and start nothing")
     build.add_argument("--parts", choices=[part.value for part in Parts], default=Parts.FULL.value)
+    _add_record_options(commands.add_parser("record", help="record failures of real Tekton"))
     return parser
+
+
+def _add_record_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("cases", nargs="*", metavar="CASE", help="see --list")
+    parser.add_argument("--all", action="store_true", help="every case")
+    parser.add_argument("--list", action="store_true", help="print the cases and record nothing")
+    parser.add_argument("--keep", action="store_true", help="leave the stack running")
 
 
 def _add_up_options(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +73,8 @@ def _run(options: argparse.Namespace) -> int:
             sys.stdout.write(f"{stack.kubeconfig}\n")
         case "build":
             Stack(name="build", parts=Parts(options.parts)).build()
+        case "record":
+            return _record(options)
         case "down":
             Stack(name=options.name).down()
         case "kubeconfig":
@@ -75,6 +85,20 @@ def _run(options: argparse.Namespace) -> int:
                 sys.stdout.write(f"{name:<28}{state}\n")
             return 0 if set(states.values()) == {"ready"} else 1
     return 0
+
+
+def _record(options: argparse.Namespace) -> int:
+    # The recorder stands above the stack, which needs nothing of it.
+    from tests.golden import case, recorder
+
+    if options.list:
+        recorder.show()
+        return 0
+    try:
+        return recorder.main(options.cases, everything=options.all, keep=options.keep)
+    except case.CaseError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
 
 
 if __name__ == "__main__":

@@ -178,6 +178,13 @@ class TektonEngine:
         )
         return bool(page.items)
 
+    async def read_pods(self, run_uid: str) -> Sequence[tekton.Pod]:
+        """The pods of a run from the server itself."""
+        page = await self._client.list_page(
+            PODS, namespace=self._namespace, label_selector=f"{RUN_UID_LABEL}={run_uid}"
+        )
+        return tuple(tekton.project_pod(item) for item in page.items)
+
     async def read_log(self, pod: str, step: str) -> str:
         """The last lines that a step has written."""
         path = PODS.path(namespace=self._namespace, name=pod, subresource="log")

@@ -24,6 +24,8 @@ _CANCELLED = frozenset({"TaskRunCancelled", "Cancelled"})
 _IGNORED = "FailureIgnored"
 # Steps that end so did not fail their task: `onError: continue`, and those after the failed one.
 _HARMLESS = frozenset({"Continued", "Skipped"})
+# Of containers that were made and whose process could not be started; their message says why.
+_UNSTARTABLE = frozenset({"StartError", "ContainerCannotRun"})
 # Exit codes under these are made up: by Tekton for a step that it ends, by a kubelet that lost one.
 _MADE_UP = frozenset({
     "TaskRunCancelled",
@@ -31,7 +33,10 @@ _MADE_UP = frozenset({
     "TaskRunImagePullFailed",
     "CreateContainerConfigError",
     "ContainerStatusUnknown",
+    *_UNSTARTABLE,
 })
+# These too: the entrypoint's own, which ends the step's process, or never begins it.
+_FOREIGN = _MADE_UP | {"TimeoutExceeded", "Skipped"}
 _TRUE, _FALSE = "True", "False"
 
 
@@ -119,6 +124,7 @@ class Step:
     Attributes:
         ran: whether its container ever existed.
         exited: whether its container ended by itself, so that the exit code is its own.
+        detail: what keeps, or has kept, its container from starting.
     """
 
     name: str
@@ -129,6 +135,7 @@ class Step:
     exit_code: int | None
     reason: str
     finished: str
+    detail: str
 
     @property
     def has_failed(self) -> bool:
@@ -175,6 +182,20 @@ class TaskRun:
     def is_ignored(self) -> bool:
         """Whether its failure does not matter to the run (the pipeline's `onError: continue`)."""
         return self.condition is not None and self.condition.reason == _IGNORED
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod.
+
+    Attributes:
+        reason: what ended it as a whole, like an eviction.
+        ran: whether a container of it that the task asked for ever existed.
+    """
+
+    name: str
+    reason: str
+    ran: bool
 
 
 RunT = TypeVar("RunT", bound=PipelineRun)
@@ -250,6 +271,16 @@ def project_taskrun(raw: Mapping[str, Any], record: type[TaskT]) -> TaskT:
         steps=tuple(_step(it) for it in _list(status.get("steps"))),
         retries=len(attempts),
         ran=_ran(status) or any(_ran(it) or _is_unclear(it) for it in attempts),
+    )
+
+
+def project_pod(raw: Mapping[str, Any]) -> Pod:
+    """The record of a pod as the API gives it."""
+    metadata, status = _mapping(raw.get("metadata")), _mapping(raw.get("status"))
+    return Pod(
+        name=_text(metadata.get("name")),
+        reason=_text(status.get("reason")),
+        ran=any(_has_id(it) for it in _list(status.get("containerStatuses"))),
     )
 
 
@@ -344,18 +375,20 @@ def _is_unclear(attempt: Mapping[str, Any]) -> bool:
 
 def _step(item: object) -> Step:
     step = _mapping(item)
-    terminated = _mapping(step.get("terminated"))
+    terminated, waiting = _mapping(step.get("terminated")), _mapping(step.get("waiting"))
     code = terminated.get("exitCode")
     ran = _has_id(step)
+    reason = _step_reason(terminated, step)
     return Step(
         name=intern(_text(step.get("name"))),
         ran=ran,
-        exited=ran and bool(terminated) and terminated.get("reason") not in _MADE_UP,
+        exited=ran and bool(terminated) and not {terminated.get("reason"), reason} & _FOREIGN,
         running=isinstance(step.get("running"), dict),
-        waiting=_text(_mapping(step.get("waiting")).get("reason")),
+        waiting=_text(waiting.get("reason")),
         exit_code=code if isinstance(code, int) and not isinstance(code, bool) else None,
-        reason=_step_reason(terminated, step),
+        reason=reason,
         finished=_text(terminated.get("finishedAt")),
+        detail=_text((terminated if reason in _UNSTARTABLE else waiting).get("message")),
     )
 
 

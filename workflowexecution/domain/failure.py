@@ -1,21 +1,20 @@
 """Why a run failed: one record, from which reason, task, step, exit code and summary are derived.
 
-Facts come first (the run, its TaskRuns with their earlier attempts), then one classification. What
-Tekton and the containers report ranks before words in messages, which are the last resort and are
-matched whole: `oom` never matches `room`.
+Facts come first (the run, its TaskRuns with their earlier attempts, their pods), then one cause:
+the task that brought the end about, its step, and the reason, which `reasons` finds. `summary` puts
+the record into sentences.
 
-Source: Tekton Pipelines 1.9, `pkg/apis/pipeline/v1` run reasons; upstream failureDetails.
+Source: Tekton Pipelines 1.9; upstream failureDetails.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from workflowexecution.api import duration
 from workflowexecution.api.status import FailureDetails, FailureReason, Outcome
-from workflowexecution.domain import redaction, text
+from workflowexecution.domain import reasons, redaction, summary, text
 
 if TYPE_CHECKING:
     import datetime
@@ -24,97 +23,13 @@ if TYPE_CHECKING:
     from workflowexecution.api import tekton
 
 MAX_MESSAGE_BYTES = 4096
-MAX_SUMMARY = 1200
-MAX_NAME_BYTES = 120
-SIGNAL_BASE = 128
+SIGNAL_BASE, MAX_SIGNAL = 128, 64
+_IMAGE_REASONS = frozenset({"TaskRunImagePullFailed", "PullImageFailed"})
+_NO_MESSAGE = "The run gave no message"
+# Waits that belong to every healthy start.
+_STARTING = frozenset({"", "PodInitializing", "ContainerCreating"})
 
-_RUN_REASONS = {
-    "PipelineRunTimeout": FailureReason.DEADLINE_EXCEEDED,
-    "Cancelled": FailureReason.CANCELLED,
-    "CancelledRunningFinally": FailureReason.CANCELLED,
-    "StoppedRunningFinally": FailureReason.CANCELLED,
-    "CouldntGetPipeline": FailureReason.CONFIGURATION_ERROR,
-    "CouldntGetTask": FailureReason.CONFIGURATION_ERROR,
-    "CouldntGetPipelineResult": FailureReason.CONFIGURATION_ERROR,
-    "InvalidPipelineResourceBindings": FailureReason.CONFIGURATION_ERROR,
-    "InvalidWorkspaceBindings": FailureReason.CONFIGURATION_ERROR,
-    "InvalidTaskRunSpecs": FailureReason.CONFIGURATION_ERROR,
-    "ParameterMissing": FailureReason.CONFIGURATION_ERROR,
-    "ParameterTypeMismatch": FailureReason.CONFIGURATION_ERROR,
-    "ObjectParameterMissKeys": FailureReason.CONFIGURATION_ERROR,
-    "ParamArrayIndexingInvalid": FailureReason.CONFIGURATION_ERROR,
-    "PipelineValidationFailed": FailureReason.CONFIGURATION_ERROR,
-    "PipelineInvalidGraph": FailureReason.CONFIGURATION_ERROR,
-    "InvalidMatrixParameterTypes": FailureReason.CONFIGURATION_ERROR,
-    "InvalidParamValue": FailureReason.CONFIGURATION_ERROR,
-    "InvalidPipelineResultReference": FailureReason.CONFIGURATION_ERROR,
-    "InvalidTaskResultReference": FailureReason.CONFIGURATION_ERROR,
-    "CELEvaluationFailed": FailureReason.CONFIGURATION_ERROR,
-    "RequiredWorkspaceMarkedOptional": FailureReason.CONFIGURATION_ERROR,
-    "ResourceVerificationFailed": FailureReason.CONFIGURATION_ERROR,
-}
-_TASK_REASONS = {
-    "TaskRunTimeout": FailureReason.DEADLINE_EXCEEDED,
-    "TaskRunImagePullFailed": FailureReason.IMAGE_PULL_BACK_OFF,
-    "PullImageFailed": FailureReason.IMAGE_PULL_BACK_OFF,
-    "CreateContainerConfigError": FailureReason.CONFIGURATION_ERROR,
-    "TaskRunValidationFailed": FailureReason.CONFIGURATION_ERROR,
-    "TaskRunResolutionFailed": FailureReason.CONFIGURATION_ERROR,
-    "TaskValidationFailed": FailureReason.CONFIGURATION_ERROR,
-    "InvalidParamValue": FailureReason.CONFIGURATION_ERROR,
-    "ResourceVerificationFailed": FailureReason.CONFIGURATION_ERROR,
-    "ExceededResourceQuota": FailureReason.RESOURCE_EXHAUSTED,
-    "ExceededNodeResources": FailureReason.RESOURCE_EXHAUSTED,
-    "TaskRunCancelled": FailureReason.CANCELLED,
-}
-_STEP_REASONS = {
-    "OOMKilled": FailureReason.OOM_KILLED,
-    "TimeoutExceeded": FailureReason.DEADLINE_EXCEEDED,
-    "Evicted": FailureReason.RESOURCE_EXHAUSTED,
-}
-# Ranked; whole words only.
-_WORDS = tuple(
-    (re.compile(rf"\b(?:{words})\b", re.IGNORECASE), reason)
-    for words, reason in (
-        ("oomkilled|out of memory", FailureReason.OOM_KILLED),
-        # Of a pod whose account is not there the apiserver says "forbidden".
-        ("error looking up service account", FailureReason.CONFIGURATION_ERROR),
-        ("exceeded quota|resource exhausted|insufficient (?:cpu|memory)",
-         FailureReason.RESOURCE_EXHAUSTED),
-        ("forbidden|permission denied|unauthorized", FailureReason.FORBIDDEN),
-        ("imagepullbackoff|errimagepull|image pull", FailureReason.IMAGE_PULL_BACK_OFF),
-        ("timed out|timeout|deadline exceeded", FailureReason.DEADLINE_EXCEEDED),
-        ("invalid|not found", FailureReason.CONFIGURATION_ERROR),
-    )
-)  # fmt: skip
-_ADVICE = {
-    FailureReason.OOM_KILLED: "Raise the memory limit of the step before another attempt.",
-    FailureReason.DEADLINE_EXCEEDED: (
-        "Allow more time (spec.executionConfig.timeout and the task's own timeout, 60 minutes "
-        "unless the pipeline sets one) or use a faster workflow."
-    ),
-    FailureReason.FORBIDDEN: (
-        "Grant the service account what the step needs, or choose a workflow that needs less."
-    ),
-    FailureReason.RESOURCE_EXHAUSTED: "Free or add capacity or quota, then try again.",
-    FailureReason.CONFIGURATION_ERROR: (
-        "Correct the workflow, its parameters or its service account; the same request will fail "
-        "the same way."
-    ),
-    FailureReason.IMAGE_PULL_BACK_OFF: "Check the image reference and the pull credentials.",
-    FailureReason.TASK_FAILED: "Read the log of the step and mend its cause.",
-    FailureReason.CANCELLED: "Find out who stopped it and why before another attempt.",
-    FailureReason.UNKNOWN: "Read the PipelineRun and the logs of its steps.",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What was tried on what, for the summary."""
-
-    workflow_id: str
-    target: str
-    started: datetime.datetime | None
+Subject = summary.Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +44,9 @@ class Facts:
         vanished_reason: what that counts as.
         stopped: when this program ended the run, the sentence that says why.
         stopped_reason: what that counts as.
+        pods: its pods, as far as they can still be read.
+        waited_for: what a task that never began was last seen waiting for; Tekton writes over that
+            when the run's time is over.
     """
 
     run: tekton.PipelineRun | None
@@ -138,16 +56,28 @@ class Facts:
     vanished_reason: FailureReason = FailureReason.UNKNOWN
     stopped: str = ""
     stopped_reason: FailureReason = FailureReason.CANCELLED
+    pods: Sequence[tekton.Pod] = ()
+    waited_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Cause:
-    reason: FailureReason
+    """What brought the end about; everything that is told is derived from it.
+
+    Attributes:
+        message: in full, redacted.
+        task: the failed task, which may be of a kind of which nothing more is known.
+        said: the part of it that tells most.
+        by_tekton: whether the message is Tekton's.
+    """
+
+    finding: reasons.Finding
     message: str
-    child: tekton.TaskRun | None
-    step: tekton.Step | None
+    said: str
+    child: tekton.TaskRun | None = None
+    step: tekton.Step | None = None
+    task: str = ""
     by_tekton: bool = False
-    """Whether the message is Tekton's."""
 
 
 def nothing_ran(facts: Facts) -> bool:
@@ -155,9 +85,10 @@ def nothing_ran(facts: Facts) -> bool:
 
     A CustomRun, a child PipelineRun, a child that is not in the list, a pod without step states, a
     task once seen started, or a run nobody saw the end of: each of them leaves the proof open.
+    Pods count for themselves: Tekton leaves one that lacked its ConfigMap to run when that comes.
     """
     run = facts.run
-    if run is None or facts.vanished or facts.started:
+    if run is None or facts.vanished or facts.started or any(pod.ran for pod in facts.pods):
         return False
     listed = {child.name for child in facts.children}
     for reference in run.children:
@@ -185,15 +116,14 @@ def classify_run(facts: Facts, subject: Subject, at: datetime.datetime) -> Failu
         subject: what was tried.
         at: when it failed.
     """
-    cause = _cause(facts)
-    return _details(cause, facts, subject, at, ran=not nothing_ran(facts))
+    return _details(_cause(facts), facts, subject, at, ran=not nothing_ran(facts))
 
 
 def refused(
     reason: FailureReason, message: str, subject: Subject, at: datetime.datetime
 ) -> FailureDetails:
     """The record of an execution that ended before there was a run: nothing was changed."""
-    cause = _Cause(reason, text.cut(redaction.redact(message), MAX_MESSAGE_BYTES), None, None)
+    cause = _untold(reason, text.cut(redaction.redact(message), MAX_MESSAGE_BYTES))
     return _details(cause, Facts(run=None, children=()), subject, at, ran=False)
 
 
@@ -201,52 +131,94 @@ def _never_ran(child: tekton.TaskRun) -> bool:
     return not child.ran and (not child.pod_name or bool(child.steps))
 
 
+def _untold(reason: FailureReason, message: str) -> _Cause:
+    """A cause that is known by its reason and a sentence alone."""
+    return _Cause(reasons.Finding(reason, reasons.ADVICE[reason]), message, message)
+
+
 def _cause(facts: Facts) -> _Cause:
     run = facts.run
     if facts.stopped:
         return _stopped(facts)
     if facts.vanished:
-        return _Cause(facts.vanished_reason, facts.vanished, None, None)
-    said = run.condition if run else None
-    run_reason = said.reason if said else ""
-    run_message = said.message if said else ""
-    child = _failed_child(facts)
+        return _untold(facts.vanished_reason, facts.vanished)
+    if run is None:
+        return _untold(FailureReason.UNKNOWN, "The run is not there")
+    child = _failed_child(run, facts.children)
     step = _failed_step(child) if child else None
-    reason = _reason(run_reason, run_message, child, step)
-    parts = [run_message]
-    if child is not None and child.condition is not None:
-        parts.insert(0, child.condition.message)
-    message = ". ".join(part.rstrip(". ") for part in dict.fromkeys(parts) if part)
-    cleaned = text.cut(redaction.redact(message), MAX_MESSAGE_BYTES)
-    return _Cause(
-        reason, cleaned or "The run gave no message", child, step, by_tekton=bool(cleaned)
-    )
+    pod = next((it for it in facts.pods if child and it.name == child.pod_name), None)
+    finding = reasons.classify(run, child, step, pod)
+    message, said = (_clean(it) for it in _told(run, child, step, facts.waited_for))
+    task = child.task if child else _foreign_task(run, finding.reason)
+    if not message:
+        return _Cause(finding, _NO_MESSAGE, _NO_MESSAGE, child, step, task)
+    return _Cause(finding, message, said or message, child, step, task, by_tekton=True)
 
 
 def _stopped(facts: Facts) -> _Cause:
     """What Tekton says of a run that was ended from outside is no cause; where it was, is told."""
-    child = _failed_child(facts)
+    child = _failed_child(facts.run, facts.children) if facts.run is not None else None
     step = _failed_step(child) if child else None
-    message = text.cut(redaction.redact(facts.stopped), MAX_MESSAGE_BYTES)
-    return _Cause(facts.stopped_reason, message, child, step)
+    finding = reasons.Finding(facts.stopped_reason, reasons.ADVICE[facts.stopped_reason])
+    message = _clean([facts.stopped])
+    return _Cause(finding, message, message, child, step, child.task if child else "")
 
 
-def _failed_child(facts: Facts) -> tekton.TaskRun | None:
+def _told(
+    run: tekton.PipelineRun,
+    child: tekton.TaskRun | None,
+    step: tekton.Step | None,
+    waited_for: str,
+) -> tuple[list[str], list[str]]:
+    """Who said what, in full and in short; of a task ended from outside the run knows more."""
+    of_run = run.condition.message if run.condition else ""
+    of_task = child.condition.message if child is not None and child.condition else ""
+    own = [of_task, step.detail if step else ""]
+    waited = []
+    if child is not None and not child.ran and waited_for:
+        waited.append(f"It was last seen waiting: {waited_for}")
+    if child is None or child.is_cancelled:
+        return [of_run, *own, *waited], [of_run, *waited]
+    return [*own, *waited, of_run], [*own, *waited]
+
+
+def _clean(parts: Sequence[str]) -> str:
+    """Different parts as sentences, without secrets, within the budget."""
+    told = [part.rstrip(". ") for part in dict.fromkeys(parts) if part]
+    return text.cut(redaction.redact(". ".join(told)), MAX_MESSAGE_BYTES)
+
+
+def _failed_child(
+    run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
+) -> tekton.TaskRun | None:
     """The task that caused the end: not a bystander that was cancelled because of it.
 
-    A task whose failure the pipeline ignores is none either. A failed task of the pipeline ranks
-    before a failed `finally` task, which runs after the end is decided; among equals the first to
-    end is the cause.
+    A task whose failure the pipeline ignores is none either. A task of the pipeline ranks before a
+    `finally` task, which runs after the end is decided, and one that failed by itself before one
+    that was ended from outside; among equals the first to end is the cause.
     """
-    finally_tasks = set(facts.run.finally_names) if facts.run else set()
+    finally_tasks = set(run.finally_names)
     failed = [
         child
-        for child in facts.children
+        for child in children
         if child.is_done and not child.is_successful and not child.is_ignored
     ]
-    causes = [child for child in failed if not child.is_cancelled] or failed
-    causes.sort(key=lambda child: (child.task in finally_tasks, _end(child), child.name))
-    return causes[0] if causes else None
+    failed.sort(
+        key=lambda child: (
+            child.task in finally_tasks,
+            child.is_cancelled,
+            _end(child),
+            child.name,
+        )
+    )
+    return failed[0] if failed else None
+
+
+def _foreign_task(run: tekton.PipelineRun, reason: FailureReason) -> str:
+    """The task at fault when no TaskRun is: the only one of another kind, or none for certain."""
+    foreign = [child.task for child in run.children if child.kind != "TaskRun"]
+    by_a_task = reason in {FailureReason.DEADLINE_EXCEEDED, FailureReason.UNKNOWN}
+    return foreign[0] if by_a_task and len(foreign) == 1 else ""
 
 
 def _end(child: tekton.TaskRun) -> float:
@@ -254,96 +226,74 @@ def _end(child: tekton.TaskRun) -> float:
 
 
 def _failed_step(child: tekton.TaskRun) -> tekton.Step | None:
+    """The step at fault: one that ended by itself before one that was ended or never began."""
     failing = [step for step in child.steps if step.has_failed]
-    # Steps that were ended from outside rank behind one that ended by itself.
-    candidates = [step for step in failing if step.exited] or [step for step in failing if step.ran]
-    return min(candidates or failing, key=lambda step: step.finished or "~", default=None)
+    if child.condition is not None and child.condition.reason in _IMAGE_REASONS:
+        # Those that ran waited for the one without an image, which may be a sidecar.
+        return next((step for step in child.steps if not step.ran), None)
+    ranked = [step for step in failing if step.exited] or [step for step in failing if step.ran]
+    ended = min(ranked or failing, key=lambda step: step.finished or "~", default=None)
+    return ended or next((step for step in child.steps if _is_stuck(step)), None)
 
 
-def _reason(
-    run_reason: str, run_message: str, child: tekton.TaskRun | None, step: tekton.Step | None
-) -> FailureReason:
-    by_run = _RUN_REASONS.get(run_reason)
-    if by_run is not None:
-        return by_run
-    if child is not None:
-        said = child.condition.reason if child.condition else ""
-        known = _TASK_REASONS.get(said)
-        if known is not None:
-            return known
-        if step is not None and step.ran:
-            return _STEP_REASONS.get(step.reason, FailureReason.TASK_FAILED)
-        words = child.condition.message if child.condition else ""
-        by_words = _by_words(words)
-        if by_words is not None:
-            return by_words
-        if step is not None or child.ran:
-            return FailureReason.TASK_FAILED
-    return _by_words(run_message) or FailureReason.UNKNOWN
-
-
-def _by_words(message: str) -> FailureReason | None:
-    return next((reason for pattern, reason in _WORDS if pattern.search(message)), None)
+def _is_stuck(step: tekton.Step) -> bool:
+    """Whether a step without an end is why its task ended: it could not begin, or was lost."""
+    return step.running or step.waiting not in _STARTING
 
 
 def _details(
     cause: _Cause, facts: Facts, subject: Subject, at: datetime.datetime, *, ran: bool
 ) -> FailureDetails:
-    child, step = cause.child, cause.step
+    step = cause.step
     code = step.exit_code if step is not None and step.exited else None
-    elapsed = max(0.0, (at - subject.started).total_seconds()) if subject.started else 0.0
     names = facts.run.task_names if facts.run else ()
-    task = child.task if child else ""
+    elapsed = int(summary.elapsed_s(subject, at))
     return FailureDetails(
-        failed_task_index=names.index(task) if task in names else 0,
-        failed_task_name=task,
+        failed_task_index=names.index(cause.task) if cause.task in names else 0,
+        failed_task_name=cause.task,
         failed_step_name=step.name if step else None,
-        reason=cause.reason,
+        reason=cause.finding.reason,
         message=cause.message,
         exit_code=code,
-        signal=code - SIGNAL_BASE if code is not None and SIGNAL_BASE < code <= 192 else None,
+        signal=_signal(code),
         failed_at=at.replace(microsecond=0),
-        execution_time_before_failure=duration.format_seconds(int(elapsed)),
-        natural_language_summary=_summary(cause, subject, elapsed, ran=ran),
+        execution_time_before_failure=duration.format_seconds(elapsed),
+        natural_language_summary=_summary(cause, facts, subject, at, ran=ran),
         was_execution_failure=ran,
     )
 
 
-def _summary(cause: _Cause, subject: Subject, elapsed: float, *, ran: bool) -> str:
-    said = "Tekton says: " if cause.by_tekton else ""
-    after = f" after {duration.format_seconds(int(elapsed))}" if subject.started else ""
-    workflow, target = _quoted(subject.workflow_id), _quoted(subject.target, 2 * MAX_NAME_BYTES)
-    sentences = [
-        f"Workflow {workflow} on target {target} failed{after}{_place(cause)}.",
-        f"The reason is {cause.reason}.",
-        f"{said}{cause.message.rstrip('. ')}.",
-        "Steps of it have run, or may have run, so the target may have been changed: look at it "
-        "before anything is tried again."
-        if ran
-        else "No step of it has run, so nothing was changed and another attempt is safe.",
-        _ADVICE[cause.reason],
-    ]
-    summary = " ".join(sentences)
-    if len(summary) > MAX_SUMMARY:
-        # The message is the only part without a bound of its own, and the others leave it room.
-        excess = len(summary) - MAX_SUMMARY + len(text.CUT_MARK)
-        sentences[2] = f"{said}{cause.message.rstrip('. ')[:-excess]}{text.CUT_MARK}."
-        summary = " ".join(sentences)
-    return summary
+def _signal(code: int | None) -> int | None:
+    """The signal that a shell's exit code stands for."""
+    if code is None or not SIGNAL_BASE < code <= SIGNAL_BASE + MAX_SIGNAL:
+        return None
+    return code - SIGNAL_BASE
 
 
-def _place(cause: _Cause) -> str:
-    if cause.child is None:
-        return ""
-    place = f" in task {_quoted(cause.child.task)}"
-    if cause.step is not None:
-        place += f", step {_quoted(cause.step.name)}"
-        if cause.step.exited:
-            place += f", which ended with exit code {cause.step.exit_code}"
-    return place
-
-
-def _quoted(value: str, max_bytes: int = MAX_NAME_BYTES) -> str:
-    """A name as it stands in the summary, whatever is in it."""
-    printable = "".join(letter if letter.isprintable() else "?" for letter in value)
-    return f"'{text.cut(printable, max_bytes)}'"
+def _summary(
+    cause: _Cause, facts: Facts, subject: Subject, at: datetime.datetime, *, ran: bool
+) -> str:
+    child, step = cause.child, cause.step
+    place = summary.Place(
+        task=cause.task,
+        attempts=child.retries + 1 if child else 1,
+        step=step.name if step else "",
+        exit_code=step.exit_code if step is not None and step.exited else None,
+    )
+    tasks = sorted(facts.children, key=lambda it: (it.created, it.name))
+    completed = [it.task for it in tasks if it.is_successful]
+    begun = [it.task for it in tasks if it.ran and not it.is_successful]
+    return summary.write(
+        summary.Story(
+            subject=subject,
+            reason=cause.finding.reason,
+            place=place,
+            traces=summary.Traces(
+                ran, tuple(dict.fromkeys(completed)), tuple(dict.fromkeys(begun))
+            ),
+            said=cause.said,
+            by_tekton=cause.by_tekton,
+            at=at,
+            advice=cause.finding.advice,
+        )
+    )

@@ -128,8 +128,7 @@ class Mirror:
             again = Result(requeue_after_s=self._patience(case.seen.key))
             return common.sooner(again, await self._go_on(case, run, children))
         else:
-            facts = failure.Facts(run, children, _started(case))
-            after = await self._failed(case, mirrored, facts, at)
+            after = await self._failed(case, mirrored, await self._facts(case, run, children), at)
         await self._end(case, after)
         return Result()
 
@@ -250,13 +249,28 @@ class Mirror:
             return Result(requeue_after_s=self._patience(case.seen.key))
         if last is not None and last.is_done:
             children = await self._remains(last)
-            facts = failure.Facts(last, children, _started(case))
+            facts = await self._facts(case, last, children)
             after = await self._failed(case, _mirrored(case, last, children), facts, at)
             await self._end(case, after)
             return Result()
         facts = failure.Facts(last, (), _started(case), vanished=_deleted_by_others(case, last))
         await self._end(case, await self._failed(case, case.status, facts, now))
         return Result()
+
+    async def _facts(
+        self, case: common.Case, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
+    ) -> failure.Facts:
+        """What is known of a run that has ended badly, its pods included while they are there."""
+        pods = await self._tools.engine.read_pods(run.uid)
+        warned = status.condition(case.status, ConditionType.PODS_HEALTHY)
+        waits = warned is not None and warned.status is ConditionStatus.FALSE
+        return failure.Facts(
+            run,
+            children,
+            _started(case),
+            pods=pods,
+            waited_for=warned.message if warned is not None and waits else "",
+        )
 
     async def _failed(
         self, case: common.Case, mirrored: Status, facts: failure.Facts, at: datetime.datetime

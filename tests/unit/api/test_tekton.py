@@ -151,10 +151,12 @@ def test_a_task_counts_its_attempts_and_takes_its_name_for_want_of_a_label() -> 
         pytest.param(137, "OOMKilled", "", True, True, id="oom"),
         pytest.param(1, "TaskRunTimeout", "", False, True, id="ended-by-tekton"),
         pytest.param(137, "ContainerStatusUnknown", "", False, True, id="lost-by-the-kubelet"),
+        pytest.param(128, "StartError", "", False, True, id="never-began"),
+        pytest.param(127, "ContainerCannotRun", "", False, True, id="could-not-run"),
         pytest.param(5, "Error", "Continued", True, False, id="continued"),
         pytest.param(5, "Completed", "Continued", True, False, id="continued-and-completed"),
-        pytest.param(1, "Error", "Skipped", True, False, id="skipped"),
-        pytest.param(1, "Error", "TimeoutExceeded", True, True, id="step-timeout"),
+        pytest.param(1, "Error", "Skipped", False, False, id="skipped"),
+        pytest.param(1, "Error", "TimeoutExceeded", False, True, id="step-timeout"),
         pytest.param(None, "", "", False, False, id="no-end"),
     ],
 )
@@ -239,6 +241,30 @@ def test_parse_time_reads_api_times_alone(value: object, when: datetime.datetime
     assert parsed is None or parsed.tzinfo is datetime.UTC
 
 
+def test_a_step_tells_what_keeps_it_from_running() -> None:
+    waiting = {"reason": "CreateContainerConfigError", "message": 'secret "none" not found'}
+    step = builders.task(steps=[{"name": "run", "waiting": waiting}]).steps[0]
+    assert (step.waiting, step.detail) == (waiting["reason"], waiting["message"])
+    ended = {"reason": "StartError", "exitCode": 128, "message": "no memory", "containerID": "c"}
+    assert builders.task(steps=[{"terminated": ended}]).steps[0].detail == "no memory"
+    results = ended | {"reason": "Error", "message": '[{"key": "StartedAt"}]'}
+    assert builders.task(steps=[{"terminated": results}]).steps[0].detail == ""
+
+
+@pytest.mark.parametrize(
+    ("containers", "ran"),
+    [
+        pytest.param([{"name": "step-run", "imageID": "i"}], True, id="ran"),
+        pytest.param([{"name": "step-run", "imageID": ""}], False, id="never-ran"),
+        pytest.param(None, False, id="no-container"),
+    ],
+)
+def test_a_pod_tells_what_ended_it_and_whether_it_ran(containers: object, ran: bool) -> None:
+    status = {"reason": "Evicted", "containerStatuses": containers}
+    pod = tekton.project_pod({"metadata": {"name": "p"}, "status": status})
+    assert pod == tekton.Pod("p", "Evicted", ran)
+
+
 @given(labels=JSON, annotations=JSON, spec=JSON, status=STATUS | JSON)
 def test_projections_never_raise_on_odd_json(
     labels: object, annotations: object, spec: object, status: object
@@ -249,6 +275,7 @@ def test_projections_never_raise_on_odd_json(
         raw["metadata"] |= marks
         tekton.project_pipelinerun(raw, tekton.PipelineRun)
         tekton.project_taskrun(raw, tekton.TaskRun)
+        tekton.project_pod(raw)
 
 
 @pytest.mark.parametrize("missing", ["name", "uid", "resourceVersion"])

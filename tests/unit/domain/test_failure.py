@@ -17,6 +17,9 @@ SUBJECT = failure.Subject("restart-deployment", builders.TARGET, builders.NOW)
 # What the apiserver says of a pod whose account is not there.
 NO_ACCOUNT = 'is forbidden: error looking up service account n/a: serviceaccount "a" not found'
 
+NO_LIMIT = "is forbidden: failed quota: memory: must specify limits.memory for: step-run"
+TOO_MUCH = "is forbidden: maximum memory usage per Container is 64Mi, but limit is 128Mi"
+
 
 def classify(
     *children: tekton.TaskRun,
@@ -140,20 +143,28 @@ def test_classify_run_goes_by_the_tasks_reason(said: str, reason: FailureReason)
 
 
 @pytest.mark.parametrize(
-    ("by_container", "by_tekton", "reason"),
+    ("by_container", "by_tekton", "reason", "ended"),
     [
-        pytest.param("OOMKilled", "", FailureReason.OOM_KILLED, id="oom"),
-        pytest.param("Error", "TimeoutExceeded", FailureReason.DEADLINE_EXCEEDED, id="timeout"),
-        pytest.param("Evicted", "", FailureReason.RESOURCE_EXHAUSTED, id="evicted"),
-        pytest.param("Error", "", FailureReason.TASK_FAILED, id="exit-code"),
+        pytest.param("OOMKilled", "", FailureReason.OOM_KILLED, (137, 9), id="oom"),
+        pytest.param(
+            "Error", "TimeoutExceeded", FailureReason.DEADLINE_EXCEEDED, (None, None), id="timeout"
+        ),
+        pytest.param("Evicted", "", FailureReason.RESOURCE_EXHAUSTED, (137, 9), id="evicted"),
+        pytest.param(
+            "StartError", "", FailureReason.CONFIGURATION_ERROR, (None, None), id="never-began"
+        ),
+        pytest.param(
+            "ContainerCannotRun", "", FailureReason.CONFIGURATION_ERROR, (None, None), id="cannot"
+        ),
+        pytest.param("Error", "", FailureReason.TASK_FAILED, (137, 9), id="exit-code"),
     ],
 )
 def test_classify_run_goes_by_the_steps_reason(
-    by_container: str, by_tekton: str, reason: FailureReason
+    by_container: str, by_tekton: str, reason: FailureReason, ended: tuple[int | None, int | None]
 ) -> None:
     step = builders.step(exit_code=137, reason=by_container) | {"terminationReason": by_tekton}
     details = classify(failed_task(steps=[step]))
-    assert (details.reason, details.exit_code, details.signal) == (reason, 137, 9)
+    assert (details.reason, details.exit_code, details.signal) == (reason, *ended)
 
 
 @pytest.mark.parametrize(
@@ -162,6 +173,8 @@ def test_classify_run_goes_by_the_steps_reason(
         pytest.param("container was OOMKilled", FailureReason.OOM_KILLED, id="oom"),
         pytest.param("the room is full", FailureReason.UNKNOWN, id="room"),
         pytest.param("is forbidden: exceeded quota", FailureReason.RESOURCE_EXHAUSTED, id="quota"),
+        pytest.param(NO_LIMIT, FailureReason.CONFIGURATION_ERROR, id="no-limit"),
+        pytest.param(TOO_MUCH, FailureReason.CONFIGURATION_ERROR, id="limit-range"),
         pytest.param(NO_ACCOUNT, FailureReason.CONFIGURATION_ERROR, id="account"),
         pytest.param("is forbidden: no", FailureReason.FORBIDDEN, id="forbidden"),
         pytest.param("Back-off: ImagePullBackOff", FailureReason.IMAGE_PULL_BACK_OFF, id="image"),
@@ -173,19 +186,79 @@ def test_classify_run_goes_by_the_steps_reason(
 def test_classify_run_goes_by_words_when_nothing_else_tells(
     message: str, reason: FailureReason
 ) -> None:
-    task = failed_task(reason="PodCreationFailed", message=message, steps=[])
+    task = failed_task(reason="Failed", message=message, steps=[])
     assert classify(task, said=("False", "Failed", "")).reason is reason
     assert classify(said=("False", "Failed", message)).reason is reason
 
 
-@given(task=st.text(max_size=200), run=st.text(max_size=200), code=st.integers(1, 255))
+def test_a_pod_that_could_not_be_made_is_the_requests_fault_unless_words_tell_more() -> None:
+    task = failed_task(reason="PodCreationFailed", message="no words that tell", steps=[])
+    assert classify(task).reason is FailureReason.CONFIGURATION_ERROR
+    task = failed_task(reason="PodCreationFailed", message="exceeded quota: small", steps=[])
+    assert classify(task).reason is FailureReason.RESOURCE_EXHAUSTED
+
+
+REASONS_OF_RUNS = st.sampled_from(["Failed", "PipelineRunTimeout", "Cancelled", "CouldntGetTask"])
+
+
+@given(task=st.text(max_size=200), run=st.text(max_size=200), code=st.integers(1, 255),
+       ended=REASONS_OF_RUNS)  # fmt: skip
 def test_no_message_makes_more_of_an_exit_code_of_a_container_that_ran(
-    task: str, run: str, code: int
+    task: str, run: str, code: int, ended: str
 ) -> None:
-    words = "OOMKilled timeout forbidden quota invalid ImagePullBackOff deadline exceeded "
+    words = "OOMKilled timeout forbidden quota invalid ImagePullBackOff deadline exceeded DENIED "
     child = failed_task(message=words + task, steps=[builders.step(exit_code=code)])
-    details = classify(child, said=("False", "Failed", words + run))
+    details = classify(child, said=("False", ended, words + run))
     assert (details.reason, details.exit_code) == (FailureReason.TASK_FAILED, code)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "advice"),
+    [
+        pytest.param("UNAUTHORIZED: x", FailureReason.FORBIDDEN, "credentials", id="401"),
+        pytest.param("DENIED: x", FailureReason.FORBIDDEN, "credentials", id="403"),
+        pytest.param("/denied:v1: gone", FailureReason.CONFIGURATION_ERROR, "Correct", id="name"),
+        pytest.param("TOOMANYREQUESTS: x", FailureReason.RESOURCE_EXHAUSTED, "quota", id="429"),
+        pytest.param("connection refused", FailureReason.CONFIGURATION_ERROR, "is up", id="down"),
+        pytest.param("status code 503", FailureReason.CONFIGURATION_ERROR, "is up", id="broken"),
+        pytest.param("MANIFEST_UNKNOWN", FailureReason.CONFIGURATION_ERROR, "Correct", id="absent"),
+    ],
+)
+def test_classify_run_goes_by_what_the_registry_said(
+    said: str, reason: FailureReason, advice: str
+) -> None:
+    details = classify(said=("False", "CouldntGetPipeline", f"cannot retrieve the image: {said}"))
+    assert details.reason is reason
+    assert advice in details.natural_language_summary.split("safe. ")[1]
+
+
+def test_a_pods_end_ranks_before_its_containers_exit_code() -> None:
+    children = (failed_task(steps=[builders.step(exit_code=255)]), failed_task("other"))
+    run = builders.run(condition=("False", "Failed", ""))
+    pods = [tekton.Pod(children[0].pod_name, "Evicted", ran=True), tekton.Pod("x", "", ran=True)]
+    details = failure.classify_run(failure.Facts(run, children[:1], pods=pods), SUBJECT, AT)
+    assert (details.reason, details.exit_code) == (FailureReason.RESOURCE_EXHAUSTED, 255)
+    details = failure.classify_run(failure.Facts(run, children[1:], pods=pods), SUBJECT, AT)
+    assert details.reason is FailureReason.TASK_FAILED
+
+
+def test_a_task_whose_step_still_runs_was_lost() -> None:
+    details = classify(failed_task(steps=[builders.step(running=True)]))
+    assert (details.reason, details.failed_step_name) == (FailureReason.UNKNOWN, "run")
+    assert "what became of the pod" in details.natural_language_summary
+
+
+@pytest.mark.parametrize("of_run", ["PipelineRunTimeout", "Failed"])
+def test_a_task_that_never_began_wants_more_than_time(of_run: str) -> None:
+    reason = "TaskRunCancelled" if of_run == "PipelineRunTimeout" else "TaskRunTimeout"
+    task = failed_task(reason=reason, message="no pod", steps=[builders.step(ran=False)])
+    run = builders.run(condition=("False", of_run, "too late"))
+    facts = failure.Facts(run, (task,), waited_for='secret "none" not found')
+    details = failure.classify_run(facts, SUBJECT, AT)
+    assert details.reason is FailureReason.DEADLINE_EXCEEDED
+    assert 'It was last seen waiting: secret "none" not found' in details.message
+    assert 'waiting: secret "none" not found.' in details.natural_language_summary
+    assert "More time alone will not help" in details.natural_language_summary
 
 
 def test_a_task_that_ran_without_a_failed_step_failed_as_a_task() -> None:
@@ -209,6 +282,43 @@ def test_the_cause_is_not_a_task_whose_failure_is_ignored() -> None:
     ignored = failed_task("a", reason="FailureIgnored", ended_s=5)
     assert classify(ignored, failed_task("b", ended_s=9)).failed_task_name == "b"
     assert classify(ignored).failed_task_name == ""
+
+
+@pytest.mark.parametrize("of_run", ["Failed", "Cancelled", "PipelineRunTimeout"])
+def test_the_cause_is_no_finally_task_when_another_was_ended_from_outside(of_run: str) -> None:
+    status = {"pipelineSpec": {"tasks": [{"name": "work"}], "finally": [{"name": "tell"}]}}
+    work = failed_task("work", reason="TaskRunCancelled", ended_s=5)
+    details = classify(work, failed_task("tell"), said=("False", of_run, ""), status=status)
+    timed_out = of_run == "PipelineRunTimeout"
+    reason = FailureReason.DEADLINE_EXCEEDED if timed_out else FailureReason.CANCELLED
+    assert (details.failed_task_name, details.reason) == ("work", reason)
+
+
+@pytest.mark.parametrize("of_run", ["Cancelled", "PipelineRunTimeout"])
+def test_the_cause_is_a_task_that_had_failed_before_the_rest_was_ended(of_run: str) -> None:
+    other = failed_task("other", reason="TaskRunCancelled", ended_s=9)
+    details = classify(other, failed_task("work", ended_s=5), said=("False", of_run, ""))
+    assert (details.failed_task_name, details.reason) == ("work", FailureReason.TASK_FAILED)
+
+
+@pytest.mark.parametrize(
+    ("of_run", "kinds", "task"),
+    [
+        pytest.param("PipelineRunTimeout", ["TaskRun", "CustomRun"], "CustomRun", id="timeout"),
+        pytest.param("Failed", ["PipelineRun"], "PipelineRun", id="failed"),
+        pytest.param("Failed", ["PipelineRun", "CustomRun"], "", id="one-of-two"),
+        pytest.param("Cancelled", ["CustomRun"], "", id="cancelled"),
+        pytest.param("PipelineRunTimeout", [], "", id="never-created"),
+    ],
+)
+def test_the_cause_is_a_task_of_another_kind_when_no_taskrun_failed(
+    of_run: str, kinds: list[str], task: str
+) -> None:
+    status = {"childReferences": [builders.child(kind, kind=kind) for kind in kinds]}
+    details = classify(said=("False", of_run, "too late"), status=status)
+    assert details.failed_task_name == task
+    never_created = "no task was even created" in details.natural_language_summary
+    assert never_created is not bool(kinds)
 
 
 def test_the_cause_is_the_first_to_fail_and_finally_ranks_last() -> None:
@@ -244,8 +354,26 @@ def test_the_step_is_the_one_that_ended_by_itself() -> None:
     by_tekton = classify(failed_task(reason="TaskRunTimeout", steps=steps[:2]))
     assert (by_tekton.failed_step_name, by_tekton.exit_code) == ("stopped", None)
     assert "exit code" not in by_tekton.natural_language_summary
-    by_itself = classify(failed_task(steps=steps))
-    assert "step 'own', which ended with exit code 4." in by_itself.natural_language_summary
+
+
+@pytest.mark.parametrize("reason", ["TaskRunImagePullFailed", "PullImageFailed"])
+def test_the_step_is_the_one_without_its_image(reason: str) -> None:
+    began = builders.step("began", exit_code=1, reason=reason)
+    never = builders.step("never", exit_code=1, reason=reason, ran=False)
+    details = classify(failed_task(reason=reason, steps=[began, never]))
+    assert (details.failed_step_name, details.exit_code) == ("never", None)
+    of_sidecar = classify(failed_task(reason=reason, steps=[began]))
+    assert (of_sidecar.failed_step_name, of_sidecar.exit_code) == (None, None)
+
+
+def test_the_step_is_the_one_that_cannot_begin_and_its_trouble_is_told() -> None:
+    why = {"reason": "CreateContainerConfigError", "message": 'secret "none" not found'}
+    steps = [{"name": "fine", "waiting": {"reason": "PodInitializing"}},
+             {"name": "stuck", "waiting": why}]  # fmt: skip
+    details = classify(failed_task(reason=why["reason"], message="config error", steps=steps))
+    assert details.failed_step_name == "stuck"
+    assert 'config error. secret "none" not found.' in details.natural_language_summary
+    assert classify(failed_task(steps=steps[:1])).failed_step_name is None
 
 
 def test_the_step_is_the_first_of_those_that_tell_when_they_ended() -> None:
@@ -284,7 +412,14 @@ def test_a_message_that_both_gave_stands_once() -> None:
 def test_messages_are_joined_as_sentences() -> None:
     details = classify(failed_task(message="One. "), said=("False", "Failed", "Two..."))
     assert details.message == "One. Two"
-    assert "Tekton says: One. Two. Steps" in details.natural_language_summary
+    assert "Tekton says: One. Task" in details.natural_language_summary
+
+
+def test_the_run_has_the_word_when_a_task_was_ended_from_outside() -> None:
+    task = failed_task(reason="TaskRunCancelled", message="was cancelled")
+    details = classify(task, said=("False", "PipelineRunTimeout", "too late"))
+    assert details.message == "too late. was cancelled"
+    assert "Tekton says: too late. Task" in details.natural_language_summary
 
 
 @pytest.mark.requirement("BR-WF-003", "Outcome reflects success/failure accurately")

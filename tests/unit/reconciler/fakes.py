@@ -93,6 +93,7 @@ class FakeEngine:
     create_error: errors.ClusterError | None = None
     create_lands: bool = False
     read_error: errors.ClusterError | None = None
+    pods: Sequence[tekton.Pod] = ()
     log: str = ""
     log_error: errors.ClusterError | None = None
     pod_events: list[dict[str, Any]] = dataclasses.field(default_factory=list)
@@ -153,6 +154,10 @@ class FakeEngine:
     async def has_live_pods(self, run_uid: str) -> bool:
         self.journal.append("has_live_pods")
         return run_uid in self.working
+
+    async def read_pods(self, run_uid: str) -> Sequence[tekton.Pod]:
+        self.journal.append("read_pods")
+        return self.pods
 
     async def read_log(self, pod: str, step: str) -> str:
         self.journal.append(f"log {pod} {step}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.e2e import place
 from tests.stack import bundles
+from tests.support import place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,6 +59,38 @@ def push(
     repository = f"workflows/{name}"
     digest = bundles.push_bundle(where.registry, repository, tag, [pipeline])
     return Workflow(f"{where.registry}/{repository}:{tag}", digest)
+
+
+def complete(where: place.Place, spec: JsonObject) -> JsonObject:
+    """The spec of a pipeline whose tasks leave out what is the same everywhere.
+
+    TARGET_RESOURCE is declared; steps and sidecars get an image and a name, scripts their shell.
+    """
+    declared = [{"name": "TARGET_RESOURCE", "type": "string"}, *spec.get("params", ())]
+    made = {**spec, "params": declared}
+    for part in ("tasks", "finally"):
+        if part in spec:
+            made[part] = [_complete_task(where, task) for task in spec[part]]
+    return made
+
+
+def _complete_task(where: place.Place, task: JsonObject) -> JsonObject:
+    if "taskSpec" not in task:
+        return task
+    inner = {**task["taskSpec"]}
+    for part in ("steps", "sidecars"):
+        if part in inner:
+            inner[part] = [_complete_step(where, step) for step in inner[part]]
+    return {**task, "taskSpec": inner}
+
+
+def _complete_step(where: place.Place, step: JsonObject) -> JsonObject:
+    own = {"name": "run", **step}
+    if "image" not in step:
+        own |= {"image": where.step_image, "imagePullPolicy": where.pull_policy}
+    if "script" in step:
+        own["script"] = f"#!/bin/sh\n{step['script']}\n"
+    return own
 
 
 def execution(name: str, workflow: Workflow | str, **spec: Any) -> JsonObject:  # noqa: ANN401 - raw spec
