@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests import builders
 from tests.fake import objects
+from workflowexecution import ports
 from workflowexecution.api import names, tekton
 from workflowexecution.api.status import Condition, ConditionType, Status
 from workflowexecution.domain import history, pipelinerun, status, stopping, validation
@@ -224,6 +225,49 @@ class FakeGuard:
         return self.guarded
 
 
+class FakeMetrics:
+    """Keeps the names of what was counted."""
+
+    def __init__(self) -> None:
+        self.counted: list[str] = []
+
+    def lock_evicted(self) -> None:
+        self.counted.append("lock_evicted")
+
+    def late_run_cancelled(self) -> None:
+        self.counted.append("late_run_cancelled")
+
+    def foreign_run_met(self) -> None:
+        self.counted.append("foreign_run_met")
+
+    def clearance_consumed(self) -> None:
+        self.counted.append("clearance_consumed")
+
+    def cancel_stuck(self) -> None:
+        self.counted.append("cancel_stuck")
+
+    def deletion_given_up(self) -> None:
+        self.counted.append("deletion_given_up")
+
+
+class FakeEvents:
+    """Keeps what was said, as (name, reason, message)."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, str, str]] = []
+
+    def record(
+        self,
+        key: resource.ObjectKey,
+        uid: str,
+        reason: str,
+        message: str,
+        *,
+        kind: ports.EventType = ports.EventType.NORMAL,
+    ) -> None:
+        self.said.append((key.name, reason, message))
+
+
 class World:
     """A reconcile's collaborators; `journal` is the order of what it did."""
 
@@ -234,6 +278,8 @@ class World:
         self.engine = FakeEngine(self.journal)
         self.reader = FakeReader(self.journal, self.writer)
         self.guard = FakeGuard()
+        self.metrics = FakeMetrics()
+        self.events = FakeEvents()
         self.executions = store.StoreWriter[view.Execution](view.indexes())
         self.busy = False
         settled: dict[str, Any] = {
@@ -256,6 +302,8 @@ class World:
             clock=self.clock,
             policy=tools.Policy(**(settled | policy)),
             busy=lambda: self.busy,
+            metrics=self.metrics,
+            events=self.events,
         )
 
     def put(self, **parts: Any) -> view.Execution:  # noqa: ANN401 - as raw_execution
