@@ -135,7 +135,7 @@ def test_indexes_find_by_uid_and_by_target() -> None:
     made = seen(spec={"targetResource": "payment/Deployment/payment-api"})
     cache.apply(made)
     assert cache.by_index(view.BY_UID, made.uid) == [made]
-    assert cache.by_index(view.BY_LOCK, locking.run_name(builders.TARGET)) == [made]
+    assert cache.by_index(view.BY_LOCK_WAITING, locking.run_name(builders.TARGET)) == [made]
 
 
 @given(spec=JSON, status=JSON)
