@@ -11,7 +11,14 @@ from tests.fake import objects
 from workflowexecution import ports
 from workflowexecution.api import names, tekton
 from workflowexecution.api.status import Condition, ConditionType, Status
-from workflowexecution.domain import history, pipelinerun, status, stopping, validation
+from workflowexecution.domain import (
+    history,
+    locking,
+    pipelinerun,
+    status,
+    stopping,
+    validation,
+)
 from workflowexecution.reconciler import tools, view
 from workflowexecution.runtime import errors, resource, store
 
@@ -220,8 +227,11 @@ class FakeGuard:
     """Says what it is told to."""
 
     guarded: bool = True
+    error: errors.ClusterError | None = None
 
     async def in_force(self) -> bool:
+        if self.error is not None:
+            raise self.error
         return self.guarded
 
 
@@ -310,6 +320,18 @@ class World:
         """Store an execution, and let the cache have it."""
         self.writer.stored[KEY] = builders.raw_execution(**parts)
         return self.sync()
+
+    def other(self, name: str, *, labelled: bool = True, **parts: Any) -> view.Execution:  # noqa: ANN401 - as raw_execution
+        """Store another execution, as one that has been near a run, and let the cache have it."""
+        raw = builders.raw_execution(name, **parts)
+        if labelled:
+            label = locking.target_label(locking.run_name(raw["spec"]["targetResource"]))
+            raw["metadata"].setdefault("labels", {})[names.LABEL_TARGET] = label
+        key = resource.ObjectKey("payment", name)
+        self.writer.stored[key] = raw
+        seen = view.projection("", "")(raw)
+        self.executions.apply(seen)
+        return seen
 
     def sync(self) -> view.Execution:
         """Let the cache have what is stored."""

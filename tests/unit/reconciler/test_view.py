@@ -243,7 +243,8 @@ UNGUARDED = {"type": "ClearanceUnguarded", "status": "True"}
     ("status", "clearance"),
     [
         pytest.param({"phase": "Failed"}, view.Clearance.NONE, id="none"),
-        pytest.param({"phase": "Failed", "blockClearance": GIVEN}, view.Clearance.GIVEN, id="given"),
+        pytest.param({"phase": "Failed", "blockClearance": GIVEN}, view.Clearance.GIVEN,
+                     id="given"),
         pytest.param({"phase": "Failed", "blockClearance": GIVEN, "conditions": [UNGUARDED]},
                      view.Clearance.UNGUARDED, id="unguarded"),
         pytest.param({"phase": "Failed", "blockClearance": GIVEN, "conditions": [UNGUARDED],
