@@ -157,7 +157,8 @@ def judge(
     completed = next(
         (it for it in reversed(standing) if it.completed and it.workflow_id == workflow_id), None
     )
-    if completed is not None:
+    # Ends are told by other clocks, so one may lie ahead: no cooldown is none all the same.
+    if completed is not None and rules.cooldown_s:
         until = completed.ended_at + timedelta(seconds=rules.cooldown_s)
         if now < until:
             return _cooling_down(completed, now, until)
@@ -231,9 +232,7 @@ def _last_counted(standing: list[Past]) -> Past | None:
 def _failures(last: Past, known: list[Past]) -> int:
     """The recorded count, without those of the same row that were cleared after it was recorded."""
     row: list[Past] = []
-    for past in known:
-        if past is last:
-            break
+    for past in known[: known.index(last)]:
         if past.completed and past.cleared_at is None:
             row.clear()
         elif past.counts:

@@ -13,7 +13,7 @@ import enum
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from workflowexecution.api import duration, names
 from workflowexecution.api import tekton as api
@@ -133,6 +133,8 @@ def explain(cause: Cause, spec: Spec, run: api.PipelineRun, limits: Limits) -> S
             wanted = spec.workflow_ref.container_digest
             message = f"The bundle has digest {run.digest}, not {wanted} as was asked for"
             return Stop(cause, FailureReason.CONFIGURATION_ERROR, message)
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
 def stopped(spec: Spec, run: api.PipelineRun, limits: Limits) -> Stop | None:

@@ -79,12 +79,11 @@ class Admission:
                 return Held(live) if live is not None else Wait(STALE_S)
         verdict = await self._judge(seen, cache.by_index(view.BY_LOCK_PAST, seen.lock))
         turn = self._turn(seen)
-        if verdict is None and turn is None:
-            return None
-        if verdict is None and turn is not None and turn.seconds > 0:
-            return turn
+        waits = turn if turn is not None and turn.seconds > 0 else None
+        if verdict is None and (waits is not None or turn is None):
+            return waits
         # Forbidden by the cache, or next to another that ought to have gone first: the server says.
-        return await self.check_live(seen)
+        return await self.check_live(seen) or waits
 
     async def check_live(self, seen: view.Execution) -> Obstacle | None:
         """What stands in the way by the server's own list of the target's executions.

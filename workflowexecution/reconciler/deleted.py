@@ -61,9 +61,13 @@ async def _step(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> 
         await ended.release(tools, seen)
         _log.info("Deleted execution released")
         return Result()
-    if overdue and await _give_up(tools, seen, run):
+    if overdue and _is_stuck(tools, run):
+        # The run stays, and with it the lock of its target.
+        _log.error("Deleted execution released before its run", run=f"{run.namespace}/{run.name}")
+        tools.metrics.deletion_given_up()
+        await ended.release(tools, seen)
         return Result()
-    if not run.is_done:
+    if not (run.is_done or overdue):
         # In order where something works already; whatever is stuck ends with a deletion.
         _, result = await ladder.climb(tools, seen.key, run, stopping.Cause.DELETED)
         return result
@@ -73,21 +77,10 @@ async def _step(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> 
     return Result(requeue_after_s=LOOK_AGAIN_S, priority=queue.Priority.LOW)
 
 
-async def _give_up(tools: common.Tools, seen: view.Execution, run: tekton.PipelineRun) -> bool:
-    """Let the execution go before its run, once even deleting the run was in vain.
-
-    The run stays, and with it the lock of its target.
-    """
-    if not run.deleting:
-        await tools.engine.delete(seen.key, run)
-        return False
+def _is_stuck(tools: common.Tools, run: tekton.PipelineRun) -> bool:
+    """Whether even deleting the run was in vain."""
     step, _ = stopping.next_step(run, stopping.Cause.DELETED, tools.clock.now())
-    if step is not stopping.Step.STUCK:
-        return False
-    _log.error("Deleted execution released before its run", run=f"{run.namespace}/{run.name}")
-    tools.metrics.deletion_given_up()
-    await ended.release(tools, seen)
-    return True
+    return step is stopping.Step.STUCK
 
 
 def _is_overdue(tools: common.Tools, seen: view.Execution) -> bool:

@@ -22,10 +22,11 @@ from workflowexecution.api.status import (
 from workflowexecution.domain import locking, pipelinerun, status, validation
 from workflowexecution.reconciler import admission, collision, running, skipping
 from workflowexecution.reconciler import tools as common
-from workflowexecution.runtime import errors
+from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
+    from workflowexecution.api import tekton
     from workflowexecution.runtime.resource import ObjectKey
 
 _log = structlog.get_logger(__name__)
@@ -133,9 +134,16 @@ class Start:
 
 
 async def _cancel(tools: common.Tools, case: common.Case) -> Result:
-    """Nothing is to be started any more; what a former life may have started is taken on first."""
+    """Nothing is to be started any more; what a former life may have started is taken on first.
+
+    Raises:
+        ClusterError: whether there is a run is not known; the execution stays as it is.
+    """
     if names.FINALIZER in case.seen.finalizers:
-        run = await tools.engine.read(case.seen.lock)
+        run, why = await _claimed_run(tools, case)
+        if why:
+            await _wait(tools, case, "", why)
+            return Result(requeue_after_s=running.UNWATCHED_S, priority=queue.Priority.LOW)
         if run is not None and run.owner_uid == case.seen.uid:
             await common.write(tools, case, common.adopt(case, run))
             return common.LOOK_AT_ONCE
@@ -146,6 +154,22 @@ async def _cancel(tools: common.Tools, case: common.Case) -> Result:
     note = _not_created(ConditionReason.CANCELLED, message)
     await common.refuse(tools, case, FailureReason.CANCELLED, message, [note])
     return Result()
+
+
+async def _claimed_run(
+    tools: common.Tools, case: common.Case
+) -> tuple[tekton.PipelineRun | None, str]:
+    """Who has the name of the run, or why nobody can tell."""
+    why = tools.engine.unavailable()
+    if why:
+        return None, why
+    try:
+        return await tools.engine.read(case.seen.lock), ""
+    except errors.EndpointMissing:
+        why = await tools.engine.uninstalled()
+        if not why:
+            raise
+        return None, why
 
 
 def _waiting(tools: common.Tools) -> status.Note | None:

@@ -104,6 +104,8 @@ class Router:
             self._wake(run.owner_uid, queue.Priority.HIGH)
         else:
             self._wake_soon(run.owner_uid)
+            if delta.old is None:
+                self._wake_ended(run.owner_uid)
 
     def task_changed(self, delta: store.Delta[ChildT]) -> None:
         """Wake the execution of a task's run, once for several changes; at once for a late end."""
@@ -135,6 +137,12 @@ class Router:
         for execution in self._executions.by_index(view.BY_UID, owner_uid):
             if not execution.ended:
                 self._queue.add_after(execution.key, PROGRESS_DELAY_S, queue.Priority.LOW)
+
+    def _wake_ended(self, owner_uid: str) -> None:
+        """Wake an execution that is over, of which a run has begun all the same."""
+        for execution in self._executions.by_index(view.BY_UID, owner_uid):
+            if execution.ended:
+                self._queue.add(execution.key, queue.Priority.HIGH)
 
 
 def _leaves(old: view.Execution, new: view.Execution | None) -> bool:

@@ -158,7 +158,8 @@ class Mirror:
         note = ladder.note(step, stop, run)
         if before is None:
             tools.events.record(case.seen.key, case.seen.uid, "CancelRequested", stop.message)
-        elif note.status is ConditionStatus.FALSE and before.status is not ConditionStatus.FALSE:
+        is_news = before is None or before.status is not note.status
+        if is_news and note.status is ConditionStatus.FALSE:
             tools.metrics.cancel_stuck()
         await common.write(tools, case, status.noted(after, case.moment, [note]))
         return result
@@ -217,8 +218,8 @@ class Mirror:
         if why:
             return await self._wait(case, why)
         if run is not None and _is_own(case, run):
-            result = await self._mirror(case, run)
-            return result if result.requeue_after_s else Result(requeue_after_s=UNWATCHED_S)
+            unwatched = Result(requeue_after_s=UNWATCHED_S)
+            return common.sooner(await self._mirror(case, run), unwatched)
         return await self._vanished(case)
 
     async def _wait(self, case: common.Case, why: str) -> Result:

@@ -433,3 +433,47 @@ def test_the_run_has_the_word_when_a_task_was_ended_from_outside() -> None:
 )
 def test_outcome_follows_the_reason(reason: FailureReason, outcome: Outcome) -> None:
     assert failure.outcome_of(reason) is outcome
+
+
+def stopped(*children: tekton.TaskRun, message: str = "Stopped by ann") -> FailureDetails:
+    run = builders.run(condition=("False", "Cancelled", "PipelineRun was cancelled"))
+    facts = failure.Facts(
+        run, children, stopped=message, stopped_reason=FailureReason.DEADLINE_EXCEEDED
+    )
+    return failure.classify_run(facts, SUBJECT, AT)
+
+
+def test_a_run_that_this_program_ended_fails_for_the_reason_why() -> None:
+    """Not for what Tekton says of it; a deadline is no cancellation."""
+    details = stopped()
+    assert (details.reason, details.message) == (FailureReason.DEADLINE_EXCEEDED, "Stopped by ann")
+    assert "Tekton says" not in details.natural_language_summary
+    assert (details.failed_task_name, details.was_execution_failure) == ("", False)
+
+
+def test_a_run_that_this_program_ended_tells_where_it_was() -> None:
+    ended = [builders.step("wait", exit_code=1, reason="TaskRunCancelled")]
+    details = stopped(failed_task(reason="TaskRunCancelled", steps=ended))
+    assert (details.failed_task_name, details.failed_step_name) == ("restart", "wait")
+    # The exit code of a step that Tekton ends is made up.
+    assert (details.exit_code, details.was_execution_failure) == (None, True)
+    assert stopped(builders.task("t", condition=("True", "Succeeded", ""))).failed_step_name is None
+
+
+def test_why_a_run_was_ended_is_redacted_and_cut() -> None:
+    details = stopped(message="password=hunter2 " + "x" * 5000)
+    assert "hunter2" not in details.message + details.natural_language_summary
+    assert len(details.message.encode()) <= 4096
+
+
+def test_a_run_that_was_ended_and_is_gone_fails_for_the_reason_why_and_proves_nothing() -> None:
+    facts = failure.Facts(
+        None,
+        (),
+        vanished="deleted",
+        stopped="Stopped by ann",
+        stopped_reason=FailureReason.CANCELLED,
+    )
+    details = failure.classify_run(facts, SUBJECT, AT)
+    assert (details.reason, details.message) == (FailureReason.CANCELLED, "Stopped by ann")
+    assert details.was_execution_failure

@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from tests import builders
 from tests.fake import objects
+from workflowexecution import ports
 from workflowexecution.api import names, tekton
 from workflowexecution.api.status import Condition, ConditionType, Status
-from workflowexecution.domain import history, pipelinerun, status, stopping, validation
+from workflowexecution.domain import (
+    history,
+    locking,
+    pipelinerun,
+    status,
+    stopping,
+    validation,
+)
 from workflowexecution.reconciler import tools, view
 from workflowexecution.runtime import errors, resource, store
 
@@ -224,9 +232,55 @@ class FakeGuard:
     """Says what it is told to."""
 
     guarded: bool = True
+    error: errors.ClusterError | None = None
 
     async def in_force(self) -> bool:
+        if self.error is not None:
+            raise self.error
         return self.guarded
+
+
+class FakeMetrics:
+    """Keeps the names of what was counted."""
+
+    def __init__(self) -> None:
+        self.counted: list[str] = []
+
+    def lock_evicted(self) -> None:
+        self.counted.append("lock_evicted")
+
+    def late_run_cancelled(self) -> None:
+        self.counted.append("late_run_cancelled")
+
+    def foreign_run_met(self) -> None:
+        self.counted.append("foreign_run_met")
+
+    def clearance_consumed(self) -> None:
+        self.counted.append("clearance_consumed")
+
+    def cancel_stuck(self) -> None:
+        self.counted.append("cancel_stuck")
+
+    def deletion_given_up(self) -> None:
+        self.counted.append("deletion_given_up")
+
+
+class FakeEvents:
+    """Keeps what was said, as (name, reason, message)."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, str, str]] = []
+
+    def record(
+        self,
+        key: resource.ObjectKey,
+        uid: str,
+        reason: str,
+        message: str,
+        *,
+        kind: ports.EventType = ports.EventType.NORMAL,
+    ) -> None:
+        self.said.append((key.name, reason, message))
 
 
 class World:
@@ -239,6 +293,8 @@ class World:
         self.engine = FakeEngine(self.journal)
         self.reader = FakeReader(self.journal, self.writer)
         self.guard = FakeGuard()
+        self.metrics = FakeMetrics()
+        self.events = FakeEvents()
         self.executions = store.StoreWriter[view.Execution](view.indexes())
         self.busy = False
         settled: dict[str, Any] = {
@@ -261,12 +317,26 @@ class World:
             clock=self.clock,
             policy=tools.Policy(**(settled | policy)),
             busy=lambda: self.busy,
+            metrics=self.metrics,
+            events=self.events,
         )
 
     def put(self, **parts: Any) -> view.Execution:  # noqa: ANN401 - as raw_execution
         """Store an execution, and let the cache have it."""
         self.writer.stored[KEY] = builders.raw_execution(**parts)
         return self.sync()
+
+    def other(self, name: str, *, labelled: bool = True, **parts: Any) -> view.Execution:  # noqa: ANN401 - as raw_execution
+        """Store another execution, as one that has been near a run, and let the cache have it."""
+        raw = builders.raw_execution(name, **parts)
+        if labelled:
+            label = locking.target_label(locking.run_name(raw["spec"]["targetResource"]))
+            raw["metadata"].setdefault("labels", {})[names.LABEL_TARGET] = label
+        key = resource.ObjectKey("payment", name)
+        self.writer.stored[key] = raw
+        seen = view.projection("", "")(raw)
+        self.executions.apply(seen)
+        return seen
 
     def sync(self) -> view.Execution:
         """Let the cache have what is stored."""

@@ -6,21 +6,23 @@ import pytest
 
 from tests import builders
 from tests.unit.reconciler import fakes
-from workflowexecution.api import names
+from workflowexecution.api import names, tekton
 from workflowexecution.api.status import ConditionType, FailureReason, Outcome, Phase
-from workflowexecution.domain import locking, status
-from workflowexecution.reconciler import deleted
+from workflowexecution.domain import locking, status, stopping
+from workflowexecution.reconciler import deleted, ladder
 from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
 
 LOCK = locking.run_name(builders.TARGET)
-DELETE = f"delete {LOCK}"
+CHANGE, DELETE = f"change {LOCK}", f"delete {LOCK}"
 AT_ONCE = Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
 LATER = Result(requeue_after_s=deleted.LOOK_AGAIN_S, priority=queue.Priority.LOW)
-RUN = builders.run()
-GOING = builders.run(
-    metadata=builders.raw_run()["metadata"] | {"deletionTimestamp": builders.stamp()}
-)
+STUCK = Result(requeue_after_s=ladder.STUCK_AGAIN_S, priority=queue.Priority.HIGH)
+OVER = ("True", "Succeeded", "")
+GONE_SOON = {"deletionTimestamp": builders.stamp()}
+RUN, KEPT = builders.run(), builders.run(condition=OVER)
+GOING = builders.run(condition=OVER, metadata=GONE_SOON)
+LINGERING = builders.run(metadata=GONE_SOON)
 REF = {"name": LOCK, "namespace": "kubernaut-workflows", "uid": RUN.uid}
 
 
@@ -41,6 +43,13 @@ def finalizers(made: fakes.World) -> object:
     return made.writer.stored[fakes.KEY]["metadata"].get("finalizers")
 
 
+def working(marks: dict[str, str]) -> tekton.PipelineRun:
+    """A run with a task that has begun."""
+    return builders.run(
+        metadata={"annotations": marks}, status={"childReferences": [builders.child()]}
+    )
+
+
 async def test_one_that_nothing_of_ours_holds_is_left_alone() -> None:
     made = world(finalizers=("other/one",))
     assert await reconcile(made) == Result()
@@ -56,7 +65,7 @@ async def test_one_without_a_run_is_released() -> None:
 
 async def test_its_run_is_deleted_and_waited_for_first() -> None:
     made = world()
-    made.engine.show(RUN)
+    made.engine.show(KEPT)
     assert await reconcile(made) == LATER
     made.engine.show(GOING)
     assert await reconcile(made) == LATER
@@ -69,9 +78,37 @@ async def test_its_run_is_deleted_and_waited_for_first() -> None:
 
 async def test_a_run_that_the_cache_lacks_is_deleted_too() -> None:
     made = world()
-    made.engine.live[LOCK] = RUN
+    made.engine.live[LOCK] = KEPT
     assert await reconcile(made) == LATER
     assert made.journal == ["read", DELETE]
+
+
+async def test_a_run_without_its_labels_is_known_by_its_uid() -> None:
+    made = world({"phase": "Completed", "pipelineRunRef": REF})
+    made.engine.live[LOCK] = builders.run(condition=OVER, metadata={"labels": {}})
+    assert await reconcile(made) == LATER
+    assert made.journal == ["read", DELETE]
+
+
+@pytest.mark.requirement("BR-WF-004", "PipelineRun deleted when WorkflowExecution deleted")
+async def test_a_live_run_of_a_deleted_one_goes_down_the_ladder() -> None:
+    """One step a reconcile: asked to end, told to end, deleted; then it is waited for."""
+    made = world()
+    for marks, status_asked in [
+        ({}, "CancelledRunFinally"),
+        ({names.ANNOTATION_CANCEL_REQUESTED_AT: builders.stamp(60 - 300)}, "Cancelled"),
+    ]:
+        made.engine.show(working(marks))
+        again = Result(requeue_after_s=ladder.AGAIN_S, priority=queue.Priority.HIGH)
+        assert await reconcile(made) == again
+        assert made.engine.changes[-1]["spec"] == {"status": status_asked}
+        cause = made.engine.changes[-1]["metadata"]["annotations"][names.ANNOTATION_CANCEL_CAUSE]
+        assert cause == stopping.Cause.DELETED
+    forced = {names.ANNOTATION_CANCEL_FORCED_AT: builders.stamp(60 - 120)}
+    made.engine.show(working({names.ANNOTATION_CANCEL_REQUESTED_AT: builders.stamp()} | forced))
+    assert (await reconcile(made)).requeue_after_s == stopping.DELETED_S
+    assert made.journal == [CHANGE, CHANGE, DELETE]
+    assert finalizers(made) == [names.FINALIZER]
 
 
 async def test_the_run_of_another_is_never_touched() -> None:
@@ -126,21 +163,47 @@ async def test_it_waits_while_nothing_is_known_of_its_run() -> None:
     made.clock.advance(1)
     assert await reconcile(made) == Result()
     assert finalizers(made) is None
+    assert made.metrics.counted == ["deletion_given_up"]
 
 
-async def test_it_does_not_wait_for_ever_for_its_run_to_go() -> None:
+@pytest.mark.parametrize(
+    ("run", "before"),
+    [pytest.param(GOING, LATER, id="ended"), pytest.param(LINGERING, STUCK, id="working")],
+)
+async def test_it_does_not_wait_for_ever_for_its_run_to_go(
+    run: tekton.PipelineRun, before: Result
+) -> None:
+    """After `limits.deletionGiveUp` it goes; the run stays and holds the lock, and it counts."""
     made = world()
-    made.engine.show(GOING)
+    made.engine.show(run)
     made.clock.advance(540)
-    assert await reconcile(made) == LATER
+    assert await reconcile(made) == before
+    assert made.metrics.counted == []
     made.clock.advance(1)
     assert await reconcile(made) == Result()
     assert made.journal == ["patch"]
+    assert made.metrics.counted == ["deletion_given_up"]
 
 
-async def test_a_run_is_deleted_once_however_late_it_is() -> None:
+async def test_a_run_has_its_time_to_go_even_when_it_is_deleted_late() -> None:
     made = world()
     made.engine.show(RUN)
+    made.clock.advance(10**6)
+    assert await reconcile(made) == LATER
+    since = {"deletionTimestamp": builders.stamp(60 + 10**6)}
+    made.engine.show(builders.run(metadata=since))
+    made.clock.advance(stopping.DELETED_S - 1)
+    assert await reconcile(made) == LATER
+    assert finalizers(made) == [names.FINALIZER]
+    made.clock.advance(1)
+    assert await reconcile(made) == Result()
+    assert finalizers(made) is None
+
+
+@pytest.mark.parametrize("run", [RUN, KEPT], ids=["working", "ended"])
+async def test_a_run_is_deleted_once_however_late_it_is(run: tekton.PipelineRun) -> None:
+    made = world()
+    made.engine.show(run)
     made.clock.advance(10**6)
     assert await reconcile(made) == LATER
     assert made.journal == [DELETE]

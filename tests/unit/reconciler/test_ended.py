@@ -6,9 +6,9 @@ import pytest
 
 from tests import builders
 from tests.unit.reconciler import fakes
-from workflowexecution.api import names
+from workflowexecution.api import names, tekton
 from workflowexecution.domain import locking
-from workflowexecution.reconciler import ended
+from workflowexecution.reconciler import ended, ladder
 from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
 
@@ -17,7 +17,10 @@ pytestmark = pytest.mark.looptime
 LOCK = locking.run_name(builders.TARGET)
 DELETE = f"delete {LOCK}"
 ENDED = {"phase": "Completed", "completionTime": builders.stamp()}
-RUN = builders.run(condition=("True", "Succeeded", ""))
+OVER = ("True", "Succeeded", "")
+RUN = builders.run(condition=OVER)
+AGAIN = Result(requeue_after_s=ladder.AGAIN_S, priority=queue.Priority.HIGH)
+STALE = Result(requeue_after_s=ended.STALE_S, priority=queue.Priority.LOW)
 
 
 def world(
@@ -41,6 +44,9 @@ async def test_a_run_is_kept_until_its_time_has_come() -> None:
     made.clock.advance(0.5)
     assert await retention.reconcile(made.sync()) == Result()
     assert made.journal == [DELETE]
+    place = f"kubernaut-workflows/{LOCK}"
+    said = f"PipelineRun {place} was kept long enough and is deleted"
+    assert made.events.said == [("restart-payment", "LockReleased", said)]
 
 
 async def test_a_run_is_kept_with_its_execution_when_retention_is_0() -> None:
@@ -52,8 +58,8 @@ async def test_a_run_is_kept_with_its_execution_when_retention_is_0() -> None:
 
 async def test_a_run_that_is_going_is_waited_for() -> None:
     made, retention = world()
-    going = builders.raw_run()["metadata"] | {"deletionTimestamp": builders.stamp()}
-    made.engine.show(builders.run(metadata=going))
+    going = {"deletionTimestamp": builders.stamp()}
+    made.engine.show(builders.run(condition=OVER, metadata=going))
     made.clock.advance(300)
     assert await retention.reconcile(made.sync()) == Result()
     assert made.journal == []
@@ -118,3 +124,53 @@ async def test_a_deletion_that_fails_is_tried_again() -> None:
     made.engine.delete_error = errors.TransportError("lost")
     with pytest.raises(errors.TransportError):
         await retention.reconcile(made.sync())
+
+
+async def test_a_run_that_begins_late_is_stopped_at_once_and_counted() -> None:
+    """A live run of an execution that is over is cancelled, and counted once."""
+    made, retention = world()
+    made.engine.show(builders.run())
+    assert await retention.reconcile(made.sync()) == AGAIN
+    assert made.journal == ["read", f"change {LOCK}"]
+    (change,) = made.engine.changes
+    assert change["spec"] == {"status": "Cancelled"}
+    assert change["metadata"]["annotations"][names.ANNOTATION_CANCEL_CAUSE] == "late"
+    assert made.metrics.counted == ["late_run_cancelled"]
+    marks = change["metadata"]["annotations"]
+    made.engine.show(builders.run(metadata={"annotations": marks}))
+    assert (await retention.reconcile(made.sync())).requeue_after_s == 120.0
+    assert made.metrics.counted == ["late_run_cancelled"]
+    assert made.status.phase == "Completed"
+
+
+@pytest.mark.parametrize(
+    "live",
+    [
+        pytest.param(None, id="gone"),
+        pytest.param(RUN, id="ended"),
+        pytest.param(builders.run(metadata={"uid": "another"}), id="of-another"),
+    ],
+)
+async def test_a_run_is_stopped_late_only_when_the_server_says_so(
+    live: tekton.PipelineRun | None,
+) -> None:
+    made, retention = world()
+    made.engine.show(builders.run())
+    if live is None:
+        made.engine.live.clear()
+    else:
+        made.engine.live[LOCK] = live
+    assert await retention.reconcile(made.sync()) == STALE
+    assert made.journal == ["read"]
+    assert made.metrics.counted == []
+
+
+async def test_a_clearance_is_consumed_before_the_run_is_looked_at() -> None:
+    made, retention = world()
+    given = {"clearedAt": builders.stamp(5), "clearedBy": "ann", "clearReason": "looked at it",
+             "clearMethod": "StatusField"}  # fmt: skip
+    made.put(status=ENDED | {"blockClearance": given})
+    await retention.reconcile(made.sync())
+    assert made.status.clearance_recorded_at == made.clock.now()
+    await retention.reconcile(made.sync())
+    assert made.journal == ["read execution", "status"]

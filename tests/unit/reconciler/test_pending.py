@@ -1,4 +1,4 @@
-"""A pending execution: refused, kept waiting, started, or met by another's run."""
+"""A pending execution: refused, kept waiting, cancelled, or started."""
 
 import datetime
 from typing import Any
@@ -24,6 +24,8 @@ from workflowexecution.runtime.controller import Result
 
 LOCK = locking.run_name(builders.TARGET)
 AT_ONCE = Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
+# It was created a minute ago: no change of it may come for another nine, to the whole second.
+STARTED = Result(requeue_after_s=541.0, priority=queue.Priority.LOW)
 CREATED = ConditionType.TEKTON_PIPELINE_CREATED
 CLAIMED = {
     "finalizers": [names.FINALIZER],
@@ -32,7 +34,7 @@ CLAIMED = {
 
 
 async def reconcile(world: fakes.World) -> Result:
-    return await pending.reconcile(world.tools, world.case())
+    return await pending.Start(world.tools).reconcile(world.case())
 
 
 def claim(world: fakes.World) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def claim(world: fakes.World) -> dict[str, Any]:
 async def test_a_start_claims_creates_and_says_so() -> None:
     world = fakes.World()
     world.put()
-    assert await reconcile(world) == Result()
+    assert await reconcile(world) == STARTED
     assert world.journal == ["patch", "create", "status"]
     assert claim(world) == CLAIMED
     assert world.status.phase is Phase.RUNNING
@@ -79,6 +81,13 @@ async def test_a_start_counts_attempts_when_the_claim_stands_already(
     world.put(metadata={**CLAIMED, "annotations": marks})
     await reconcile(world)
     assert claim(world) == {"annotations": {names.ANNOTATION_START_ATTEMPT: next_one}}
+
+
+async def test_a_start_is_looked_at_again_when_tekton_never_says_a_word() -> None:
+    """Timers stand for deadlines: here the run's timeout comes before it may stand still."""
+    world = fakes.World()
+    world.put(spec={"executionConfig": {"timeout": "5m"}})
+    assert (await reconcile(world)).requeue_after_s == 300 + 120 - 60 + 1
 
 
 async def test_a_start_keeps_the_finalizers_of_others() -> None:
@@ -120,7 +129,7 @@ async def test_nothing_is_created_when_the_claim_is_refused() -> None:
     case = world.case()
     world.writer.stored[fakes.KEY]["metadata"]["resourceVersion"] = "2"
     with pytest.raises(errors.Conflict):
-        await pending.reconcile(world.tools, case)
+        await pending.Start(world.tools).reconcile(case)
     assert world.journal == ["patch"]
 
 
@@ -208,7 +217,7 @@ async def test_a_run_of_another_skips_it() -> None:
     assert details.reason is SkipReason.RESOURCE_BUSY
     assert details.message == (
         "Target payment/deployment/payment-api is held by payment/other "
-        f"through PipelineRun kubernaut-workflows/{LOCK}"
+        f"through PipelineRun kubernaut-workflows/{LOCK} since 2026-03-01T12:00:00Z"
     )
     holder = details.conflicting_workflow
     assert holder is not None
@@ -275,7 +284,7 @@ async def test_a_create_that_did_not_land_is_tried_again(error: errors.ClusterEr
     said = world.said(CREATED)
     assert (said.status, said.reason) == (ConditionStatus.FALSE, "PipelineCreationFailed")
     world.engine.create_error = None
-    assert await reconcile(world) == Result()
+    assert await reconcile(world) == STARTED
     assert world.said(CREATED).status is ConditionStatus.TRUE
 
 
@@ -353,3 +362,76 @@ async def test_a_refusal_for_good_fails_it(
     assert details is not None
     assert (details.reason, details.message) == (reason, error.message)
     assert (details.was_execution_failure, world.said(CREATED).reason) == (False, condition)
+
+
+CANCEL = {"cancel": {"requestedBy": "ann", "reason": "wrong target"}}
+CANCELLED = "The execution was cancelled by ann: wrong target"
+
+
+@pytest.mark.parametrize(
+    ("finalizers", "journal"),
+    [
+        pytest.param([], ["status"], id="never-claimed"),
+        pytest.param([names.FINALIZER], ["read", "status"], id="claimed"),
+    ],
+)
+async def test_a_cancelled_one_is_never_started(finalizers: list[str], journal: list[str]) -> None:
+    world = fakes.World(suspend=True)
+    world.put(spec=CANCEL, metadata={"finalizers": finalizers})
+    assert await reconcile(world) == Result()
+    assert world.journal == journal
+    assert (world.status.phase, world.status.outcome) == (Phase.FAILED, Outcome.CANCELLED)
+    assert (world.status.failure_reason, world.status.message) == ("Cancelled", CANCELLED)
+    assert world.status.requires_manual_review is False
+    said = world.said(CREATED)
+    assert (said.status, said.reason, said.message) == ("False", "Cancelled", CANCELLED)
+
+
+async def test_a_cancelled_one_takes_on_the_run_that_a_former_life_has_started() -> None:
+    world = fakes.World()
+    world.put(spec=CANCEL, metadata={"finalizers": [names.FINALIZER]})
+    world.engine.live[LOCK] = builders.run()
+    assert await reconcile(world) == AT_ONCE
+    assert world.status.phase is Phase.RUNNING
+
+
+async def test_a_cancelled_one_leaves_the_run_of_another_alone() -> None:
+    world = fakes.World()
+    world.put(spec=CANCEL, metadata={"finalizers": [names.FINALIZER]})
+    world.engine.live[LOCK] = builders.run(owner="other")
+    assert await reconcile(world) == Result()
+    assert world.journal == ["read", "status"]
+    assert world.status.outcome is Outcome.CANCELLED
+
+
+LOOK_AGAIN = Result(requeue_after_s=10.0, priority=queue.Priority.LOW)
+
+
+@pytest.mark.parametrize("listed", [False, True], ids=["known-by-the-cache", "read"])
+async def test_a_cancelled_one_waits_for_the_api_that_may_hold_its_run(listed: bool) -> None:
+    """An API that is gone is no missing run."""
+    world = fakes.World()
+    world.put(spec=CANCEL, metadata={"finalizers": [names.FINALIZER]})
+    world.engine.not_installed = "no Tekton"
+    world.engine.read_error = fakes.refusal(errors.EndpointMissing)
+    if not listed:
+        world.engine.away = "no Tekton"
+    assert await reconcile(world) == LOOK_AGAIN
+    assert world.status.phase is Phase.PENDING
+    said = world.said(ConditionType.ENGINE_AVAILABLE)
+    assert (said.status, said.message) == (ConditionStatus.FALSE, "no Tekton")
+    assert await reconcile(world) == LOOK_AGAIN
+    assert world.journal.count("status") == 1
+    world.engine.away, world.engine.read_error = "", None
+    assert await reconcile(world) == Result()
+    assert world.status.outcome is Outcome.CANCELLED
+
+
+async def test_a_cancelled_one_asks_again_when_its_run_cannot_be_read() -> None:
+    world = fakes.World()
+    world.put(spec=CANCEL, metadata={"finalizers": [names.FINALIZER]})
+    for error in (fakes.refusal(errors.EndpointMissing), errors.TransportError("away")):
+        world.engine.read_error = error
+        with pytest.raises(type(error)):
+            await reconcile(world)
+    assert world.status.phase is None

@@ -83,7 +83,7 @@ async def test_progress_keeps_away_from_the_start() -> None:
     one.world.engine.show(builders.run(), BUSY)
     assert await one.reconcile() == Result(requeue_after_s=1.0, priority=queue.Priority.LOW)
     await asyncio.sleep(1)
-    assert await one.reconcile() == Result()
+    assert await one.reconcile() == Result(requeue_after_s=542.0, priority=queue.Priority.LOW)
     assert one.world.status.task_runs is not None
 
 

@@ -133,6 +133,12 @@ def test_progress_of_a_run_wakes_no_execution_that_has_ended() -> None:
     assert routes.asked == [NOW_HIGH]
 
 
+def test_a_run_that_begins_after_the_end_of_its_execution_wakes_it_at_once() -> None:
+    routes = Routes(ENDED)
+    routes.router.run_changed(store.Delta(None, run()))
+    assert routes.asked == [NOW_HIGH]
+
+
 def test_a_run_of_nobody_wakes_nobody() -> None:
     routes = Routes(RUNNING)
     stranger = tekton.project_run(builders.raw_run(owner="other"))

@@ -36,6 +36,8 @@ NEVER = builders.task(
     steps=[builders.step(exit_code=1, ran=False)],
 )
 BUSY = builders.task(steps=[builders.step(running=True)])
+# It has changed 59 s ago: no change of it may come for the rest of ten minutes.
+WAITS = Result(requeue_after_s=542.0, priority=queue.Priority.LOW)
 
 
 class Running:
@@ -65,7 +67,7 @@ async def test_progress_is_mirrored() -> None:
     it = Running()
     it.show(("Unknown", "Running", "going on"), BUSY)
     await later()
-    assert await it.reconcile() == Result()
+    assert await it.reconcile() == WAITS
     assert it.world.journal == ["status"]
     status = it.world.status
     assert (status.phase, status.progress, status.current_step) == (
@@ -84,7 +86,7 @@ async def test_nothing_is_written_when_nothing_changed() -> None:
     await later()
     await it.reconcile()
     await later()
-    assert await it.reconcile() == Result()
+    assert await it.reconcile() == WAITS
     assert it.world.journal == ["status"]
 
 
@@ -97,7 +99,7 @@ async def test_progress_is_written_at_most_every_two_seconds() -> None:
     await later(0.5)
     assert await it.reconcile() == Result(requeue_after_s=1.5, priority=queue.Priority.LOW)
     await later(1.5)
-    assert await it.reconcile() == Result()
+    assert await it.reconcile() == WAITS
     assert it.world.journal == ["status", "status"]
 
 
@@ -108,7 +110,7 @@ async def test_progress_keeps_away_from_a_transition() -> None:
     it.mirror.started(fakes.KEY)
     assert await it.reconcile() == Result(requeue_after_s=1.0, priority=queue.Priority.LOW)
     await later(1.0)
-    assert await it.reconcile() == Result()
+    assert await it.reconcile() == WAITS
 
 
 async def test_progress_gives_way_to_other_keys() -> None:
@@ -160,7 +162,14 @@ async def test_a_failure_is_told_after_a_live_look_at_tasks_and_pods() -> None:
     it = Running()
     it.show(FAILURE, FAILED)
     assert await it.reconcile() == Result()
-    assert it.world.journal == ["read_children", "has_live_pods", "status"]
+    pod = FAILED.pod_name
+    assert it.world.journal == [
+        "read_children",
+        "has_live_pods",
+        f"events {pod}",
+        f"log {pod} run",
+        "status",
+    ]
     status = it.world.status
     assert (status.phase, status.outcome, status.failure_reason) == (
         Phase.FAILED,

@@ -11,6 +11,19 @@ from workflowexecution.domain import locking
 from workflowexecution.reconciler import view
 from workflowexecution.runtime import resource, store
 
+MEMBERS = [
+    "phase",
+    "outcome",
+    "completionTime",
+    "pipelineRunRef",
+    "failureReason",
+    "failureDetails",
+    "consecutiveFailures",
+    "nextAllowedExecution",
+    "blockClearance",
+    "clearanceRecordedAt",
+    "conditions",
+]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
@@ -135,7 +148,141 @@ def test_indexes_find_by_uid_and_by_target() -> None:
     made = seen(spec={"targetResource": "payment/Deployment/payment-api"})
     cache.apply(made)
     assert cache.by_index(view.BY_UID, made.uid) == [made]
-    assert cache.by_index(view.BY_LOCK, locking.run_name(builders.TARGET)) == [made]
+    assert cache.by_index(view.BY_LOCK_WAITING, locking.run_name(builders.TARGET)) == [made]
+
+
+LOCK = locking.run_name(builders.TARGET)
+HELD_BY = {"name": LOCK, "namespace": "kubernaut-workflows", "uid": "run-of-restart-payment"}
+
+
+@pytest.mark.parametrize(
+    ("phase", "instance", "index"),
+    [
+        pytest.param("", "", view.BY_LOCK_WAITING, id="new"),
+        pytest.param("Pending", "", view.BY_LOCK_WAITING, id="pending"),
+        pytest.param("Pending", "blue", None, id="pending-of-another-instance"),
+        pytest.param("Running", "", view.BY_LOCK_RUNNING, id="running"),
+        pytest.param("Running", "blue", view.BY_LOCK_RUNNING, id="running-of-another-instance"),
+        pytest.param("Completed", "blue", view.BY_LOCK_PAST, id="completed"),
+        pytest.param("Failed", "", view.BY_LOCK_PAST, id="failed"),
+        pytest.param("Skipped", "", None, id="skipped"),
+    ],
+)
+def test_a_target_has_one_index_for_each_part_an_execution_plays(
+    phase: str, instance: str, index: str | None
+) -> None:
+    cache = store.StoreWriter[view.Execution](view.indexes())
+    cache.apply(seen(status={"phase": phase}, instance=instance))
+    indexes = (view.BY_LOCK_WAITING, view.BY_LOCK_RUNNING, view.BY_LOCK_PAST)
+    assert [it for it in indexes if cache.by_index(it, LOCK)] == ([index] if index else [])
+
+
+@pytest.mark.parametrize(
+    ("status", "completed", "had_run", "ran", "cancelled"),
+    [
+        pytest.param({"phase": "Completed", "pipelineRunRef": HELD_BY}, True, True, True, False,
+                     id="completed"),
+        pytest.param({"phase": "Failed", "pipelineRunRef": HELD_BY,
+                      "failureDetails": {"wasExecutionFailure": True}},
+                     False, True, True, False, id="ran"),
+        pytest.param({"phase": "Failed", "pipelineRunRef": HELD_BY,
+                      "failureDetails": {"wasExecutionFailure": False}},
+                     False, True, False, False, id="nothing-ran"),
+        pytest.param({"phase": "Failed", "pipelineRunRef": HELD_BY, "failureReason": "Cancelled",
+                      "failureDetails": {"wasExecutionFailure": False}},
+                     False, True, False, True, id="cancelled"),
+        pytest.param({"phase": "Failed"}, False, False, False, False, id="refused"),
+        pytest.param({"phase": "Failed", "pipelineRunRef": HELD_BY}, False, True, True, False,
+                     id="unproven"),
+        pytest.param({"phase": "Failed", "pipelineRunRef": HELD_BY, "failureDetails": "odd"},
+                     False, True, True, False, id="unreadable"),
+    ],
+)  # fmt: skip
+def test_an_end_tells_what_it_means_to_those_after_it(
+    status: dict[str, Any], completed: bool, had_run: bool, ran: bool, cancelled: bool
+) -> None:
+    """wasExecutionFailure is true unless it is said that nothing ran."""
+    past = seen(status=status).past
+    assert past is not None
+    found = (past.completed, past.had_run, past.ran, past.cancelled)
+    assert found == (completed, had_run, ran, cancelled)
+
+
+def test_an_end_is_remembered_with_all_that_is_told_of_it() -> None:
+    past = seen(status={
+        "phase": "Failed",
+        "outcome": "Timeout",
+        "completionTime": builders.stamp(5),
+        "consecutiveFailures": 3,
+        "nextAllowedExecution": builders.stamp(60),
+        "blockClearance": {"clearedAt": builders.stamp(90)},
+    }).past  # fmt: skip
+    assert past is not None
+    assert (past.place, past.uid) == ("payment/restart-payment", "uid-restart-payment")
+    assert (past.workflow_id, past.target) == ("restart-deployment", builders.TARGET)
+    assert (past.outcome, past.failures) == ("Timeout", 3)
+    times = (past.ended_at, past.next_allowed, past.cleared_at)
+    assert [it and (it - builders.NOW).total_seconds() for it in times] == [5, 60, 90]
+
+
+@pytest.mark.parametrize(
+    ("created", "year"), [(builders.stamp(), 2026), ("", 1970)], ids=["created", "unknown"]
+)
+def test_an_end_without_a_time_is_as_old_as_can_be(created: str, year: int) -> None:
+    status = {"phase": "Failed", "completionTime": "soon", "consecutiveFailures": "many"}
+    past = seen(status=status, metadata={"creationTimestamp": created}).past
+    assert past is not None
+    assert (past.ended_at.year, past.failures, past.outcome) == (year, 0, "Failed")
+
+
+GIVEN = {"clearedBy": "ann"}
+UNGUARDED = {"type": "ClearanceUnguarded", "status": "True"}
+
+
+@pytest.mark.parametrize(
+    ("status", "clearance"),
+    [
+        pytest.param({"phase": "Failed"}, view.Clearance.NONE, id="none"),
+        pytest.param({"phase": "Failed", "blockClearance": GIVEN}, view.Clearance.GIVEN,
+                     id="given"),
+        pytest.param({"phase": "Failed", "blockClearance": GIVEN, "conditions": [UNGUARDED]},
+                     view.Clearance.UNGUARDED, id="unguarded"),
+        pytest.param({"phase": "Failed", "blockClearance": GIVEN, "conditions": [UNGUARDED],
+                      "clearanceRecordedAt": builders.stamp()}, view.Clearance.RECORDED, id="used"),
+        pytest.param({"phase": "Running", "blockClearance": GIVEN}, view.Clearance.NONE, id="live"),
+    ],
+)  # fmt: skip
+def test_a_clearance_says_how_far_it_has_come(
+    status: dict[str, Any], clearance: view.Clearance
+) -> None:
+    made = seen(status=status)
+    assert made.clearance is clearance
+    changed = made.essence != seen(status={"phase": status["phase"]}).essence
+    assert changed is (clearance is not view.Clearance.NONE)
+
+
+def test_one_whose_run_cannot_be_created_is_known_as_failing() -> None:
+    said = [{"type": "Ready", "status": "False"}, {"type": "TektonPipelineCreated"}, "odd"]
+    assert not seen(status={"conditions": said}).failing
+    said = [{"type": "TektonPipelineCreated", "status": "False"}]
+    assert seen(status={"conditions": said}).failing
+
+
+def test_one_that_somebody_cancels_is_known_without_its_document() -> None:
+    assert seen(spec={"cancel": {"requestedBy": "ann"}}).cancelling
+    assert not seen().cancelling
+    assert seen(status={"phase": "Running", "pipelineRunRef": HELD_BY}).run_uid == HELD_BY["uid"]
+
+
+def test_an_object_that_was_read_for_itself_keeps_its_document() -> None:
+    raw = builders.raw_execution(status={"phase": "Completed"})
+    assert view.projection("", "", whole=True)(raw).document is not None
+
+
+def test_age_is_by_creation_then_by_uid() -> None:
+    younger = seen(metadata={"creationTimestamp": builders.stamp(1), "uid": "a"})
+    twins = [seen(metadata={"uid": uid}) for uid in ("c", "b")]
+    assert sorted([younger, *twins], key=view.age) == [twins[1], twins[0], younger]
 
 
 @given(spec=JSON, status=JSON)
@@ -146,10 +293,14 @@ def test_projection_never_raises_on_odd_json_below_metadata(spec: object, status
 
 
 @given(
-    st.dictionaries(st.sampled_from(["phase", "completionTime"]), JSON),
-    st.dictionaries(st.sampled_from(["targetResource", "remediationRequestRef"]), JSON),
+    st.dictionaries(st.sampled_from(MEMBERS), JSON),
+    st.dictionaries(
+        st.sampled_from(["targetResource", "remediationRequestRef", "workflowRef", "cancel"]), JSON
+    ),
+    st.sampled_from([phase.value for phase in Phase]),
 )
 def test_projection_never_raises_on_odd_members(
-    status: dict[str, object], spec: dict[str, object]
+    status: dict[str, object], spec: dict[str, object], phase: str
 ) -> None:
     assert seen(status=status, spec=spec).correlation_id
+    assert seen(status=status | {"phase": phase}, spec=spec).phase == phase
