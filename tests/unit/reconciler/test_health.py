@@ -51,11 +51,14 @@ async def test_pod_that_cannot_mount_is_warned_of_and_the_warning_lifted() -> No
     bed = Bed()
     bed.world.engine.pod_events = [MOUNT]
     assert (await bed.look(task())).requeue_after_s == health.LOOK_EVERY_S
-    assert bed.said is not None
-    assert bed.said.status is ConditionStatus.FALSE
-    assert "configmap x not found" in bed.said.message
+    warned = bed.said
+    assert warned is not None
+    assert warned.status is ConditionStatus.FALSE
+    assert "configmap x not found" in warned.message
     await bed.look(task(builders.step(running=True)))
-    assert bed.said.status is ConditionStatus.TRUE
+    lifted = bed.said
+    assert lifted is not None
+    assert lifted.status is ConditionStatus.TRUE
 
 
 async def test_events_are_asked_for_every_ten_seconds_at_most() -> None:

@@ -166,6 +166,7 @@ async def test_a_failure_is_told_after_a_live_look_at_tasks_and_pods() -> None:
     assert it.world.journal == [
         "read_children",
         "has_live_pods",
+        "read_pods",
         f"events {pod}",
         f"log {pod} run",
         "status",
