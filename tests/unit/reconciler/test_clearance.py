@@ -1,0 +1,108 @@
+"""A person has taken a failed execution out of its target's history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests import builders
+from tests.unit.reconciler import fakes
+from workflowexecution.api.status import ConditionStatus, ConditionType
+from workflowexecution.domain import status
+from workflowexecution.reconciler import clearance
+from workflowexecution.runtime import errors
+
+UNGUARDED = ConditionType.CLEARANCE_UNGUARDED
+GIVEN = {
+    "clearedAt": builders.stamp(30),
+    "clearedBy": "ann",
+    "clearReason": "rolled it back by hand",
+    "clearMethod": "StatusField",
+}
+FAILED: dict[str, Any] = {"phase": "Failed", "completionTime": builders.stamp()}
+
+
+class Cleared:
+    """An execution with a clearance, which the cache may know from before."""
+
+    def __init__(self, *, guarded: bool = True, **said: Any) -> None:  # noqa: ANN401 - members of a status
+        self.world = fakes.World()
+        self.world.guard.guarded = guarded
+        self.seen = self.world.put(status=FAILED | {"blockClearance": GIVEN} | said)
+
+    async def take(self) -> None:
+        await clearance.take(self.world.tools, self.seen)
+
+
+async def test_a_clearance_is_consumed_once() -> None:
+    it = Cleared()
+    await it.take()
+    assert it.world.status.clearance_recorded_at == it.world.clock.now()
+    assert it.world.journal == ["read execution", "status"]
+    assert it.world.writer.patches == [{"status": {"clearanceRecordedAt": builders.stamp(60)}}]
+    assert it.world.metrics.counted == ["clearance_consumed"]
+    message = "Cleared by ann: rolled it back by hand"
+    assert it.world.events.said == [("restart-payment", "BlockCleared", message)]
+    # The cache still has it as it was.
+    await it.take()
+    assert it.world.journal == ["read execution", "status", "read execution"]
+    assert it.world.metrics.counted == ["clearance_consumed"]
+
+
+async def test_a_clearance_that_nothing_guards_is_not_honoured_and_says_so() -> None:
+    it = Cleared(guarded=False)
+    await it.take()
+    assert it.world.status.clearance_recorded_at is None
+    said = it.world.said(UNGUARDED)
+    assert (said.status, said.reason) == (ConditionStatus.TRUE, "PolicyMissing")
+    assert said.message == (
+        "The admission policy that ties a clearance to the person who gives it is not in force: "
+        "the clearance is not honoured"
+    )
+    assert (it.world.metrics.counted, it.world.events.said) == ([], [])
+    await it.take()
+    assert it.world.journal == ["read execution", "status", "read execution"]
+
+
+async def test_a_clearance_is_honoured_once_the_policy_is_there() -> None:
+    it = Cleared(guarded=False)
+    await it.take()
+    it.world.guard.guarded = True
+    await it.take()
+    assert it.world.said(UNGUARDED).status is ConditionStatus.FALSE
+    assert it.world.said(UNGUARDED).reason == "PolicyInForce"
+    assert it.world.status.clearance_recorded_at is not None
+
+
+async def test_a_clearance_says_nothing_of_a_policy_that_was_always_there() -> None:
+    it = Cleared()
+    await it.take()
+    assert status.condition(it.world.status, UNGUARDED) is None
+
+
+@pytest.mark.parametrize("what", ["gone", "another", "taken-back", "odd"])
+async def test_what_is_not_there_is_not_consumed(what: str) -> None:
+    it = Cleared()
+    stored = it.world.writer.stored
+    if what == "gone":
+        stored.clear()
+    elif what == "another":
+        stored[fakes.KEY]["metadata"]["uid"] = "new"
+    elif what == "taken-back":
+        del stored[fakes.KEY]["status"]["blockClearance"]
+    else:
+        stored[fakes.KEY]["status"]["blockClearance"] = {"clearedBy": "ann"}
+    await it.take()
+    assert it.world.journal == ["read execution"]
+    assert it.world.metrics.counted == []
+
+
+@pytest.mark.parametrize("where", ["guard", "reader", "writer"])
+async def test_nothing_is_said_of_a_clearance_while_nothing_is_known(where: str) -> None:
+    it = Cleared()
+    getattr(it.world, where).error = errors.TransportError("away")
+    with pytest.raises(errors.TransportError):
+        await it.take()
+    assert it.world.status.clearance_recorded_at is None
+    assert (it.world.metrics.counted, it.world.events.said) == ([], [])

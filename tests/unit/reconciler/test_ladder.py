@@ -1,0 +1,168 @@
+"""A run that is to end, one step a reconcile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests import builders
+from tests.unit.reconciler import fakes
+from workflowexecution.api import names, tekton
+from workflowexecution.api.status import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    FailureReason,
+    Status,
+)
+from workflowexecution.domain import locking, status, stopping
+from workflowexecution.domain.stopping import Cause, Step
+from workflowexecution.reconciler import ladder
+from workflowexecution.runtime import errors, queue
+from workflowexecution.runtime.controller import Result
+
+LOCK = locking.run_name(builders.TARGET)
+CHANGE, DELETE = f"change {LOCK}", f"delete {LOCK}"
+# The clock of the world stands at a minute after `NOW`.
+ASKED = {names.ANNOTATION_CANCEL_REQUESTED_AT: builders.stamp(60)}
+OVERDUE = {names.ANNOTATION_CANCEL_REQUESTED_AT: builders.stamp(60 - 300)}
+FORCED = ASKED | {names.ANNOTATION_CANCEL_FORCED_AT: builders.stamp(60 - 120)}
+STOP = stopping.Stop(Cause.USER, FailureReason.CANCELLED, "Cancelled by ann")
+MOMENT = status.Moment(builders.NOW, 3)
+
+
+def run(marks: dict[str, str] | None = None, **metadata: Any) -> tekton.PipelineRun:  # noqa: ANN401 - members of the metadata
+    return builders.run(
+        metadata={"annotations": marks or {}, **metadata},
+        status={"childReferences": [builders.child()]},
+    )
+
+
+async def climb(
+    world: fakes.World, seen: tekton.PipelineRun, cause: Cause = Cause.USER
+) -> tuple[Step, Result]:
+    return await ladder.climb(world.tools, fakes.KEY, seen, cause)
+
+
+def high(seconds: float) -> Result:
+    return Result(requeue_after_s=seconds, priority=queue.Priority.HIGH)
+
+
+@pytest.mark.parametrize(
+    ("seen", "step", "again_s", "journal"),
+    [
+        pytest.param(run(), Step.ASK, ladder.AGAIN_S, [CHANGE], id="ask"),
+        pytest.param(run(ASKED), Step.WAIT, 300.0, [], id="wait"),
+        pytest.param(run(OVERDUE), Step.FORCE, ladder.AGAIN_S, [CHANGE], id="force"),
+        pytest.param(run(FORCED), Step.DELETE, stopping.DELETED_S, [DELETE], id="delete"),
+        pytest.param(run(deletionTimestamp=builders.stamp(50)), Step.WAIT, 50.0, [], id="going"),
+        pytest.param(run(deletionTimestamp=builders.stamp()), Step.STUCK, ladder.STUCK_AGAIN_S, [],
+                     id="stuck"),
+    ],
+)  # fmt: skip
+async def test_each_step_does_one_thing_and_says_when_to_come_again(
+    seen: tekton.PipelineRun, step: Step, again_s: float, journal: list[str]
+) -> None:
+    world = fakes.World()
+    assert await climb(world, seen) == (step, high(again_s))
+    assert world.journal == journal
+
+
+async def test_a_person_is_given_an_orderly_end_and_a_deadline_none() -> None:
+    world = fakes.World()
+    await climb(world, run(), Cause.USER)
+    await climb(world, run(), Cause.DEADLINE)
+    asked = [change["spec"]["status"] for change in world.engine.changes]
+    assert asked == ["CancelledRunFinally", "Cancelled"]
+
+
+REFUSED = fakes.refusal(errors.BadRequest, "Once the PipelineRun is complete, no updates allowed")
+
+
+@pytest.mark.parametrize(
+    "live",
+    [
+        pytest.param(builders.run(condition=("True", "Succeeded", "")), id="ended"),
+        pytest.param(None, id="gone"),
+        pytest.param(run(uid="another"), id="of-another"),
+    ],
+)
+async def test_a_refusal_because_the_run_has_ended_is_no_failure(
+    live: tekton.PipelineRun | None,
+) -> None:
+    """It means that it is done: what has come of it is read again."""
+    world = fakes.World()
+    world.engine.change_error = REFUSED
+    if live is not None:
+        world.engine.live[LOCK] = live
+    assert await climb(world, run()) == (Step.ASK, high(ladder.AGAIN_S))
+    assert world.journal == [CHANGE, "read"]
+
+
+@pytest.mark.parametrize(
+    "error", [REFUSED, fakes.refusal(errors.Forbidden), fakes.refusal(errors.Throttled)]
+)
+async def test_any_other_refusal_is_a_failure(error: errors.ApiError) -> None:
+    world = fakes.World()
+    world.engine.change_error = error
+    world.engine.live[LOCK] = run()
+    with pytest.raises(type(error)):
+        await climb(world, run())
+
+
+async def test_a_step_whose_outcome_is_not_known_is_a_failure() -> None:
+    world = fakes.World()
+    world.engine.change_error = errors.TransportError("lost")
+    with pytest.raises(errors.TransportError):
+        await climb(world, run())
+    assert world.journal == [CHANGE]
+
+
+async def test_a_run_that_does_not_leave_resolution_is_touched() -> None:
+    world = fakes.World()
+    await ladder.nudge(world.tools, fakes.KEY, run())
+    marks = {names.ANNOTATION_NUDGED_AT: builders.stamp(60)}
+    assert world.engine.changes == [{"metadata": {"annotations": marks}}]
+
+
+@pytest.mark.parametrize("step", [Step.ASK, Step.FORCE, Step.DELETE, Step.WAIT])
+def test_a_stopping_under_way_is_confirmed_by_nobody(step: Step) -> None:
+    note = ladder.note(step, STOP, run())
+    found = (note.type, note.status, note.reason, note.message)
+    kind = ConditionType.CANCEL_CONFIRMED
+    assert found == (kind, ConditionStatus.UNKNOWN, "Cancelling", STOP.message)
+
+
+def test_a_run_that_will_not_die_says_that_its_target_stays_locked() -> None:
+    note = ladder.note(Step.STUCK, STOP, run())
+    assert (note.status, note.reason) == (ConditionStatus.FALSE, "StillAlive")
+    assert note.message == (
+        f"PipelineRun kubernaut-workflows/{LOCK} was told to end and deleted, and is still there: "
+        "the target stays locked. Cancelled by ann"
+    )
+
+
+def test_a_run_of_which_nothing_works_any_more_is_confirmed() -> None:
+    note = ladder.confirmed(STOP)
+    assert (note.status, note.reason) == (ConditionStatus.TRUE, "Cancelled")
+    assert note.message == STOP.message
+
+
+def said(after: Status) -> Condition | None:
+    return status.condition(after, ConditionType.CANCEL_CONFIRMED)
+
+
+def test_no_stopping_is_left_open_at_the_end() -> None:
+    for step in (Step.WAIT, Step.STUCK):
+        open_one = status.noted(Status(), MOMENT, [ladder.note(step, STOP, run())])
+        found = said(ladder.concluded(open_one, MOMENT))
+        assert found is not None
+        assert (found.status, found.reason) == (ConditionStatus.FALSE, "Completed")
+        assert found.message == "The run came to its own end before it was stopped"
+
+
+def test_an_end_says_nothing_of_a_stopping_that_was_none_or_is_confirmed() -> None:
+    assert ladder.concluded(Status(), MOMENT) == Status()
+    sure = status.noted(Status(), MOMENT, [ladder.confirmed(STOP)])
+    assert ladder.concluded(sure, MOMENT) == sure
