@@ -128,10 +128,14 @@ class Router:
             self._queue.add(execution.key, priority)
 
     def _wake_next(self, lock: str) -> None:
-        """Wake the oldest execution that waits for a target; the others would only wait on."""
+        """Wake the oldest execution that waits for a target; the others would only wait on.
+
+        One that will not start, or cannot so far, comes after all that may.
+        """
         waiting = self._executions.by_index(view.BY_LOCK_WAITING, lock)
         if waiting:
-            self._queue.add(min(waiting, key=view.age).key, queue.Priority.NORMAL)
+            first = min(waiting, key=lambda it: (not _in_line(it), view.age(it)))
+            self._queue.add(first.key, queue.Priority.NORMAL)
 
     def _wake_soon(self, owner_uid: str) -> None:
         for execution in self._executions.by_index(view.BY_UID, owner_uid):
@@ -149,9 +153,12 @@ def _leaves(old: view.Execution, new: view.Execution | None) -> bool:
     """Whether an execution stands in the line, or on the target, no more."""
     if new is None:
         return True
-    waited = old.phase is Phase.PENDING and not (old.cancelling or old.deleting or old.failing)
-    waits = new.phase is Phase.PENDING and not (new.cancelling or new.deleting or new.failing)
-    return old.phase is not new.phase or (waited and not waits)
+    return old.phase is not new.phase or (_in_line(old) and not _in_line(new))
+
+
+def _in_line(it: view.Execution) -> bool:
+    """Whether an execution may start next."""
+    return it.phase is Phase.PENDING and not (it.cancelling or it.deleting or it.failing)
 
 
 def _is_own_start(old: view.Execution, new: view.Execution) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests import builders
 from workflowexecution.adapters import tekton
 from workflowexecution.runtime import client, errors, freshness, resource, store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 KEY = resource.ObjectKey("payment", "restart-payment")
 
@@ -22,6 +25,7 @@ class FakeClient(client.Client):
         self.calls: list[tuple[Any, ...]] = []
         self.answer: resource.JsonObject | errors.ClusterError = {}
         self.items: list[resource.JsonObject] = []
+        self.text = ""
 
     def _answer(self, *call: object) -> resource.JsonObject:
         self.calls.append(call)
@@ -48,6 +52,17 @@ class FakeClient(client.Client):
     ) -> client.ListPage:
         self._answer("list", resource, namespace, label_selector, field_selector, limit)
         return client.ListPage(self.items, "9", "")
+
+    async def get_text(
+        self,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        max_bytes: int,
+        deadline_s: float = 10.0,
+    ) -> str:
+        self._answer("text", path, params, max_bytes)
+        return self.text
 
     async def create(
         self,

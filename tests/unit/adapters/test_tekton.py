@@ -24,6 +24,7 @@ def bed() -> fakes.Bed:
         (tekton.PIPELINERUNS, "/apis/tekton.dev/v1/namespaces/n/pipelineruns"),
         (tekton.TASKRUNS, "/apis/tekton.dev/v1/namespaces/n/taskruns"),
         (tekton.PODS, "/api/v1/namespaces/n/pods"),
+        (tekton.EVENTS, "/api/v1/namespaces/n/events"),
     ],
 )
 def test_kinds_are_where_the_api_serves_them(kind: resource.Resource, path: str) -> None:
@@ -172,6 +173,53 @@ async def test_delete_tells_of_any_other_refusal(bed: fakes.Bed) -> None:
     bed.client.answer = fakes.refusal(errors.Forbidden)
     with pytest.raises(errors.Forbidden):
         await bed.engine.delete(fakes.KEY, fakes.run())
+
+
+async def test_change_changes_exactly_this_run_and_waits_for_the_cache(bed: fakes.Bed) -> None:
+    """By its UID, on whatever version Tekton has written by now."""
+    bed.client.answer = builders.raw_run(metadata={"resourceVersion": "8"})
+    changes = {"spec": {"status": "Cancelled"}, "metadata": {"annotations": {"a": "b"}}}
+    await bed.engine.change(fakes.KEY, fakes.run(), changes)
+    body = {"spec": changes["spec"], "metadata": {"annotations": {"a": "b"}, "uid": RUN_UID}}
+    assert bed.client.calls == [("patch", tekton.PIPELINERUNS, WHERE, body, "")]
+    assert changes["metadata"] == {"annotations": {"a": "b"}}
+    assert bed.freshness.parked(fakes.KEY)
+
+
+async def test_change_of_nothing_but_the_spec_carries_the_uid_too(bed: fakes.Bed) -> None:
+    bed.client.answer = builders.raw_run()
+    await bed.engine.change(fakes.KEY, fakes.run(), {"spec": {"status": "Cancelled"}})
+    assert bed.client.calls[0][3]["metadata"] == {"uid": RUN_UID}
+
+
+@pytest.mark.parametrize("kind", [errors.NotFound, errors.Conflict, errors.BadRequest])
+async def test_change_tells_of_every_refusal(bed: fakes.Bed, kind: type[errors.ApiError]) -> None:
+    bed.client.answer = fakes.refusal(kind)
+    with pytest.raises(kind):
+        await bed.engine.change(fakes.KEY, fakes.run(), {})
+    assert not bed.freshness.parked(fakes.KEY)
+
+
+async def test_runs_are_those_of_the_cache(bed: fakes.Bed) -> None:
+    assert list(bed.engine.runs()) == []
+    bed.runs.apply(fakes.run())
+    assert list(bed.engine.runs()) == [fakes.run()]
+
+
+async def test_read_log_asks_for_the_end_of_what_a_step_has_written(bed: fakes.Bed) -> None:
+    bed.client.text = "went wrong"
+    assert await bed.engine.read_log("pod", "run") == "went wrong"
+    ((verb, path, params, max_bytes),) = bed.client.calls
+    assert (verb, path) == ("text", "/api/v1/namespaces/kubernaut-workflows/pods/pod/log")
+    assert params == {"container": "step-run", "tailLines": "500"}
+    assert max_bytes == 2 * 1024 * 1024
+
+
+async def test_read_pod_events_lists_those_about_the_pod(bed: fakes.Bed) -> None:
+    bed.client.items = [{"reason": "Evicted"}]
+    assert await bed.engine.read_pod_events("pod") == [{"reason": "Evicted"}]
+    selector = "involvedObject.kind=Pod,involvedObject.name=pod"
+    assert bed.client.calls == [("list", tekton.EVENTS, WHERE.namespace, "", selector, 0)]
 
 
 def test_owner_selector_finds_what_this_program_made() -> None:

@@ -106,6 +106,101 @@ def test_an_execution_that_is_gone_is_forgotten() -> None:
 DONE = ("True", "Succeeded", "")
 
 
+def named(name: str, phase: str = "Pending", **parts: Any) -> view.Execution:  # noqa: ANN401 - as raw_execution
+    status = {"phase": phase} | parts.pop("status", {})
+    return view.projection("", "")(builders.raw_execution(name, status=status, **parts))
+
+
+def born(after_s: float) -> dict[str, Any]:
+    return {"metadata": {"creationTimestamp": builders.stamp(after_s)}}
+
+
+OLDEST, YOUNGER = named("oldest", **born(0)), named("younger", **born(1))
+WAKES_NEXT = ("oldest", 0.0, Priority.NORMAL)
+CANCEL = {"cancel": {"requestedBy": "ann", "reason": "no"}}
+FAILING = {"conditions": [{"type": "TektonPipelineCreated", "status": "False"}]}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param(named("it"), named("it", "Running"), id="started"),
+        pytest.param(named("it"), named("it", "Skipped"), id="skipped"),
+        pytest.param(named("it", "Running"), named("it", "Completed"), id="ended"),
+        pytest.param(named("it", "Failed"), None, id="deleted"),
+        pytest.param(named("it"), named("it", spec=CANCEL), id="cancelled"),
+        pytest.param(named("it"), named("it", metadata=DELETED), id="being-deleted"),
+        pytest.param(named("it"), named("it", status=FAILING), id="failing"),
+    ],
+)
+def test_one_that_leaves_the_line_or_the_target_wakes_the_oldest_that_waits(
+    old: view.Execution, new: view.Execution | None
+) -> None:
+    routes = Routes(YOUNGER, OLDEST)
+    routes.router.execution_changed(store.Delta(old, new))
+    assert [it for it in routes.queue.asked if it[0] != "it"] == [WAKES_NEXT]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param(None, named("it"), id="arrival"),
+        pytest.param(named("it", "Running"), named("it", "Running"), id="progress"),
+        pytest.param(named("it"), named("it"), id="resync"),
+        pytest.param(named("it", status=FAILING), named("it", spec=CANCEL, status=FAILING),
+                     id="was-not-in-the-line"),
+    ],
+)  # fmt: skip
+def test_one_that_stays_wakes_no_other(old: view.Execution | None, new: view.Execution) -> None:
+    routes = Routes(OLDEST)
+    routes.router.execution_changed(store.Delta(old, new))
+    assert [it for it in routes.queue.asked if it[0] == "oldest"] == []
+
+
+def test_one_that_leaves_another_target_wakes_nobody() -> None:
+    elsewhere = {"targetResource": "node/a"}
+    routes = Routes(OLDEST)
+    left = store.Delta(named("it", spec=elsewhere), None)
+    routes.router.execution_changed(left)
+    assert [it for it in routes.queue.asked if it[0] == "oldest"] == []
+
+
+def test_a_run_that_is_gone_wakes_the_oldest_that_waits_for_its_name() -> None:
+    """The name stayed taken until the pods of the run were gone."""
+    routes = Routes(YOUNGER, OLDEST)
+    routes.router.run_changed(store.Delta(run(DONE), None))
+    assert routes.queue.asked == [WAKES_NEXT]
+
+
+def test_one_that_can_start_is_woken_before_an_older_one_that_cannot() -> None:
+    stuck = named("stuck", status=FAILING, **born(-1))
+    routes = Routes(stuck, YOUNGER, OLDEST)
+    routes.router.run_changed(store.Delta(run(DONE), None))
+    assert routes.queue.asked == [WAKES_NEXT]
+    routes = Routes(stuck)
+    routes.router.run_changed(store.Delta(run(DONE), None))
+    assert routes.queue.asked == [("stuck", 0.0, Priority.NORMAL)]
+
+
+def test_a_cancellation_goes_before_everything() -> None:
+    routes = Routes()
+    cancelled = named("restart-payment", "Running", spec=CANCEL, metadata={"generation": 2})
+    routes.router.execution_changed(store.Delta(RUNNING, cancelled))
+    routes.router.execution_changed(store.Delta(cancelled, cancelled))
+    assert routes.asked == [(0.0, Priority.URGENT), NOW_LOW]
+
+
+def test_a_clearance_wakes_its_execution() -> None:
+    given = {"blockClearance": {"clearedBy": "ann"}}
+    routes = Routes()
+    routes.router.execution_changed(
+        store.Delta(
+            named("restart-payment", "Failed"), named("restart-payment", "Failed", status=given)
+        )
+    )
+    assert routes.asked == [NOW_LOW]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "asked"),
     [

@@ -52,11 +52,11 @@ class Stopping(Running):
         condition: tuple[str, str, str] | None = GOING_ON,
         *,
         timeout: str = "30m",
-        **annotations: str,
+        marks: dict[str, str] | None = None,
     ) -> None:
         """Let the run be so."""
         raw = builders.raw_run(
-            condition=condition, status=self.status, metadata={"annotations": annotations}
+            condition=condition, status=self.status, metadata={"annotations": marks or {}}
         )
         raw["spec"] = {"timeouts": {"pipeline": timeout}}
         self.world.engine.show(tekton.project_pipelinerun(raw, tekton.PipelineRun), *self.children)
@@ -77,7 +77,7 @@ async def test_a_cancelled_one_is_asked_to_end_and_says_so() -> None:
     said = it.world.said(CONFIRMED)
     assert (said.status, said.reason, said.message) == ("Unknown", "Cancelling", CANCELLED)
     assert it.world.events.said == [("restart-payment", "CancelRequested", CANCELLED)]
-    it.has(**it.marks())
+    it.has(marks=it.marks())
     assert (await it.reconcile()).requeue_after_s == 300.0
     assert it.world.journal == [CHANGE, "status"]
     assert len(it.world.events.said) == 1
@@ -88,7 +88,7 @@ async def test_cancelled_is_said_only_when_nothing_works_any_more() -> None:
     it = Stopping(spec=CANCEL)
     it.world.engine.working = {REF["uid"]}
     it.children = (builders.task(condition=CANCELLED_RUN, steps=[builders.step(exit_code=1)]),)
-    it.has(CANCELLED_RUN, **marks | {names.ANNOTATION_CANCEL_REQUESTED_AT: builders.stamp()})
+    it.has(CANCELLED_RUN, marks=marks | {names.ANNOTATION_CANCEL_REQUESTED_AT: builders.stamp()})
     await it.reconcile()
     assert it.phase() is Phase.RUNNING
     assert it.world.said(CONFIRMED).status is ConditionStatus.UNKNOWN
@@ -108,7 +108,7 @@ async def test_one_that_completes_all_the_same_is_completed() -> None:
     it.has()
     await it.reconcile()
     it.children = (builders.task(condition=("True", "Succeeded", "")),)
-    it.has(SUCCESS, **it.marks())
+    it.has(SUCCESS, marks=it.marks())
     assert await it.reconcile() == Result()
     assert (it.phase(), it.world.status.outcome) == (Phase.COMPLETED, Outcome.SUCCESS)
     assert it.world.said(CONFIRMED).reason == "Completed"
@@ -119,7 +119,7 @@ async def test_one_that_fails_for_a_reason_of_its_own_is_failed_for_it() -> None
     it.has()
     await it.reconcile()
     it.children = (builders.task(condition=FAILURE, steps=[builders.step(exit_code=3)]),)
-    it.has(FAILURE, **it.marks())
+    it.has(FAILURE, marks=it.marks())
     await it.reconcile()
     assert it.world.status.failure_reason == "TaskFailed"
     assert it.world.said(CONFIRMED).reason == "Completed"
@@ -153,7 +153,7 @@ async def test_a_run_over_its_timeout_and_the_grace_is_stopped() -> None:
     assert await it.reconcile() == AGAIN
     assert it.world.engine.changes[0]["spec"] == {"status": "Cancelled"}
     it.children = (builders.task(condition=CANCELLED_RUN),)
-    it.has(CANCELLED_RUN, **it.marks())
+    it.has(CANCELLED_RUN, marks=it.marks())
     await it.reconcile()
     assert it.world.status.outcome is Outcome.TIMEOUT
     assert it.world.status.failure_reason == "DeadlineExceeded"
@@ -167,7 +167,7 @@ async def test_a_bundle_that_is_not_the_reviewed_one_is_stopped_while_it_is_live
     it.has()
     assert await it.reconcile() == AGAIN
     assert it.world.engine.changes[0]["spec"] == {"status": "Cancelled"}
-    it.has(CANCELLED_RUN, **it.marks())
+    it.has(CANCELLED_RUN, marks=it.marks())
     await it.reconcile()
     status = it.world.status
     assert (status.failure_reason, status.requires_manual_review) == ("ConfigurationError", False)
@@ -182,7 +182,7 @@ async def test_a_look_is_not_put_off_while_a_run_is_being_stopped() -> None:
     it.world.busy = True
     it.has()
     assert it.mirror.put_off_s(it.world.sync()) == 1.0
-    it.has(**{names.ANNOTATION_CANCEL_CAUSE: "deadline"})
+    it.has(marks={names.ANNOTATION_CANCEL_CAUSE: "deadline"})
     assert it.mirror.put_off_s(it.world.sync()) == 0.0
     it.has()
     it.world.writer.stored[fakes.KEY]["spec"] |= CANCEL
@@ -220,7 +220,7 @@ async def test_a_run_that_does_not_leave_resolution_is_nudged_once_then_failed()
     # It is come back to in time, though nothing of the run may ever change.
     assert (await it.reconcile()).requeue_after_s == 601.0
     assert it.world.engine.changes[-1].keys() == {"metadata"}
-    it.has(RESOLVING, timeout="24h", **it.marks())
+    it.has(RESOLVING, timeout="24h", marks=it.marks())
     it.world.clock.advance(599)
     await it.reconcile()
     assert it.world.journal.count(CHANGE) == 1

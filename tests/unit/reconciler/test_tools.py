@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import builders
 from tests.unit.reconciler import fakes
 from workflowexecution.api.status import ConditionReason, ConditionStatus, ConditionType
 from workflowexecution.domain import status
 from workflowexecution.reconciler import tools
-from workflowexecution.runtime import errors
+from workflowexecution.runtime import controller, errors
 
 if TYPE_CHECKING:
     from workflowexecution import ports
+    from workflowexecution.api import tekton
 
 NOTE = status.Note(ConditionType.SUSPENDED, ConditionStatus.TRUE, ConditionReason.SUSPENDED)
 
@@ -62,3 +64,60 @@ async def test_observer_hears_nothing_when_nothing_changed() -> None:
     await tools.write(it.tools, it.case, it.case.status)
     assert it.world.journal == []
     assert it.listener.heard == []
+
+
+DONE = ("True", "Succeeded", "")
+
+
+@pytest.mark.parametrize(
+    ("run", "tasks", "working", "live"),
+    [
+        pytest.param(builders.run(), [], False, True, id="not-done"),
+        pytest.param(builders.run(condition=DONE), [builders.task()], False, True, id="task-open"),
+        pytest.param(builders.run(condition=DONE), [builders.task(condition=DONE)], True, True,
+                     id="pod-open"),
+        pytest.param(builders.run(condition=DONE), [builders.task(condition=DONE)], False, False,
+                     id="all-ended"),
+    ],
+)  # fmt: skip
+async def test_a_run_is_live_while_anything_of_it_works(
+    run: tekton.PipelineRun, tasks: list[tekton.TaskRun], working: bool, live: bool
+) -> None:
+    world = fakes.World()
+    world.engine.live_tasks = tasks
+    world.engine.working = {run.uid} if working else set()
+    assert await tools.is_live(world.tools, run) is live
+
+
+@pytest.mark.parametrize(
+    ("results", "seconds"),
+    [
+        pytest.param([], None, id="none"),
+        pytest.param([None, None], None, id="nobody-asks"),
+        pytest.param([None, 5.0, 2.0], 2.0, id="the-first"),
+        pytest.param([3.0, 0.0], 0.0, id="at-once"),
+    ],
+)
+def test_what_asks_to_come_again_first_counts(
+    results: list[float | None], seconds: float | None
+) -> None:
+    found = tools.sooner(*(controller.Result(requeue_after_s=it) for it in results))
+    assert found.requeue_after_s == seconds
+
+
+CLEARED = {"phase": "Failed", "blockClearance": {"clearedAt": builders.stamp()}}
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+async def test_a_clearance_counts_only_while_its_giving_is_guarded(guarded: bool) -> None:
+    world = fakes.World()
+    world.guard.guarded = guarded
+    (past,) = await tools.pasts(world.tools, [world.other("other", status=CLEARED)])
+    assert (past.cleared_at is not None) is guarded
+
+
+async def test_the_guard_is_asked_only_where_there_is_a_clearance() -> None:
+    world = fakes.World()
+    world.guard.error = errors.TransportError("away")
+    others = [world.other("ended", status={"phase": "Failed"}), world.other("live")]
+    assert [past.name for past in await tools.pasts(world.tools, others)] == ["ended"]
