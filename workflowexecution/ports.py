@@ -7,6 +7,7 @@ The reconciler is handed implementations; `adapters/` has them. Errors are those
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -69,6 +70,98 @@ class Observer(Protocol):
     def wrote(self, change: StatusWrite) -> None:
         """Take note; must neither wait nor raise."""
         ...
+
+
+class EventType(StrEnum):
+    """Whether an event is as things should go."""
+
+    NORMAL = "Normal"
+    WARNING = "Warning"
+
+
+class EventRecorder(Protocol):
+    """Kubernetes events that are no change of phase; those are told by the `Observer`."""
+
+    def record(
+        self,
+        key: ObjectKey,
+        uid: str,
+        reason: str,
+        message: str,
+        *,
+        kind: EventType = EventType.NORMAL,
+    ) -> None:
+        """Say something of an execution; must neither wait nor raise.
+
+        There is one event for each execution and reason: what is said again raises its count and
+        replaces its message.
+        """
+        ...
+
+
+class NoEvents:
+    """Records nothing."""
+
+    def record(
+        self,
+        key: ObjectKey,
+        uid: str,
+        reason: str,
+        message: str,
+        *,
+        kind: EventType = EventType.NORMAL,
+    ) -> None:
+        """Ignore it."""
+
+
+class Metrics(Protocol):
+    """What happened and shows in no status; each call counts one. Must neither wait nor raise."""
+
+    def lock_evicted(self) -> None:
+        """A finished run was taken away so that its target can be used."""
+        ...
+
+    def late_run_cancelled(self) -> None:
+        """A live run of an execution that had ended was met, and cancelled."""
+        ...
+
+    def foreign_run_met(self) -> None:
+        """A run without a known owner holds a target."""
+        ...
+
+    def clearance_consumed(self) -> None:
+        """A clearance took an execution out of its target's history."""
+        ...
+
+    def cancel_stuck(self) -> None:
+        """A cancellation did not end its run; the lock stays."""
+        ...
+
+    def deletion_given_up(self) -> None:
+        """A deleted execution was let go before its run; the run stays and holds the lock."""
+        ...
+
+
+class NoMetrics:
+    """Counts nothing."""
+
+    def lock_evicted(self) -> None:
+        """Ignore it."""
+
+    def late_run_cancelled(self) -> None:
+        """Ignore it."""
+
+    def foreign_run_met(self) -> None:
+        """Ignore it."""
+
+    def clearance_consumed(self) -> None:
+        """Ignore it."""
+
+    def cancel_stuck(self) -> None:
+        """Ignore it."""
+
+    def deletion_given_up(self) -> None:
+        """Ignore it."""
 
 
 class ExecutionEngine(Protocol):

@@ -90,7 +90,9 @@ def running(
         **sections: of the configuration file.
     """
     port = _free_port()
-    sections.setdefault("controller", {}).setdefault("healthProbeAddr", f"127.0.0.1:{port}")
+    controller = sections.setdefault("controller", {})
+    controller.setdefault("healthProbeAddr", f"127.0.0.1:{port}")
+    controller.setdefault("metricsAddr", "127.0.0.1:0")
     settings = folder / f"config-{port}.yaml"
     settings.write_text(yaml.safe_dump(sections))
     log = folder / f"controller-{port}.log"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from workflowexecution import ports
 from workflowexecution.api import tekton
 from workflowexecution.api.status import (
     ConditionReason,
@@ -16,6 +17,7 @@ from workflowexecution.api.status import (
     Phase,
 )
 from workflowexecution.domain import failure, status
+from workflowexecution.domain.events import Reason
 from workflowexecution.reconciler import ended
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors, queue
@@ -48,6 +50,7 @@ async def reconcile(tools: common.Tools, seen: view.Execution) -> Result:
         # The run, should there be one, stays and holds its target.
         _log.error("Deleted execution released after a failure", error=str(error))
         await ended.release(tools, seen)
+        _give_up(tools, seen, f"Released without its run being deleted: {error}")
         return Result()
 
 
@@ -58,16 +61,28 @@ async def _step(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> 
         return Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
     if run is None:
         await ended.release(tools, seen)
+        tools.events.record(
+            seen.key, seen.uid, Reason.DELETED, f"The execution is deleted; it was {seen.phase}"
+        )
         _log.info("Deleted execution released")
         return Result()
     if not run.deleting:
         await tools.engine.delete(seen.key, run)
         _log.info("Run of a deleted execution deleted", run=f"{run.namespace}/{run.name}")
     elif overdue:
-        _log.error("Deleted execution released before its run", run=f"{run.namespace}/{run.name}")
+        held = f"{run.namespace}/{run.name}"
+        _log.error("Deleted execution released before its run", run=held)
         await ended.release(tools, seen)
+        _give_up(tools, seen, f"Released before PipelineRun {held} was gone: it holds its target")
         return Result()
     return Result(requeue_after_s=LOOK_AGAIN_S, priority=queue.Priority.LOW)
+
+
+def _give_up(tools: common.Tools, seen: view.Execution, message: str) -> None:
+    tools.metrics.deletion_given_up()
+    tools.events.record(
+        seen.key, seen.uid, Reason.CLEANUP_FAILED, message, kind=ports.EventType.WARNING
+    )
 
 
 def _is_overdue(tools: common.Tools, seen: view.Execution) -> bool:

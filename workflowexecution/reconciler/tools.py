@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pydantic
@@ -60,6 +60,8 @@ class Tools:
     busy: Callable[[], bool]
     """Whether other keys wait: progress gives way to them."""
     observers: Sequence[ports.Observer] = ()
+    events: ports.EventRecorder = field(default_factory=ports.NoEvents)
+    metrics: ports.Metrics = field(default_factory=ports.NoMetrics)
 
 
 @dataclass(frozen=True, slots=True)
