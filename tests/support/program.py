@@ -89,7 +89,7 @@ def running(
         ready: wait until it says it is ready.
         **sections: of the configuration file.
     """
-    port = _free_port()
+    port = free_port()
     controller = sections.setdefault("controller", {})
     controller.setdefault("healthProbeAddr", f"127.0.0.1:{port}")
     controller.setdefault("metricsAddr", "127.0.0.1:0")
@@ -119,7 +119,8 @@ def running(
                 program.kill()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests import builders
 from tests.fake import objects
+from workflowexecution import ports
 from workflowexecution.api import tekton
 from workflowexecution.api.status import Condition, ConditionType, Status
 from workflowexecution.domain import pipelinerun, status, validation
@@ -160,6 +161,44 @@ class FakeEngine:
         self.live_tasks = self.cached_tasks = tasks
 
 
+class Witness:
+    """Takes note of events and incidents."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str, str]] = []
+        self.incidents: list[str] = []
+
+    def record(
+        self,
+        key: resource.ObjectKey,
+        uid: str,
+        reason: str,
+        message: str,
+        *,
+        kind: ports.EventType = ports.EventType.NORMAL,
+    ) -> None:
+        assert (key, uid) == (KEY, UID)
+        self.events.append((reason, kind.value, message))
+
+    def lock_evicted(self) -> None:
+        self.incidents.append("lock_evicted")
+
+    def late_run_cancelled(self) -> None:
+        self.incidents.append("late_run_cancelled")
+
+    def foreign_run_met(self) -> None:
+        self.incidents.append("foreign_run_met")
+
+    def clearance_consumed(self) -> None:
+        self.incidents.append("clearance_consumed")
+
+    def cancel_stuck(self) -> None:
+        self.incidents.append("cancel_stuck")
+
+    def deletion_given_up(self) -> None:
+        self.incidents.append("deletion_given_up")
+
+
 class World:
     """A reconcile's collaborators; `journal` is the order of what it did."""
 
@@ -170,6 +209,7 @@ class World:
         self.engine = FakeEngine(self.journal)
         self.executions = store.StoreWriter[view.Execution](view.indexes())
         self.busy = False
+        self.witness = Witness()
         settled: dict[str, Any] = {
             "rules": validation.Rules((), (ACCOUNT,), require_digest=False),
             "defaults": pipelinerun.Defaults("kubernaut-workflows", ACCOUNT, 1800.0),
@@ -185,6 +225,8 @@ class World:
             clock=self.clock,
             policy=tools.Policy(**(settled | policy)),
             busy=lambda: self.busy,
+            events=self.witness,
+            metrics=self.witness,
         )
 
     def put(self, **parts: Any) -> view.Execution:  # noqa: ANN401 - as raw_execution

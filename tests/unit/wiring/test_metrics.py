@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog.testing
+
+from tests import builders
+from tests.unit.adapters.fakes import FakeClient
+from tests.unit.runtime.authority import Authority
+from workflowexecution.adapters.prometheus import book, moment
+from workflowexecution.domain import locking
+from workflowexecution.reconciler import view
+from workflowexecution.settings import Controller
+from workflowexecution.wiring import metrics
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = builders.NOW + datetime.timedelta(seconds=100)
+project = view.projection("", "")
+
+
+def seen(name: str, target: str = "", **status: Any) -> view.Execution:  # noqa: ANN401
+    return project(
+        builders.raw_execution(
+            name, spec={"targetResource": f"a/deployment/{target or name}"}, status=status
+        )
+    )
+
+
+def failed(name: str, target: str, count: object, at_s: float = 0) -> view.Execution:
+    return seen(
+        name, target, phase="Failed", consecutiveFailures=count, completionTime=builders.stamp(at_s)
+    )
+
+
+def test_census_counts_phases_and_names_all_of_them() -> None:
+    found = metrics.take_census([seen("a", phase="Running"), seen("b")], NOW)
+    assert found.phases == {
+        "Pending": 1, "Running": 1, "Completed": 0, "Failed": 0, "Skipped": 0,
+    }  # fmt: skip
+
+
+def test_a_running_execution_holds_a_lock_from_its_start() -> None:
+    others = view.projection("elsewhere", "")(
+        builders.raw_execution("c", status={"phase": "Running"})
+    )
+    executions = [
+        seen("a", phase="Running", startTime=builders.stamp(40)),
+        seen("b", phase="Running", startTime=builders.stamp(400)),
+        seen("d", phase="Running"),
+        others,
+    ]
+    assert metrics.take_census(executions, NOW).lock_ages_s == [60, 0, 0]
+
+
+def test_failures_of_a_target_are_those_of_its_last_end() -> None:
+    executions = [
+        failed("a1", "a", 1, 10),
+        failed("a3", "a", 3, 30),
+        failed("a2", "a", 2, 20),
+        failed("b1", "b", 4, 10),
+        seen("b2", "b", phase="Completed", completionTime=builders.stamp(20)),
+        seen("b3", "b", phase="Skipped", completionTime=builders.stamp(30)),
+        failed("c1", "c", "odd"),
+    ]
+    assert locking.run_name("a/deployment/a") == executions[0].lock
+    assert metrics.take_census(executions, NOW).failures == [3]
+
+
+def test_census_becomes_gauges_without_a_target() -> None:
+    families = book.Book()
+    executions = [
+        failed("a", "a", 5),
+        failed("b", "b", 3),
+        failed("c", "c", 2),
+        seen("d", phase="Running", startTime=builders.stamp(40)),
+    ]
+    moment.add_executions(families, lambda: metrics.take_census(executions, NOW))
+    text = families.render().decode()
+    assert "\nworkflowexecution_locks_held 1.0" in text
+    assert "\nworkflowexecution_lock_oldest_age_seconds 60.0" in text
+    assert "\nworkflowexecution_consecutive_failures 5.0" in text
+    assert "\nworkflowexecution_targets_failing 2.0" in text
+    assert 'workflowexecution_executions{phase="Failed"} 3.0' in text
+    executions.clear()
+    text = families.render().decode()
+    assert "\nworkflowexecution_lock_oldest_age_seconds 0.0" in text
+    assert "\nworkflowexecution_consecutive_failures 0.0" in text
+    assert 'workflowexecution_executions{phase="Failed"} 0.0' in text
+
+
+def start(**controller: Any) -> list[str]:  # noqa: ANN401 - settings
+    """Build the services; returns the warnings."""
+    with structlog.testing.capture_logs() as logs:
+        metrics.services(Controller.model_validate(controller), metrics.Meters(), FakeClient())
+    return [line["key"] for line in logs]
+
+
+def test_tokens_without_tls_bring_a_warning(tmp_path: Path) -> None:
+    cert, key = map(str, Authority(tmp_path).issue("server"))
+    assert start() == ["controller.metricsTLS"]
+    assert start(metricsAuth=False) == []
+    assert start(metricsTLS={"certFile": cert, "keyFile": key}) == []
+
+
+def test_certificate_that_cannot_be_used_is_named_with_its_setting(tmp_path: Path) -> None:
+    missing = {"certFile": str(tmp_path / "c"), "keyFile": str(tmp_path / "k")}
+    with pytest.raises(metrics.CertificateError, match=r"controller\.metricsTLS: .*No such file"):
+        start(metricsTLS=missing)
+    (tmp_path / "c").write_text("nonsense")
+    (tmp_path / "k").write_text("nonsense")
+    with pytest.raises(metrics.CertificateError, match=r"controller\.metricsTLS: "):
+        start(metricsTLS=missing)
