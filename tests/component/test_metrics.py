@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.looptime
 
-REVIEWS = Match(resource="tokenreviews")
+REVIEWS = Match(path="/apis/authentication.k8s.io/v1/tokenreviews")
 WATCHES = Match(resource="workflowexecutions", agent=world.AGENT)
 
 
