@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.looptime
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 REVIEWS = Match(path="/apis/authentication.k8s.io/v1/tokenreviews")
 WATCHES = Match(resource="workflowexecutions", agent=world.AGENT)
 
@@ -35,10 +38,15 @@ class Scraper:
         """What a request gets."""
         return (await self._get(token))[0]
 
-    async def values(self, token: str = "") -> dict[str, float]:
-        """Every series with its value."""
+    async def text(self, token: str = "") -> str:
+        """What Prometheus reads."""
         status, text = await self._get(token)
         assert status == 200, text
+        return text
+
+    async def values(self, token: str = "") -> dict[str, float]:
+        """Every series with its value."""
+        text = await self.text(token)
         rows = (line.rpartition(" ") for line in text.splitlines() if line[0] != "#")
         return {name: float(value) for name, _, value in rows}
 
@@ -79,6 +87,14 @@ async def test_life_of_an_execution_shows_in_the_metrics(here: World) -> None:
     assert after[f"workflowexecution_duration_seconds_count{{{labels}}}"] == 1
     assert after["workflowexecution_locks_held"] == 0
     assert after['workflowexecution_executions{phase="Completed"}'] == 1
+
+
+async def test_what_is_documented_is_what_is_shown(here: World) -> None:
+    async with scraping(here, controller__metricsAuth=False) as scraper:
+        shown = re.findall(r"^# TYPE (\w+) (\w+)$", await scraper.text(), re.MULTILINE)
+    written = re.findall(r"^\| `(\w+)` \| (\w+) \|", DOCUMENT.read_text("utf-8"), re.MULTILINE)
+    kinds = {"counter", "gauge", "histogram"}
+    assert sorted(shown) == sorted(it for it in written if it[1] in kinds)
 
 
 async def test_machinery_shows_in_the_metrics(here: World) -> None:

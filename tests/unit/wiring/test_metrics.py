@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING, Any
+import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog.testing
@@ -11,12 +13,10 @@ from tests.unit.adapters.fakes import FakeClient
 from tests.unit.runtime.authority import Authority
 from workflowexecution.adapters.prometheus import book, moment
 from workflowexecution.domain import locking
+from workflowexecution.domain.events import Reason
 from workflowexecution.reconciler import view
 from workflowexecution.settings import Controller
 from workflowexecution.wiring import metrics
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NOW = builders.NOW + datetime.timedelta(seconds=100)
 project = view.projection("", "")
@@ -114,3 +114,58 @@ def test_certificate_that_cannot_be_used_is_named_with_its_setting(tmp_path: Pat
     (tmp_path / "k").write_text("nonsense")
     with pytest.raises(metrics.CertificateError, match=r"controller\.metricsTLS: "):
         start(metricsTLS=missing)
+
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
+
+
+class Idle:
+    """Queue, workers and informer in one, with nothing to do."""
+
+    active = 0
+    last_event_age_s = 0.0
+    poisoned = 0
+
+    def __len__(self) -> int:
+        return 0
+
+    def working_s(self) -> list[float]:
+        return []
+
+
+def everything() -> book.Book:
+    """The families of the whole program."""
+    families, idle = metrics.Meters().book, Idle()
+    moment.add_executions(families, lambda: metrics.take_census([], NOW))
+    moment.add_work(families, work=idle, workers=idle, most_workers=1)
+    moment.add_watches(families, {"pipelineruns": idle}, {"pipelineruns": idle.__len__})
+    moment.add_backlog(families, parked=idle.__len__, events=idle.__len__, skew_s=float)
+    return families
+
+
+def test_metrics_are_documented_as_they_are() -> None:
+    row = r"^\| `\w+` \| (?:counter|gauge|histogram) \| .*$"
+    written = re.findall(row, DOCUMENT.read_text("utf-8"), re.MULTILINE)
+    rows = [
+        f"| `{it.name}` | {it.kind} | {', '.join(f'`{label}`' for label in it.labels)} "
+        f"| {it.help_text} |".replace("  ", " ")
+        for it in everything().families
+    ]
+    assert sorted(written) == sorted(rows)
+
+
+def test_events_are_documented_as_they_are() -> None:
+    written = re.findall(
+        r"^\| `(\w+)` \| (?:Normal|Warning) \|", DOCUMENT.read_text(), re.MULTILINE
+    )
+    assert sorted(written) == sorted(Reason)
+
+
+def test_everything_can_be_read_when_nothing_has_happened() -> None:
+    text = everything().render().decode()
+    assert "workflowexecution_parked_keys 0.0" in text
+    assert 'workflowexecution_cached_objects{resource="pipelineruns"} 0.0' in text
+    assert 'workqueue_longest_running_processor_seconds{name="workflowexecution"} 0.0' in text
+    assert float(text.partition("\nprocess_resident_memory_bytes ")[2].split()[0]) > 1e6
+    assert float(text.partition("\nprocess_cpu_seconds_total ")[2].split()[0]) > 0
+    assert "target" not in {label for it in everything().families for label in it.labels}

@@ -118,7 +118,7 @@ class Requests:
         """Count in this book."""
         self._total = families.counter(
             "rest_client_requests_total",
-            "Requests to the API server by status; <error> when no answer came",
+            "Requests to the API server, by status and method",
             "code",
             "method",
         )
