@@ -63,7 +63,7 @@ def tell(execution: WorkflowExecution, after: Status) -> Story | None:
             return _story(Reason.WORKFLOW_COMPLETED, execution, after, "completed")
         case Phase.FAILED:
             return _story(Reason.WORKFLOW_FAILED, execution, after, "failed", _why(after))
-        case Phase.SKIPPED:
+        case Phase.SKIPPED:  # pragma: no branch - exhaustive
             return _story(Reason.SKIPPED, execution, after, "was skipped", _obstacle(after))
 
 

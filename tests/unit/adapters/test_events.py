@@ -311,6 +311,19 @@ async def test_what_waits_is_bounded_and_the_oldest_goes(rig: Rig) -> None:
     assert "2" in uids
 
 
+async def test_what_rests_is_bounded_too(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "MAX_WAITING", 2)
+    async with rig.running() as server:
+        for _ in range(2):
+            for uid in "abc":
+                rig.say(uid=uid)
+                await asyncio.sleep(1)
+        assert len(rig.events) == 2
+        await asyncio.sleep(1300)
+    assert rig.fates == ["written"] * 3 + ["full"] + ["written"] * 2
+    assert server.verbs == ["create"] * 3 + ["patch"] * 2
+
+
 async def test_what_is_remembered_is_bounded(rig: Rig) -> None:
     async with rig.running():
         for number in range(3 * events.MAX_REMEMBERED):

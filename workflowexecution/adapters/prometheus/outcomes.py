@@ -71,7 +71,7 @@ class Outcomes:
                 self._created.add()
             case Phase.COMPLETED | Phase.FAILED:
                 self._ended(after, change.execution.spec.workflow_ref.workflow_id)
-            case Phase.SKIPPED:
+            case Phase.SKIPPED:  # pragma: no branch - exhaustive
                 self._stood_back(after)
 
     def _ended(self, after: Status, workflow_id: str) -> None:
