@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -151,3 +152,34 @@ async def test_promtool_finds_nothing_wrong_with_the_metrics(controllers: Contro
     assert status == 200
     assert prometheus.lint(text) == ""
     assert prometheus.lint("bad-name 1\n") != ""
+
+
+async def test_program_does_not_start_with_a_certificate_that_cannot_be_used(
+    controllers: Controllers, tmp_path: Path
+) -> None:
+    files = {"certFile": str(tmp_path / "cert"), "keyFile": str(tmp_path / "key")}
+    async with controllers.running(ready=False, controller={"metricsTLS": files}) as started:
+        assert await asyncio.to_thread(started.process.wait, 30) == 2
+    assert "controller.metricsTLS: " in started.tail()
+    assert files["certFile"] in started.tail()
+
+
+async def test_certificate_is_followed_without_a_restart(
+    controllers: Controllers, tmp_path: Path
+) -> None:
+    port = program.free_port()
+    authority = Authority(tmp_path)
+    first, second = authority.issue("first"), authority.issue("second")
+    settings = {
+        "metricsAddr": f"127.0.0.1:{port}",
+        "metricsTLS": {"certFile": str(first[0]), "keyFile": str(first[1])},
+    }
+    async with controllers.running(controller=settings) as running:
+        before = await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
+        wanted = second[0].read_text()
+        second[0].replace(first[0])
+        second[1].replace(first[1])
+        await asyncio.to_thread(running.wait_line, "Certificate loaded again")
+        after = await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
+    assert before != wanted
+    assert after == wanted

@@ -61,6 +61,13 @@ class Program:
             assert time.monotonic() < deadline, f"{path} still {got} {body}: {self.tail()}"
             time.sleep(LOOK_EVERY_S)
 
+    def wait_line(self, text: str, *, deadline_s: float = READY_S) -> None:
+        """Wait until its log says something."""
+        deadline = time.monotonic() + deadline_s
+        while text not in self.log.read_text():
+            assert time.monotonic() < deadline, f"{text!r} is not in: {self.tail()}"
+            time.sleep(LOOK_EVERY_S)
+
     def tail(self) -> str:
         """The end of its log."""
         return self.log.read_text()[-4000:]
