@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from workflowexecution import identity as who
-from workflowexecution.adapters import executions, guard, tekton
+from workflowexecution.adapters import events, executions, guard, tekton
+from workflowexecution.adapters.prometheus import moment
 from workflowexecution.domain import history, pipelinerun, stopping, validation
 from workflowexecution.reconciler import reconciler, routing, sweeper, tools, view
 from workflowexecution.runtime import (
@@ -25,6 +26,7 @@ from workflowexecution.runtime import (
     queue,
     store,
 )
+from workflowexecution.wiring import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +43,7 @@ T = TypeVar("T", bound=store.Cached)
 
 
 class CannotStart(Exception):
-    """The way to the cluster is missing or wrong."""
+    """The way to the cluster, or a file that a setting names, is missing or wrong."""
 
 
 class Failed(Exception):
@@ -52,7 +54,7 @@ async def run(settings: Settings, *, kubeconfig: Path | None, identity: str) -> 
     """Run the controller until a signal stops it.
 
     Raises:
-        CannotStart: there is no usable kubeconfig or service account.
+        CannotStart: there is no usable kubeconfig, service account or certificate.
         Failed: a service failed; the log says which and why.
     """
     try:
@@ -72,6 +74,8 @@ async def run(settings: Settings, *, kubeconfig: Path | None, identity: str) -> 
         _log.warning("execution.allowedBundles is empty: any bundle may run")
     try:
         await App(settings, api, server_clock).run()
+    except metrics.CertificateError as error:
+        raise CannotStart(str(error)) from error
     except BaseExceptionGroup as group:
         for cause in manager.causes(group):
             _log.error("Service failed", error=str(cause) or type(cause).__name__, exc_info=cause)
@@ -96,15 +100,24 @@ class App:
     def __init__(
         self, settings: Settings, api: client.Client, server_clock: clock.ServerClock
     ) -> None:
-        """Build everything over one client."""
+        """Build everything over one client.
+
+        Raises:
+            CertificateError: the certificate of the metrics port cannot be used.
+        """
         self._settings = settings
+        self._clock = server_clock
+        self._meters = metrics.Meters()
+        self._metrics = metrics.services(settings.controller, self._meters, api)
+        api.observe(self._meters.requests)
         self._executions = store.StoreWriter[view.Execution](view.indexes())
         self._runs = store.StoreWriter[tekton.Run](tekton.run_indexes())
         self._tasks = store.StoreWriter[tekton.Task](tekton.task_indexes())
-        self._queue = queue.WorkQueue()
+        self._queue = queue.WorkQueue(observer=self._meters.work)
         self._freshness = freshness.Freshness(
             stores=self._stores().get,
             on_unpark=lambda key: self._queue.add(key, queue.Priority.HIGH),
+            observer=self._meters.lags,
         )
         self._watch_executions = self._informer(
             api,
@@ -131,9 +144,13 @@ class App:
             tasks=self._tasks,
             informers=(self._watch_runs, self._watch_tasks),
         )
-        self._kit = self._tools(api, server_clock)
+        self._events = events.Events(
+            client=api, clock=server_clock, busy=self._busy, observer=self._meters.events
+        )
+        self._kit = self._tools(api)
         self._controller = self._workers()
         self._route()
+        self._show()
 
     async def run(self) -> None:
         """Run until a signal, or until a service fails.
@@ -205,7 +222,7 @@ class App:
             log_tail=settings.execution.log_tail,
         )
 
-    def _tools(self, api: client.Client, server_clock: clock.ServerClock) -> tools.Tools:
+    def _tools(self, api: client.Client) -> tools.Tools:
         mine = self._settings.controller
         access = executions.Executions(client=api, freshness=self._freshness)
         return tools.Tools(
@@ -215,9 +232,12 @@ class App:
             reader=access,
             project=view.projection(mine.instance, mine.watch_namespace, whole=True),
             guard=guard.AdmissionGuard(client=api),
-            clock=server_clock,
+            clock=self._clock,
             policy=self._policy(),
-            busy=lambda: self._queue.is_waiting(before=queue.Priority.LOW),
+            busy=self._busy,
+            observers=(self._meters.outcomes, self._events),
+            events=self._events,
+            metrics=self._meters.incidents,
         )
 
     def _workers(self) -> controller.Controller:
@@ -228,6 +248,7 @@ class App:
             workers=settings.controller.workers,
             reconcile_deadline_s=RECONCILE_DEADLINE_S,
             held=self._freshness.parked,
+            observer=self._meters.reconciles,
         )
 
     def _route(self) -> None:
@@ -244,6 +265,34 @@ class App:
         for watched in (self._watch_runs, self._watch_tasks):
             watched.on_state(router.engine_changed)
 
+    def _show(self) -> None:
+        """Say where the metrics of a moment come from."""
+        families = self._meters.book
+        moment.add_executions(
+            families, lambda: metrics.take_census(self._executions, self._clock.now())
+        )
+        moment.add_work(
+            families,
+            work=self._queue,
+            workers=self._controller,
+            most_workers=self._settings.controller.workers,
+        )
+        moment.add_watches(
+            families,
+            {
+                view.EXECUTIONS.plural: self._watch_executions,
+                tekton.PIPELINERUNS.plural: self._watch_runs,
+                tekton.TASKRUNS.plural: self._watch_tasks,
+            },
+            metrics.sizes({kind.plural: cache for kind, cache in self._stores().items()}),
+        )
+        moment.add_backlog(
+            families,
+            parked=self._freshness.__len__,
+            events=self._events.__len__,
+            skew_s=lambda: self._clock.offset_s,
+        )
+
     def _services(self) -> list[manager.Service]:
         health = probes.Probes(
             address=self._settings.controller.health_probe_addr,
@@ -258,9 +307,11 @@ class App:
         )
         return [
             manager.Service(name="probes", run=health.run, ready=health.wait_listening),
+            *self._metrics,
             # All lists run at once; the workers wait for the last of them.
             *(manager.Service(name=f"watch-{name}", run=it.run) for name, it in watched),
             manager.Service(name="caches", run=_forever, ready=self._caches_known),
+            manager.Service(name="events", run=self._events.run, stop=self._events.stop),
             manager.Service(name="workers", run=self._controller.run, stop=self._controller.stop),
             manager.Service(name="sweeper", run=sweep.run),
         ]
@@ -274,6 +325,10 @@ class App:
         for watched in (self._watch_runs, self._watch_tasks):
             await _known(watched)
         _log.info("Caches are filled", executions=len(self._executions), runs=len(self._runs))
+
+    def _busy(self) -> bool:
+        """Whether something more urgent than progress waits for a worker."""
+        return self._queue.is_waiting(before=queue.Priority.LOW)
 
     def _run_is_done(self, owner_uid: str) -> bool:
         run = self._engine.observe(owner_uid)

@@ -30,7 +30,6 @@ _NOT_OBEYED = (
     "controller.lease",
     "controller.leaderElectionId",
     "controller.leaderElectionNamespace",
-    "controller.metrics",
     "controller.renewDeadline",
     "controller.retryPeriod",
     "datastorage.",

@@ -67,6 +67,7 @@ class World:
             environ={},
             flags={
                 "controller.healthProbeAddr": "127.0.0.1:0",
+                "controller.metricsAddr": "127.0.0.1:0",
                 **{key.replace("__", "."): value for key, value in flags.items()},
             },
         )
@@ -131,7 +132,15 @@ class World:
         return how
 
     def writes(self, resource: str = "", **match: Any) -> list[Request]:  # noqa: ANN401
-        """What the program itself has written, refused writes included."""
+        """What the program itself has written, refused writes included, but for its events."""
+        written = self._written(resource, **match)
+        return [it for it in written if it.call.resource != "events"]
+
+    def events(self) -> list[Request]:
+        """The writes of Kubernetes events, refused ones included."""
+        return self._written("events")
+
+    def _written(self, resource: str, **match: Any) -> list[Request]:  # noqa: ANN401
         verbs = ("create", "update", "patch", "delete")
         return self.cluster.requests.matching(
             Match(verbs=verbs, resource=resource, agent=AGENT, **match)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 LINE_S = 5.0
 LOOK_EVERY_S = 0.02
 
+_EVENTS = "events"
 _WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 
@@ -56,6 +57,8 @@ class AuditLog:
     def writes(self, program: Program, *about: str) -> list[str]:
         """What a program has written, refused writes included, as `patch workflowexecutions`.
 
+        Kubernetes events are left out: they come when nothing else is to be done; see `events`.
+
         Args:
             program: who.
             *about: only what has one of these names, or is in one of these namespaces.
@@ -63,7 +66,17 @@ class AuditLog:
         return [
             it.kind
             for it in by(program, self.requests())
-            if it.verb in _WRITES and (not about or it.namespace in about or it.name in about)
+            if it.verb in _WRITES
+            and it.resource != _EVENTS
+            and (not about or it.namespace in about or it.name in about)
+        ]
+
+    def events(self, program: Program, namespace: str) -> list[str]:
+        """The writes of Kubernetes events in a namespace, refused ones included."""
+        return [
+            it.kind
+            for it in by(program, self.requests())
+            if it.verb in _WRITES and it.resource == _EVENTS and it.namespace == namespace
         ]
 
     async def expect(self, program: Program, kinds: list[str], *about: str) -> None:

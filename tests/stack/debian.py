@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,6 +66,43 @@ def find(program: str) -> str:
     return path
 
 
+def unpack(package: str) -> Path:
+    """Return a folder with the files of a package, which is not installed.
+
+    So it brings no other packages and starts no service; that takes no root either.
+
+    Raises:
+        MissingTools: It cannot be had from here.
+    """
+    folder = paths.cache_root() / "debian" / package
+    with paths.file_lock(paths.cache_root() / "install.lock", wait_s=_INSTALL_DEADLINE_S):
+        if not folder.exists():
+            if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
+                raise errors.MissingTools(f"missing: {package}; it comes with Debian's apt-get")
+            LOG.info("fetching %s", package)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder.parent) as place:
+                _fetch(package, Path(place)).rename(folder)
+    return folder
+
+
+def _fetch(package: str, place: Path) -> Path:
+    """Download a package and unpack it, both within `place`."""
+    done = _run(["apt-get", "download", package], cwd=place)
+    if done.returncode != 0 and os.geteuid() == 0:
+        # The package lists may be missing or old.
+        _run(["apt-get", "update"])
+        done = _run(["apt-get", "download", package], cwd=place)
+    archive = next(place.glob("*.deb"), None)
+    if archive is None:
+        raise errors.MissingTools(f"apt-get download {package} failed:\n{done.stderr.strip()}")
+    unpacked = place / "files"
+    done = _run(["dpkg", "-x", str(archive), str(unpacked)])
+    if done.returncode != 0:
+        raise errors.MissingTools(f"dpkg -x {archive.name} failed:\n{done.stderr.strip()}")
+    return unpacked
+
+
 def _find(program: str) -> str | None:
     # The system folders are not on the PATH of every user, nor of every service.
     return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
@@ -83,9 +121,10 @@ def _install(packages: list[str]) -> None:
         raise errors.MissingTools(f"{' '.join(install)} failed:\n{done.stderr.strip()}")
 
 
-def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+def _run(command: list[str], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
+        cwd=cwd,
         env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
         stdin=subprocess.DEVNULL,
         capture_output=True,

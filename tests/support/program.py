@@ -61,6 +61,13 @@ class Program:
             assert time.monotonic() < deadline, f"{path} still {got} {body}: {self.tail()}"
             time.sleep(LOOK_EVERY_S)
 
+    def wait_line(self, text: str, *, deadline_s: float = READY_S) -> None:
+        """Wait until its log says something."""
+        deadline = time.monotonic() + deadline_s
+        while text not in self.log.read_text():
+            assert time.monotonic() < deadline, f"{text!r} is not in: {self.tail()}"
+            time.sleep(LOOK_EVERY_S)
+
     def tail(self) -> str:
         """The end of its log."""
         return self.log.read_text()[-4000:]
@@ -89,8 +96,10 @@ def running(
         ready: wait until it says it is ready.
         **sections: of the configuration file.
     """
-    port = _free_port()
-    sections.setdefault("controller", {}).setdefault("healthProbeAddr", f"127.0.0.1:{port}")
+    port = free_port()
+    controller = sections.setdefault("controller", {})
+    controller.setdefault("healthProbeAddr", f"127.0.0.1:{port}")
+    controller.setdefault("metricsAddr", "127.0.0.1:0")
     settings = folder / f"config-{port}.yaml"
     settings.write_text(yaml.safe_dump(sections))
     log = folder / f"controller-{port}.log"
@@ -117,7 +126,8 @@ def running(
                 program.kill()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -134,11 +134,12 @@ def test_a_value_within_bounds_is_taken(section: str, key: str, value: object) -
 def test_settings_that_nothing_obeys_are_named_when_they_are_set() -> None:
     found = settings.Settings.model_validate({
         "execution": {"cooldownPeriod": "1m", "suspend": True},
-        "controller": {"metricsTLS": {"certFile": "/c", "keyFile": "/k"}, "workers": 2},
+        "datastorage": {"buffer": {"batchSize": 7, "maxRetries": 2}},
+        "controller": {"workers": 2},
     })
     assert found.without_effect() == [
-        "controller.metricsTLS.certFile",
-        "controller.metricsTLS.keyFile",
+        "datastorage.buffer.batchSize",
+        "datastorage.buffer.maxRetries",
         "execution.cooldownPeriod",
     ]
     assert settings.Settings().without_effect() == []

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from workflowexecution import ports
 from workflowexecution.api import tekton
 from workflowexecution.api.status import (
     ConditionReason,
@@ -16,6 +17,7 @@ from workflowexecution.api.status import (
     Phase,
 )
 from workflowexecution.domain import failure, status, stopping
+from workflowexecution.domain.events import Reason
 from workflowexecution.reconciler import ended, ladder
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors, queue
@@ -47,8 +49,8 @@ async def reconcile(tools: common.Tools, seen: view.Execution) -> Result:
             raise
         # The run, should there be one, stays and holds its target.
         _log.error("Deleted execution released after a failure", error=str(error))
-        tools.metrics.deletion_given_up()
         await ended.release(tools, seen)
+        _give_up(tools, seen, f"Released without its run being deleted: {error}")
         return Result()
 
 
@@ -59,13 +61,17 @@ async def _step(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> 
         return Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
     if run is None:
         await ended.release(tools, seen)
+        tools.events.record(
+            seen.key, seen.uid, Reason.DELETED, f"The execution is deleted; it was {seen.phase}"
+        )
         _log.info("Deleted execution released")
         return Result()
     if overdue and _is_stuck(tools, run):
         # The run stays, and with it the lock of its target.
-        _log.error("Deleted execution released before its run", run=f"{run.namespace}/{run.name}")
-        tools.metrics.deletion_given_up()
+        held = f"{run.namespace}/{run.name}"
+        _log.error("Deleted execution released before its run", run=held)
         await ended.release(tools, seen)
+        _give_up(tools, seen, f"Released before PipelineRun {held} was gone: it holds its target")
         return Result()
     if not (run.is_done or overdue):
         # In order where something works already; whatever is stuck ends with a deletion.
@@ -81,6 +87,13 @@ def _is_stuck(tools: common.Tools, run: tekton.PipelineRun) -> bool:
     """Whether even deleting the run was in vain."""
     step, _ = stopping.next_step(run, stopping.Cause.DELETED, tools.clock.now())
     return step is stopping.Step.STUCK
+
+
+def _give_up(tools: common.Tools, seen: view.Execution, message: str) -> None:
+    tools.metrics.deletion_given_up()
+    tools.events.record(
+        seen.key, seen.uid, Reason.CLEANUP_FAILED, message, kind=ports.EventType.WARNING
+    )
 
 
 def _is_overdue(tools: common.Tools, seen: view.Execution) -> bool:

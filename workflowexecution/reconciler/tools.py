@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pydantic
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from workflowexecution.reconciler import view
     from workflowexecution.runtime import store
 
-
-_NO_METRICS = ports.NoMetrics()
-_NO_EVENTS = ports.NoEvents()
 
 # A run that is met, not made, may be over already: nothing further would wake its execution.
 LOOK_AT_ONCE = Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
@@ -76,8 +73,8 @@ class Tools:
     busy: Callable[[], bool]
     """Whether other keys wait: progress gives way to them."""
     observers: Sequence[ports.Observer] = ()
-    metrics: ports.Metrics = _NO_METRICS
-    events: ports.EventRecorder = _NO_EVENTS
+    events: ports.EventRecorder = field(default_factory=ports.NoEvents)
+    metrics: ports.Metrics = field(default_factory=ports.NoMetrics)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ class Execution:
         past: what it means for later executions, once it has ended.
         clearance: how far a clearance on it has come.
         completion_time: as written, for an execution that has ended.
+        consecutive_failures: of its target, as written at its end.
         deletion_time: as written, for one that is being deleted.
         correlation_id: name of the RemediationRequest, else of the execution.
         document: metadata, spec and status of one that has not.
@@ -85,6 +86,7 @@ class Execution:
     past: history.Past | None
     clearance: Clearance
     completion_time: str
+    consecutive_failures: int
     deletion_time: str
     correlation_id: str
     document: dict[str, Any] | None
@@ -147,6 +149,7 @@ def projection(
             served=served,
             finalizers=tuple(intern(name) for name in metadata.get("finalizers") or ()),
             completion_time=str(said.get("completionTime", "")) if ended else "",
+            consecutive_failures=_count(said.get("consecutiveFailures")) if ended else 0,
             deletion_time=metadata.get("deletionTimestamp", ""),
             correlation_id=_correlation_id(spec, metadata["name"]),
             document=_kept(raw) if whole or (served and not ended) else None,
@@ -226,6 +229,11 @@ def _correlation_id(spec: dict[str, Any], name: str) -> str:
 def _phase(text: object) -> Phase:
     """A phase nobody knows counts as Pending, where the model's own check names it."""
     return _PHASES.get(text, Phase.PENDING) if isinstance(text, str) else Phase.PENDING
+
+
+def _count(value: object) -> int:
+    """What is no number counts as none."""
+    return value if isinstance(value, int) else 0
 
 
 def _mapping(value: object) -> dict[str, Any]:

@@ -90,6 +90,10 @@ class Client:
         self.skipped_lines = 0
         """Watch events that were skipped because they are longer than 8 MiB."""
 
+    def observe(self, observer: transport.RequestObserver) -> None:
+        """Tell this observer, and no other, of each request from now on."""
+        self._transport.observe(observer)
+
     async def close(self) -> None:
         """Close all connections; calls after this raise TransportError."""
         await self._transport.close()

@@ -4,9 +4,23 @@ import asyncio
 import dataclasses
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from workflowexecution.runtime import resource, store
+
+
+class LagObserver(Protocol):
+    """Sees how far the cache is behind own writes. Calls are synchronous and must be cheap."""
+
+    def caught_up(self, lag_s: float) -> None:
+        """Note that a key was parked for so many seconds; 0: the cache was there first."""
+
+
+class NoObserver:
+    """Sees nothing."""
+
+    def caught_up(self, lag_s: float) -> None:
+        """Ignore it."""
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -109,6 +123,7 @@ class Freshness:
         stores: Callable[[resource.Resource], store.Store[Any] | None],
         on_unpark: Callable[[resource.ObjectKey], None],
         max_park_s: float = 120.0,
+        observer: LagObserver | None = None,
     ) -> None:
         """Start with nothing parked.
 
@@ -117,10 +132,12 @@ class Freshness:
                 a write on such a one parks nothing.
             on_unpark: called with a key that was asked for while it was parked, once it is not.
             max_park_s: the longest that one write parks, at most twice this by the sweep.
+            observer: sees how long keys are parked; default: nobody.
         """
         self._stores = stores
         self._on_unpark = on_unpark
         self._max_park_s = max_park_s
+        self._observer: LagObserver = observer or NoObserver()
         self._writing: dict[tuple[resource.Resource, resource.ObjectKey], list[Write]] = {}
         self._by_key: dict[resource.ObjectKey, dict[str, _Wait]] = {}
         # The same waits by the UID that ends them.
@@ -174,7 +191,9 @@ class Freshness:
         """Park the key until that version is in the cache, unless it is; done by `answered`."""
         before = self._by_key.get(write.key, {}).get(uid)
         if self._reached(write, uid, version):
-            if before is not None:
+            if before is None:
+                self._observer.caught_up(0.0)
+            else:
                 self._release(before)
             return
         if before is not None:
@@ -243,6 +262,7 @@ class Freshness:
 
     def _release(self, wait: _Wait) -> None:
         self._drop(wait)
+        self._observer.caught_up(asyncio.get_running_loop().time() - wait.since)
         if wait.key not in self._by_key and wait.key in self._asked:
             self._asked.discard(wait.key)
             self._on_unpark(wait.key)

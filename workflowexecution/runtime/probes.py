@@ -1,29 +1,17 @@
 """The health endpoint: is the process alive, and is it ready."""
 
-import asyncio
-import contextlib
 from collections.abc import Callable, Mapping
 
 import orjson
 from aiohttp import web
+
+from workflowexecution.runtime import listener
 
 LIVENESS_PATHS = ("/health", "/healthz", "/livez")
 READINESS_PATHS = ("/ready", "/readyz")
 
 Check = Callable[[], str | None]
 """None when all is well, else the reason why not; synchronous, cheap, and without a network."""
-
-_CLOSE_S = 1.0
-
-
-def parse_address(address: str) -> tuple[str | None, int]:
-    """Split `host:port`; without a host (`:8081`) all interfaces are meant, as None.
-
-    Raises:
-        ValueError: there is no port.
-    """
-    host, _, port = address.rpartition(":")
-    return host.strip("[]") or None, int(port)
 
 
 class Probes:
@@ -45,19 +33,20 @@ class Probes:
         Raises:
             ValueError: the address has no port.
         """
-        self._host, self._port = parse_address(address)
         self._liveness = liveness
         self._readiness = readiness
-        self._listening = asyncio.Event()
+        routes: dict[str, listener.Handler] = dict.fromkeys(LIVENESS_PATHS, self._live)
+        routes |= dict.fromkeys(READINESS_PATHS, self._ready)
+        self._listener = listener.Listener(address=address, routes=routes)
 
     @property
     def port(self) -> int:
         """The port listened on, once it is."""
-        return self._port
+        return self._listener.port
 
     async def wait_listening(self) -> None:
         """Wait until probes are answered."""
-        await self._listening.wait()
+        await self._listener.wait_listening()
 
     async def run(self) -> None:
         """Answer until cancelled.
@@ -65,19 +54,7 @@ class Probes:
         Raises:
             OSError: the address cannot be listened on.
         """
-        application = web.Application()
-        for path in LIVENESS_PATHS:
-            application.router.add_get(path, self._live)
-        for path in READINESS_PATHS:
-            application.router.add_get(path, self._ready)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=_CLOSE_S)
-        await runner.setup()
-        async with contextlib.AsyncExitStack() as stack:
-            stack.push_async_callback(runner.cleanup)
-            await web.TCPSite(runner, self._host, self._port).start()
-            self._port = runner.addresses[0][1]
-            self._listening.set()
-            await asyncio.get_running_loop().create_future()
+        await self._listener.run()
 
     async def _live(self, request: web.Request) -> web.Response:
         return _answer(self._liveness)

@@ -44,8 +44,8 @@ class QueueObserver(Protocol):
     def done(self, work_s: float) -> None:
         """Note that work on a key ended after so many seconds."""
 
-    def depth(self, waiting: int) -> None:
-        """Note how many keys wait now, delayed ones not counted."""
+    def retried(self) -> None:
+        """Note that a key failed and comes again after its back-off."""
 
 
 class NoObserver:
@@ -60,7 +60,7 @@ class NoObserver:
     def done(self, work_s: float) -> None:
         """Ignore it."""
 
-    def depth(self, waiting: int) -> None:
+    def retried(self) -> None:
         """Ignore it."""
 
 
@@ -140,6 +140,11 @@ class WorkQueue:
         """How many keys wait for a time."""
         return len(self._delayed)
 
+    def working_s(self) -> list[float]:
+        """Return for each key that is being worked on how many seconds it has been so."""
+        now = asyncio.get_running_loop().time()
+        return [now - started for _, started in self._processing.values()]
+
     def is_waiting(self, *, before: Priority) -> bool:
         """Tell whether a key of a more urgent class could be handed out now."""
         return any(self._head(entries) is not None for entries in self._classes[:before])
@@ -205,6 +210,7 @@ class WorkQueue:
         """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
+        self._observer.retried()
         full = self._backoff_base_s * 2.0 ** min(failures, _MAX_EXPONENT)
         delay_s = min(full, self._backoff_cap_s) * (1 + self._uniform()) / 2
         if at_least_s > 0:
@@ -256,7 +262,6 @@ class WorkQueue:
             self._again.clear()
             for entries in self._classes:
                 entries.clear()
-            self._observer.depth(0)
         self._wake_all()
 
     def _push(self, key: resource.ObjectKey, priority: Priority) -> None:
@@ -266,7 +271,6 @@ class WorkQueue:
         self._waiting[key] = entry
         self._classes[priority].append(entry)
         self._observer.added(priority)
-        self._observer.depth(len(self._waiting))
         self._wake_one()
 
     def _pop(self) -> resource.ObjectKey:
@@ -282,7 +286,6 @@ class WorkQueue:
         now = asyncio.get_running_loop().time()
         self._processing[chosen.key] = (chosen.priority, now)
         self._observer.started(now - chosen.since)
-        self._observer.depth(len(self._waiting))
         return chosen.key
 
     def _head(self, entries: collections.deque[_Waiting]) -> _Waiting | None:

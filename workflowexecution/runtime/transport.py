@@ -3,7 +3,7 @@
 import asyncio
 import urllib.parse
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import aiohttp
 import aiohttp.http
@@ -37,6 +37,26 @@ class Call(NamedTuple):
     params: Mapping[str, str] | None = None
     body: bytes | None = None
     content_type: str = JSON
+
+
+class RequestObserver(Protocol):
+    """Sees each request that was sent. Calls are synchronous and must be cheap."""
+
+    def answered(self, method: str, status: int) -> None:
+        """Note the status of an answer."""
+
+    def unanswered(self, method: str) -> None:
+        """Note that no answer came: the connection failed, or the deadline passed."""
+
+
+class NoObserver:
+    """Sees nothing."""
+
+    def answered(self, method: str, status: int) -> None:
+        """Ignore it."""
+
+    def unanswered(self, method: str) -> None:
+        """Ignore it."""
 
 
 def transport_error(error: BaseException) -> errors.TransportError:
@@ -107,8 +127,13 @@ class Transport:
         # Unlimited, so that no watch ever waits for another one to end.
         self._watches = connection.open_session(limit=0)
         self._observe_date = observe_date
+        self._observer: RequestObserver = NoObserver()
         self._headers = {"Accept": JSON, "Accept-Encoding": "identity", "User-Agent": user_agent}
         self._timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_S)
+
+    def observe(self, observer: RequestObserver) -> None:
+        """Tell this observer, and no other, of each request from now on."""
+        self._observer = observer
 
     async def close(self) -> None:
         """Close all connections; requests after this raise TransportError."""
@@ -186,22 +211,12 @@ class Transport:
         if session.closed:
             message = "client is closed"
             raise errors.TransportError(message, sent=False)
-        query = f"?{urllib.parse.urlencode(call.params)}" if call.params else ""
-        headers = self._headers.copy()
-        if authorization:
-            headers["Authorization"] = authorization
-        if call.body is not None:
-            headers["Content-Type"] = call.content_type
-        response = await session.request(
-            call.method,
-            yarl.URL(f"{self._server}{call.path}{query}", encoded=True),
-            data=call.body,
-            headers=headers,
-            timeout=limits,
-            allow_redirects=False,
-            middlewares=() if call.method in _REPEATABLE else _ONCE,
-            **self._options,
-        )
+        try:
+            response = await self._request(session, call, authorization, limits)
+        except BaseException:
+            self._observer.unanswered(call.method)
+            raise
+        self._observer.answered(call.method, response.status)
         if self._observe_date is not None and (date := response.headers.get("Date")):
             self._observe_date(date, asyncio.get_running_loop().time())
         if response.status < 300:
@@ -210,4 +225,28 @@ class Transport:
             refusal = await response.read()
         raise errors.map_response(
             response.status, refusal, retry_after=response.headers.get("Retry-After")
+        )
+
+    async def _request(
+        self,
+        session: aiohttp.ClientSession,
+        call: Call,
+        authorization: str,
+        limits: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        query = f"?{urllib.parse.urlencode(call.params)}" if call.params else ""
+        headers = self._headers.copy()
+        if authorization:
+            headers["Authorization"] = authorization
+        if call.body is not None:
+            headers["Content-Type"] = call.content_type
+        return await session.request(
+            call.method,
+            yarl.URL(f"{self._server}{call.path}{query}", encoded=True),
+            data=call.body,
+            headers=headers,
+            timeout=limits,
+            allow_redirects=False,
+            middlewares=() if call.method in _REPEATABLE else _ONCE,
+            **self._options,
         )

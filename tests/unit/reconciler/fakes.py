@@ -240,11 +240,19 @@ class FakeGuard:
         return self.guarded
 
 
+@dataclasses.dataclass
+class Witness:
+    """What was said and counted: events as (reason, type, message), incidents by name."""
+
+    events: list[tuple[str, str, str]] = dataclasses.field(default_factory=list)
+    incidents: list[str] = dataclasses.field(default_factory=list)
+
+
 class FakeMetrics:
     """Keeps the names of what was counted."""
 
-    def __init__(self) -> None:
-        self.counted: list[str] = []
+    def __init__(self, witness: Witness) -> None:
+        self.counted = witness.incidents
 
     def lock_evicted(self) -> None:
         self.counted.append("lock_evicted")
@@ -268,8 +276,9 @@ class FakeMetrics:
 class FakeEvents:
     """Keeps what was said, as (name, reason, message)."""
 
-    def __init__(self) -> None:
+    def __init__(self, witness: Witness) -> None:
         self.said: list[tuple[str, str, str]] = []
+        self._witness = witness
 
     def record(
         self,
@@ -281,6 +290,7 @@ class FakeEvents:
         kind: ports.EventType = ports.EventType.NORMAL,
     ) -> None:
         self.said.append((key.name, reason, message))
+        self._witness.events.append((reason, kind.value, message))
 
 
 class World:
@@ -293,8 +303,9 @@ class World:
         self.engine = FakeEngine(self.journal)
         self.reader = FakeReader(self.journal, self.writer)
         self.guard = FakeGuard()
-        self.metrics = FakeMetrics()
-        self.events = FakeEvents()
+        self.witness = Witness()
+        self.metrics = FakeMetrics(self.witness)
+        self.events = FakeEvents(self.witness)
         self.executions = store.StoreWriter[view.Execution](view.indexes())
         self.busy = False
         settled: dict[str, Any] = {

@@ -61,6 +61,9 @@ async def test_one_without_a_run_is_released() -> None:
     assert await reconcile(made) == Result()
     assert made.journal == ["read", "patch"]
     assert finalizers(made) == ["other/one"]
+    said = "The execution is deleted; it was Completed"
+    assert made.witness.events == [("WorkflowExecutionDeleted", "Normal", said)]
+    assert made.witness.incidents == []
 
 
 async def test_its_run_is_deleted_and_waited_for_first() -> None:
@@ -228,3 +231,26 @@ async def test_a_deletion_time_that_cannot_be_read_is_never_overdue() -> None:
     made.engine.show(GOING)
     made.clock.advance(10**6)
     assert await reconcile(made) == LATER
+
+
+async def test_one_that_is_let_go_before_its_run_is_told_and_counted() -> None:
+    made = world()
+    made.engine.show(GOING)
+    made.clock.advance(600.1)
+    assert await reconcile(made) == Result()
+    ((reason, kind, message),) = made.witness.events
+    assert (reason, kind) == ("CleanupFailed", "Warning")
+    assert f"kubernaut-workflows/{LOCK}" in message
+    assert made.witness.incidents == ["deletion_given_up"]
+
+
+async def test_one_that_is_let_go_after_a_failure_is_told_and_counted() -> None:
+    made = world()
+    made.engine.show(RUN)
+    made.engine.delete_error = fakes.refusal(errors.Forbidden, "not allowed")
+    made.clock.advance(600.1)
+    assert await reconcile(made) == Result()
+    ((reason, kind, message),) = made.witness.events
+    assert (reason, kind) == ("CleanupFailed", "Warning")
+    assert "not allowed" in message
+    assert made.witness.incidents == ["deletion_given_up"]

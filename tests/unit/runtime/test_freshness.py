@@ -18,9 +18,15 @@ class Rig:
     def __init__(self) -> None:
         self.cache: store.StoreWriter[objects.Widget] = store.StoreWriter()
         self.unparked: list[resource.ObjectKey] = []
+        self.lags: list[float] = []
         self.fresh = freshness.Freshness(
-            stores={objects.WIDGETS: self.cache}.get, on_unpark=self.unparked.append
+            stores={objects.WIDGETS: self.cache}.get,
+            on_unpark=self.unparked.append,
+            observer=self,
         )
+
+    def caught_up(self, lag_s: float) -> None:
+        self.lags.append(lag_s)
 
     def arrive(self, version: str, name: str = "one", uid: str = "") -> None:
         item = objects.widget(name, version, uid=uid)
@@ -316,3 +322,33 @@ async def test_forgotten_key_waits_for_nothing_and_is_not_told() -> None:
     rig.fresh.forget(OWNER)
     assert rig.is_empty()
     assert rig.unparked == []
+
+
+async def test_observer_sees_how_long_the_cache_was_behind() -> None:
+    rig = Rig()
+    rig.arrive("1")
+    rig.write("2")
+    await asyncio.sleep(0.25)
+    rig.arrive("2")
+    with rig.begin() as write:
+        rig.arrive("3")
+        write.answered(objects.raw(version="3"))
+    assert rig.lags == [0.25, 0.0]
+
+
+async def test_observer_sees_nothing_of_a_key_that_is_forgotten() -> None:
+    rig = Rig()
+    rig.arrive("1")
+    rig.write("2")
+    rig.fresh.forget(OWNER)
+    rig.arrive("2")
+    assert rig.lags == []
+
+
+async def test_nobody_needs_to_see_it() -> None:
+    cache: store.StoreWriter[objects.Widget] = store.StoreWriter()
+    fresh = freshness.Freshness(stores={objects.WIDGETS: cache}.get, on_unpark=lambda key: None)
+    with fresh.writing(OWNER, objects.WIDGETS, objects.key("one")) as write:
+        write.answered(objects.raw("one", "2"))
+    fresh.seen(objects.WIDGETS, objects.key("one"), "uid-one", "2")
+    assert len(fresh) == 0

@@ -84,24 +84,3 @@ async def test_probes_free_the_port_when_cancelled() -> None:
     again = probes.Probes(address=f"127.0.0.1:{endpoint.port}", liveness={}, readiness={})
     async with answering(again) as url:
         assert (await ask(f"{url}/readyz"))[0] == 200
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        pytest.param(":8081", (None, 8081), id="all-interfaces"),
-        pytest.param("0.0.0.0:80", ("0.0.0.0", 80), id="ipv4"),
-        pytest.param("[::1]:80", ("::1", 80), id="ipv6"),
-        pytest.param("localhost:0", ("localhost", 0), id="name"),
-    ],
-)
-def test_address_is_split_into_host_and_port(
-    address: str, expected: tuple[str | None, int]
-) -> None:
-    assert probes.parse_address(address) == expected
-
-
-@pytest.mark.parametrize("address", ["", "localhost", "host:port"])
-def test_address_without_a_port_is_refused(address: str) -> None:
-    with pytest.raises(ValueError, match="invalid literal"):
-        probes.parse_address(address)

@@ -48,8 +48,8 @@ class Seen:
     def done(self, work_s: float) -> None:
         self.events.append(("done", work_s))
 
-    def depth(self, waiting: int) -> None:
-        self.events.append(("depth", waiting))
+    def retried(self) -> None:
+        self.events.append(("retried", 0))
 
 
 async def test_get_hands_out_keys_in_order_of_arrival() -> None:
@@ -245,7 +245,30 @@ async def test_observer_sees_waits_and_work() -> None:
     key = await work.get()
     await asyncio.sleep(4)
     work.done(key)
-    assert seen.events == [("added", 1), ("depth", 1), ("started", 3), ("depth", 0), ("done", 4)]
+    assert seen.events == [("added", 1), ("started", 3), ("done", 4)]
+
+
+async def test_observer_sees_retries_but_no_other_delay() -> None:
+    seen = Seen()
+    work = queue.WorkQueue(observer=seen, uniform=upper_edge)
+    work.add_after(objects.key(), 1)
+    work.add_backoff(objects.key())
+    work.add_backoff(objects.key())
+    assert seen.events == [("retried", 0), ("retried", 0)]
+
+
+async def test_work_that_is_not_done_has_an_age() -> None:
+    work = queue.WorkQueue()
+    assert work.working_s() == []
+    work.add(objects.key("a"))
+    work.add(objects.key("b"))
+    first = await work.get()
+    await asyncio.sleep(3)
+    await work.get()
+    await asyncio.sleep(1)
+    assert work.working_s() == [4, 1]
+    work.done(first)
+    assert work.working_s() == [1]
 
 
 async def test_wait_counts_from_arrival_when_the_key_becomes_urgent_later() -> None:

@@ -270,3 +270,43 @@ def test_error_text_is_bounded_and_names_the_class(kind: type[OSError]) -> None:
     assert str(error).startswith(f"{kind.__name__}: x")
     assert len(str(error)) == 300
     assert error.sent
+
+
+class Seen:
+    """An observer that writes down what it sees."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, int]] = []
+
+    def answered(self, method: str, status: int) -> None:
+        self.events.append((method, status))
+
+    def unanswered(self, method: str) -> None:
+        self.events.append((method, 0))
+
+
+async def test_observer_sees_each_answer_refusals_included(pair: Pair) -> None:
+    seen = Seen()
+    pair.client.observe(seen)
+    await pair.client.get_json("/x")
+
+    async def refuse(exchange: servers.Exchange) -> None:
+        await exchange.reply({}, status=409)
+
+    pair.answer(refuse)
+    with pytest.raises(errors.ApiError):
+        await pair.client.post_json("/x", {})
+    assert seen.events == [("GET", 200), ("POST", 409)]
+
+
+async def test_observer_sees_that_no_answer_came(pair: Pair) -> None:
+    seen = Seen()
+    pair.client.observe(seen)
+
+    async def be_silent(exchange: servers.Exchange) -> None:
+        await exchange.stay_silent()
+
+    pair.answer(be_silent)
+    with pytest.raises(errors.TransportError):
+        await pair.client.post_json("/x", {}, deadline_s=2)
+    assert seen.events == [("POST", 0)]

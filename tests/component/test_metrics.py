@@ -1,0 +1,136 @@
+"""The metrics that the program shows, to whom."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+
+from tests.component import world
+from tests.fake import faults
+from tests.fake.paths import Match
+from tests.support.program import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.component.world import World
+
+pytestmark = pytest.mark.looptime
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
+REVIEWS = Match(path="/apis/authentication.k8s.io/v1/tokenreviews")
+WATCHES = Match(resource="workflowexecutions", agent=world.AGENT)
+
+
+class Scraper:
+    """Reads the metrics of one controller."""
+
+    def __init__(self, port: int, session: aiohttp.ClientSession) -> None:
+        self._url = f"http://127.0.0.1:{port}/metrics"
+        self._session = session
+
+    async def status(self, token: str = "") -> int:
+        """What a request gets."""
+        return (await self._get(token))[0]
+
+    async def text(self, token: str = "") -> str:
+        """What Prometheus reads."""
+        status, text = await self._get(token)
+        assert status == 200, text
+        return text
+
+    async def values(self, token: str = "") -> dict[str, float]:
+        """Every series with its value."""
+        text = await self.text(token)
+        rows = (line.rpartition(" ") for line in text.splitlines() if line[0] != "#")
+        return {name: float(value) for name, _, value in rows}
+
+    async def _get(self, token: str) -> tuple[int, str]:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        async with self._session.get(self._url, headers=headers) as answer:
+            return answer.status, await answer.text()
+
+
+@contextlib.asynccontextmanager
+async def scraping(here: World, **flags: Any) -> AsyncIterator[Scraper]:  # noqa: ANN401 - settings
+    port = free_port()
+    flags["controller__metricsAddr"] = f"127.0.0.1:{port}"
+    async with here.controller(**flags), aiohttp.ClientSession() as session:
+        # The port is open before anything is watched.
+        await world.until(lambda: here.cluster.faults.open_streams(WATCHES))
+        yield Scraper(port, session)
+
+
+@pytest.mark.requirement("BR-WF-008", "Metrics exposed on /metrics endpoint")
+@pytest.mark.requirement("BR-WF-008", "Metrics updated on execution completion")
+@pytest.mark.requirement("BR-WF-008", "Labels include outcome and workflow_id")
+async def test_life_of_an_execution_shows_in_the_metrics(here: World) -> None:
+    async with scraping(here, controller__metricsAuth=False) as scraper:
+        before = await scraper.values()
+        assert before["workflowexecution_pipelinerun_creation_total"] == 0
+        here.ask()
+        await here.until_phase("Running")
+        running = await scraper.values()
+        here.end_run()
+        await here.until_phase("Completed")
+        after = await scraper.values()
+    assert running["workflowexecution_pipelinerun_creation_total"] == 1
+    assert running["workflowexecution_locks_held"] == 1
+    labels = 'outcome="Success",workflow_id="restart-deployment"'
+    assert f"workflowexecution_total{{{labels}}}" not in running
+    assert after[f"workflowexecution_total{{{labels}}}"] == 1
+    assert after[f"workflowexecution_duration_seconds_count{{{labels}}}"] == 1
+    assert after["workflowexecution_locks_held"] == 0
+    assert after['workflowexecution_executions{phase="Completed"}'] == 1
+
+
+async def test_what_is_documented_is_what_is_shown(here: World) -> None:
+    async with scraping(here, controller__metricsAuth=False) as scraper:
+        shown = re.findall(r"^# TYPE (\w+) (\w+)$", await scraper.text(), re.MULTILINE)
+    written = re.findall(r"^\| `(\w+)` \| (\w+) \|", DOCUMENT.read_text("utf-8"), re.MULTILINE)
+    kinds = {"counter", "gauge", "histogram"}
+    assert sorted(shown) == sorted(it for it in written if it[1] in kinds)
+
+
+async def test_machinery_shows_in_the_metrics(here: World) -> None:
+    async with scraping(here, controller__metricsAuth=False) as scraper:
+        here.ask()
+        await here.until_phase("Running")
+        await world.until(lambda: here.events())
+        found = await scraper.values()
+    assert found['rest_client_requests_total{code="200",method="PATCH"}'] == 2
+    assert found['rest_client_requests_total{code="201",method="POST"}'] == 2
+    assert found['workqueue_adds_total{name="workflowexecution"}'] >= 1
+    success = 'controller_runtime_reconcile_total{controller="workflowexecution",result="success"}'
+    assert found[success] >= 1
+    assert found['controller_runtime_max_concurrent_reconciles{controller="workflowexecution"}'] > 1
+    assert found['workflowexecution_cached_objects{resource="pipelineruns"}'] == 1
+    assert found['workflowexecution_watch_age_seconds{resource="taskruns"}'] < 60
+    assert found["workflowexecution_cache_lag_seconds_count"] == 3
+    assert found["workflowexecution_events_written_total"] == 1
+
+
+@pytest.mark.requirement("WE-SERVICE", "Metrics Port: 9090 (/metrics - with auth filter)")
+async def test_metrics_are_for_those_who_may_get_the_path(here: World) -> None:
+    reviews = here.cluster.reviews
+    reviews.users = {"any": "controller", "good": "prometheus", "plain": "bob"}
+    reviews.allows = lambda spec: bool(spec["user"] == "prometheus")
+    async with scraping(here) as scraper:
+        assert await scraper.status() == 401
+        assert await scraper.status("stranger") == 401
+        assert await scraper.status("plain") == 403
+        assert await scraper.status("good") == 200
+
+
+async def test_nobody_reads_the_metrics_while_the_server_is_away(here: World) -> None:
+    here.cluster.reviews.users = {"any": "controller"}
+    here.cluster.faults.add(faults.Drop(), REVIEWS, times=None)
+    async with scraping(here) as scraper:
+        assert await scraper.status("any") == 503
+        here.cluster.faults.heal()
+        assert await scraper.status("any") == 200

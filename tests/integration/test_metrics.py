@@ -1,0 +1,185 @@
+"""The metrics, read by a real Prometheus whose right to do so a real API server judges."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support import program, prometheus
+from tests.unit.runtime.authority import Authority
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.integration.controllers import Controllers
+    from tests.stack.cluster import Stack
+
+NAMESPACE = "monitoring"
+ROLE = "metrics-reader"
+
+
+@pytest.fixture(scope="module")
+def tokens(stack: Stack) -> dict[str, str]:
+    """Tokens of two service accounts: `reader` may get /metrics, `stranger` may not."""
+    apply = stack.api.apply
+    apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    group = "rbac.authorization.k8s.io"
+    apply({
+        "apiVersion": f"{group}/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": ROLE},
+        "rules": [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}],
+    })
+    account = {"kind": "ServiceAccount", "name": "reader", "namespace": NAMESPACE}
+    apply({
+        "apiVersion": f"{group}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": ROLE},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": ROLE},
+        "subjects": [account],
+    })
+    return {name: token_of(stack, name) for name in ("reader", "stranger")}
+
+
+def token_of(stack: Stack, account: str) -> str:
+    metadata = {"name": account, "namespace": NAMESPACE}
+    stack.api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+    path = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{account}/token"
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    return str(stack.api.json("POST", path, body)["status"]["token"])
+
+
+def read(port: int, token: str = "") -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        connection.request("GET", "/metrics", headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def job(name: str, port: int, token_file: Path | None, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+    authorization = {"authorization": {"credentials_file": str(token_file)}} if token_file else {}
+    targets = [{"targets": [f"127.0.0.1:{port}"]}]
+    return {"job_name": name, "static_configs": targets, **authorization, **more}
+
+
+async def finish_one(controllers: Controllers, name: str) -> None:
+    world = controllers.world
+    await world.create(world.execution(name))
+    status = await world.phase(name, "Running")
+    run = await world.play(status)
+    await run.end()
+    await world.phase(name, "Completed")
+
+
+@pytest.mark.requirement("WE-SERVICE", "Metrics Port: 9090 (/metrics - with auth filter)")
+async def test_metrics_are_read_with_the_token_of_an_account_that_may(
+    controllers: Controllers, tokens: dict[str, str]
+) -> None:
+    port = program.free_port()
+    async with controllers.running(controller={"metricsAddr": f"127.0.0.1:{port}"}):
+        answers = {
+            "reader": await asyncio.to_thread(read, port, tokens["reader"]),
+            "stranger": await asyncio.to_thread(read, port, tokens["stranger"]),
+            "forged": await asyncio.to_thread(read, port, f"{tokens['reader']}x"),
+            "none": await asyncio.to_thread(read, port),
+        }
+    assert {name: status for name, (status, _) in answers.items()} == {
+        "reader": 200, "stranger": 403, "forged": 401, "none": 401,
+    }  # fmt: skip
+    assert "workflowexecution_total" in answers["reader"][1]
+
+
+@pytest.mark.requirement("BR-WF-008", "Metrics exposed on /metrics endpoint")
+@pytest.mark.requirement("BR-WF-008", "Metrics updated on execution completion")
+@pytest.mark.requirement("BR-WF-008", "Labels include outcome and workflow_id")
+async def test_prometheus_scrapes_with_a_token_and_is_refused_without(
+    controllers: Controllers, tokens: dict[str, str], tmp_path: Path
+) -> None:
+    port = program.free_port()
+    files = {name: tmp_path / name for name in tokens}
+    for name, file in files.items():
+        file.write_text(tokens[name])
+    jobs = [
+        job("reader", port, files["reader"]),
+        job("stranger", port, files["stranger"]),
+        job("nobody", port, None),
+    ]
+    async with controllers.running(controller={"metricsAddr": f"127.0.0.1:{port}"}):
+        with prometheus.running(tmp_path, jobs) as server:
+            await finish_one(controllers, "counted")
+            query = 'workflowexecution_total{outcome="Success",workflow_id!=""}'
+            await asyncio.to_thread(server.until, lambda: server.values(query) == [1.0])
+            await asyncio.to_thread(server.until, lambda: len(server.scraped()) == 3)
+            found = server.scraped()
+    assert found["reader"] == ("up", "")
+    assert found["stranger"] == ("down", "server returned HTTP status 403 Forbidden")
+    assert found["nobody"] == ("down", "server returned HTTP status 401 Unauthorized")
+
+
+async def test_prometheus_scrapes_over_tls(
+    controllers: Controllers, tokens: dict[str, str], tmp_path: Path
+) -> None:
+    port = program.free_port()
+    authority = Authority(tmp_path)
+    cert, key = map(str, authority.issue("metrics"))
+    (tmp_path / "token").write_text(tokens["reader"])
+    tls = {"scheme": "https", "tls_config": {"ca_file": str(authority.ca)}}
+    settings = {
+        "metricsAddr": f"127.0.0.1:{port}",
+        "metricsTLS": {"certFile": cert, "keyFile": key},
+    }
+    async with controllers.running(controller=settings) as running:
+        with prometheus.running(tmp_path, [job("tls", port, tmp_path / "token", **tls)]) as server:
+            await asyncio.to_thread(server.until, lambda: "tls" in server.scraped())
+            assert server.scraped() == {"tls": ("up", "")}
+    assert "without TLS" not in running.log.read_text()
+
+
+async def test_promtool_finds_nothing_wrong_with_the_metrics(controllers: Controllers) -> None:
+    port = program.free_port()
+    settings = {"metricsAddr": f"127.0.0.1:{port}", "metricsAuth": False}
+    async with controllers.running(controller=settings):
+        await finish_one(controllers, "linted")
+        status, text = await asyncio.to_thread(read, port)
+    assert status == 200
+    assert prometheus.lint(text) == ""
+    assert prometheus.lint("bad-name 1\n") != ""
+
+
+async def test_program_does_not_start_with_a_certificate_that_cannot_be_used(
+    controllers: Controllers, tmp_path: Path
+) -> None:
+    files = {"certFile": str(tmp_path / "cert"), "keyFile": str(tmp_path / "key")}
+    async with controllers.running(ready=False, controller={"metricsTLS": files}) as started:
+        assert await asyncio.to_thread(started.process.wait, 30) == 2
+    assert "controller.metricsTLS: " in started.tail()
+    assert files["certFile"] in started.tail()
+
+
+async def test_certificate_is_followed_without_a_restart(
+    controllers: Controllers, tmp_path: Path
+) -> None:
+    port = program.free_port()
+    authority = Authority(tmp_path)
+    first, second = authority.issue("first"), authority.issue("second")
+    settings = {
+        "metricsAddr": f"127.0.0.1:{port}",
+        "metricsTLS": {"certFile": str(first[0]), "keyFile": str(first[1])},
+    }
+    async with controllers.running(controller=settings) as running:
+        before = await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
+        wanted = second[0].read_text()
+        second[0].replace(first[0])
+        second[1].replace(first[1])
+        await asyncio.to_thread(running.wait_line, "Certificate loaded again")
+        after = await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
+    assert before != wanted
+    assert after == wanted

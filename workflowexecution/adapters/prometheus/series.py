@@ -1,0 +1,149 @@
+"""Families of series over aioprometheus, cheap to count in.
+
+A series is bound once and then is a plain object: the library looks a series up by the JSON text of
+its labels, which costs more than all else that is done to count. It writes label values as they
+are, so they are escaped here.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from aioprometheus import collectors, histogram
+
+from workflowexecution.domain import text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+MAX_LABEL_BYTES = 253
+
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+
+
+class Kind(StrEnum):
+    """Kinds of families, in Prometheus' words."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+def label_text(value: str) -> str:
+    """A label value as it stands in the exposition: printable, bounded, escaped."""
+    printable = "".join(char if char.isprintable() or char == "\n" else "_" for char in value)
+    return text.cut(printable, MAX_LABEL_BYTES).translate(_ESCAPES)
+
+
+class Count:
+    """One counter series."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        """Start at nothing."""
+        self.value = 0.0
+
+    def add(self, number: float = 1.0) -> None:
+        """Count one more, or so many."""
+        self.value += number
+
+
+class Family:
+    """What all kinds of families have."""
+
+    kind: Kind
+
+    def __init__(self, name: str, help_text: str, labels: Sequence[str]) -> None:
+        """Name a family and its labels."""
+        self.name = name
+        self.help_text = help_text
+        self.labels = tuple(labels)
+
+    def publish(self) -> None:
+        """Hand the values of this moment to the library."""
+
+    def _labelled(self, values: tuple[str, ...]) -> dict[str, str]:
+        texts = (label_text(value) for value in values)
+        return dict(zip(self.labels, texts, strict=True))
+
+
+class Counter(Family):
+    """Counters that share a name; a label value that is known from the start begins at 0."""
+
+    kind = Kind.COUNTER
+
+    def __init__(
+        self, registry: collectors.Registry, name: str, help_text: str, *labels: str
+    ) -> None:
+        """Register the family."""
+        super().__init__(name, help_text, labels)
+        self._collector = collectors.Counter(name, help_text, registry=registry)
+        self._series: dict[tuple[str, ...], Count] = {}
+
+    def series(self, *values: str) -> Count:
+        """The series of these label values."""
+        found = self._series.get(values)
+        if found is None:
+            found = self._series[values] = Count()
+        return found
+
+    def publish(self) -> None:
+        """Hand the counts over."""
+        for values, count in self._series.items():
+            self._collector.set(self._labelled(values), count.value)
+
+
+class Gauge(Family):
+    """A value of this moment, or several: `read` is asked when the metrics are read."""
+
+    kind = Kind.GAUGE
+
+    def __init__(
+        self,
+        registry: collectors.Registry,
+        name: str,
+        help_text: str,
+        *labels: str,
+        read: Callable[[], Iterable[tuple[tuple[str, ...], float]]],
+    ) -> None:
+        """Register the family; `read` gives label values with their number."""
+        super().__init__(name, help_text, labels)
+        self._collector = collectors.Gauge(name, help_text, registry=registry)
+        self._read = read
+
+    def publish(self) -> None:
+        """Read the values."""
+        for values, number in self._read():
+            self._collector.set(self._labelled(values), float(number))
+
+
+class Histogram(Family):
+    """Histograms that share a name and their buckets, whose upper bounds are ascending."""
+
+    kind = Kind.HISTOGRAM
+
+    def __init__(
+        self,
+        registry: collectors.Registry,
+        name: str,
+        help_text: str,
+        *labels: str,
+        buckets: Sequence[float],
+    ) -> None:
+        """Register the family."""
+        super().__init__(name, help_text, labels)
+        self._buckets = tuple(buckets)
+        self._collector = collectors.Histogram(
+            name, help_text, registry=registry, buckets=self._buckets
+        )
+        self._series: dict[tuple[str, ...], histogram.Histogram] = {}
+
+    def series(self, *values: str) -> histogram.Histogram:
+        """The series of these label values; its `observe` takes a number."""
+        found = self._series.get(values)
+        if found is None:
+            found = self._series[values] = histogram.Histogram(*self._buckets)
+            self._collector.set_value(self._labelled(values), found)
+        return found

@@ -1,0 +1,71 @@
+"""A small HTTP server that lives as long as the service that runs it."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_CLOSE_S = 1.0
+
+
+def parse_address(address: str) -> tuple[str | None, int]:
+    """Split `host:port`; without a host (`:8081`) all interfaces are meant, as None.
+
+    Raises:
+        ValueError: there is no port.
+    """
+    host, _, port = address.rpartition(":")
+    return host.strip("[]") or None, int(port)
+
+
+class Listener:
+    """Answers GET requests on an address; other paths are 404."""
+
+    def __init__(
+        self, *, address: str, routes: Mapping[str, Handler], tls: ssl.SSLContext | None = None
+    ) -> None:
+        """Prepare the endpoint.
+
+        Args:
+            address: `host:port`, or `:port` for all interfaces; port 0 takes a free one.
+            routes: path to what answers there.
+            tls: speak TLS with this; default: plain HTTP.
+
+        Raises:
+            ValueError: the address has no port.
+        """
+        self._host, self._port = parse_address(address)
+        self._routes = routes
+        self._tls = tls
+        self._listening = asyncio.Event()
+
+    @property
+    def port(self) -> int:
+        """The port listened on, once it is."""
+        return self._port
+
+    async def wait_listening(self) -> None:
+        """Wait until requests are answered."""
+        await self._listening.wait()
+
+    async def run(self) -> None:
+        """Answer until cancelled.
+
+        Raises:
+            OSError: the address cannot be listened on.
+        """
+        application = web.Application()
+        for path, handler in self._routes.items():
+            application.router.add_get(path, handler)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=_CLOSE_S)
+        await runner.setup()
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, self._host, self._port, ssl_context=self._tls).start()
+            self._port = runner.addresses[0][1]
+            self._listening.set()
+            await asyncio.get_running_loop().create_future()

@@ -1,0 +1,22 @@
+"""How late the event loop is: what one slow callback costs all others."""
+
+import asyncio
+from collections.abc import Callable
+
+_EVERY_S = 1.0
+
+
+class LoopLag:
+    """Asks for a turn once a second, and tells how late it came."""
+
+    def __init__(self, *, observe: Callable[[float], None]) -> None:
+        """Tell `observe` seconds of delay, never below 0."""
+        self._observe = observe
+
+    async def run(self) -> None:
+        """Measure until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + _EVERY_S
+            await asyncio.sleep(_EVERY_S)
+            self._observe(max(0.0, loop.time() - due))

@@ -1,0 +1,4 @@
+"""Parts of the wiring that `app` would be too long with, one concept a module.
+
+They see everything that `app` sees and are seen by it alone.
+"""
