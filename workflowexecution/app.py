@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
+from workflowexecution import election as elections
 from workflowexecution import identity as who
 from workflowexecution.adapters import executions, tekton
 from workflowexecution.domain import pipelinerun, validation
@@ -18,8 +19,10 @@ from workflowexecution.runtime import (
     connection,
     controller,
     errors,
+    fence,
     freshness,
     informer,
+    leader,
     manager,
     probes,
     queue,
@@ -58,10 +61,12 @@ async def run(settings: Settings, *, kubeconfig: Path | None, identity: str) -> 
     try:
         way = await connection.connect(kubeconfig=str(kubeconfig or ""))
         server_clock = clock.ServerClock()
+        election = elections.prepare(settings.controller, way, identity=identity)
         api = client.Client(
             connection=way,
             user_agent=who.user_agent(identity),
             observe_date=server_clock.observe,
+            fence=fence.NoFence() if election is None else election.fence,
         )
     except errors.ConnectionConfigError as error:
         raise CannotStart(str(error)) from error
@@ -71,13 +76,15 @@ async def run(settings: Settings, *, kubeconfig: Path | None, identity: str) -> 
     if not settings.execution.allowed_bundles:
         _log.warning("execution.allowedBundles is empty: any bundle may run")
     try:
-        await App(settings, api, server_clock).run()
+        await App(settings, api, server_clock, election).run()
     except BaseExceptionGroup as group:
         for cause in manager.causes(group):
             _log.error("Service failed", error=str(cause) or type(cause).__name__, exc_info=cause)
         raise Failed from group
     finally:
         await api.close()
+        if election is not None:
+            await election.api.close()
     _log.info("Stopped")
 
 
@@ -94,9 +101,13 @@ class App:
     """The program, built and not yet running."""
 
     def __init__(
-        self, settings: Settings, api: client.Client, server_clock: clock.ServerClock
+        self,
+        settings: Settings,
+        api: client.Client,
+        server_clock: clock.ServerClock,
+        election: elections.Election | None = None,
     ) -> None:
-        """Build everything over one client."""
+        """Build everything over one client; without an election this process always acts."""
         self._settings = settings
         self._executions = store.StoreWriter[view.Execution](view.indexes())
         self._runs = store.StoreWriter[tekton.Run](tekton.run_indexes())
@@ -133,6 +144,7 @@ class App:
         )
         writer = executions.Executions(client=api, freshness=self._freshness)
         self._controller = self._workers(writer, server_clock)
+        self._elector = None if election is None else self._candidate(election)
         self._route()
 
     async def run(self) -> None:
@@ -212,6 +224,17 @@ class App:
             held=self._freshness.parked,
         )
 
+    def _candidate(self, election: elections.Election) -> leader.Elector:
+        return leader.Elector(
+            client=election.api,
+            key=election.key,
+            identity=election.identity,
+            timing=election.timing,
+            fence=election.fence,
+            watchdog=election.watchdog,
+            idle=lambda: not self._controller.interrupted,
+        )
+
     def _route(self) -> None:
         router = routing.Router(
             executions=self._executions,
@@ -242,8 +265,17 @@ class App:
             # All lists run at once; the workers wait for the last of them.
             *(manager.Service(name=f"watch-{name}", run=it.run) for name, it in watched),
             manager.Service(name="caches", run=_forever, ready=self._caches_known),
+            *self._leadership(),
+            # Whatever writes comes after the leader: it starts with the lease and ends before it.
             manager.Service(name="workers", run=self._controller.run, stop=self._controller.stop),
         ]
+
+    def _leadership(self) -> list[manager.Service]:
+        elector = self._elector
+        if elector is None:
+            return []
+        ready, stop = elector.wait_leading, elector.stop
+        return [manager.Service(name="leader", run=elector.run, ready=ready, stop=stop)]
 
     async def _caches_known(self) -> None:
         """Wait until every cache is filled, or its API is known to be missing.
