@@ -278,10 +278,14 @@ class Elector:
     async def _lead(self) -> None:
         began, pause_s = self._now(), self._pause_s()
         while True:
-            # A try that hung has used up its pause.
-            if await self._stopped_by(began + pause_s):
-                return
-            began, pause_s = self._now(), await self._renew()
+            # A try that hung has used up its pause; and the fence may shut before it is over.
+            left_s = min(began + pause_s - self._now(), self._fence.left_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await self._stopping.wait()
+                    return
+            began = self._now()
+            pause_s = await self._renew()
 
     async def _renew(self) -> float:
         """Try to renew; returns the pause from the start of this try to that of the next one.
@@ -299,7 +303,6 @@ class Elector:
                     await self._write()
                 except (*_OVERTAKEN, errors.NotFound):
                     await self._check_mine()
-                    began = self._now()
                     await self._write()
         except _NEVER_MENDED:
             raise
@@ -318,13 +321,6 @@ class Elector:
         if not self._view.is_mine:
             message = f"the lease is held by {self.holder or 'nobody'}, not by this process"
             raise errors.LeaseLost(message)
-
-    async def _stopped_by(self, at: float) -> bool:
-        """Wait until a time of the fence's clock, or it shuts; tells whether `stop` came first."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(at - self._now(), self._fence.left_s)):
-                await self._stopping.wait()
-        return self._stopping.is_set()
 
     async def _give_back(self) -> None:
         """Let another have the lease at once, unless something may still be on its way.
