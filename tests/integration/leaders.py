@@ -97,7 +97,9 @@ class Leaders:
         async with asyncio.timeout(DEADLINE_S):
             for kind in (kinds.EXECUTIONS, kinds.PIPELINE_RUNS):
                 # Version 0 is answered from the watch cache, which watches need as well.
-                while (await self.world.api.list(kind, resourceVersion="0")).status != 200:
+                while (  # noqa: ASYNC110 - there is no event to wait for before watches work
+                    await self.world.api.list(kind, resourceVersion="0")
+                ).status != 200:
                     await asyncio.sleep(_LOOK_EVERY_S)
 
     async def works(self, name: str) -> None:
