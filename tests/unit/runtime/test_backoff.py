@@ -29,12 +29,6 @@ def test_backoff_begins_anew_when_reset() -> None:
     assert delays.next_s() == 1
 
 
-def test_backoff_takes_a_lower_cap_for_one_failure() -> None:
-    delays = backoff.Backoff(base_s=1, cap_s=60, uniform=upper_edge)
-    assert [delays.next_s(cap_s=3) for _ in range(3)] == [1, 2, 3]
-    assert delays.next_s() == 8
-
-
 def test_backoff_keeps_what_the_server_asked_for() -> None:
     delays = backoff.Backoff(base_s=1, cap_s=60, uniform=upper_edge)
     assert delays.next_s(at_least_s=10) == 12.5
