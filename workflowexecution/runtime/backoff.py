@@ -26,11 +26,6 @@ class Backoff:
         self._uniform = uniform
         self._failures = 0
 
-    @property
-    def failures(self) -> int:
-        """How many failures came in a row."""
-        return self._failures
-
     def next_s(self, *, at_least_s: float = 0.0) -> float:
         """Count a failure and return the delay that follows it.
 
