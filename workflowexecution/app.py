@@ -11,7 +11,6 @@ import structlog
 from workflowexecution import identity as who
 from workflowexecution.adapters import events, executions, guard, tekton
 from workflowexecution.adapters.prometheus import moment
-from workflowexecution.domain import history, pipelinerun, stopping, validation
 from workflowexecution.reconciler import reconciler, routing, sweeper, tools, view
 from workflowexecution.runtime import (
     client,
@@ -19,14 +18,16 @@ from workflowexecution.runtime import (
     connection,
     controller,
     errors,
+    fence,
     freshness,
     informer,
+    leader,
     manager,
     probes,
     queue,
     store,
 )
-from workflowexecution.wiring import metrics
+from workflowexecution.wiring import election, metrics, policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,10 +61,12 @@ async def run(settings: Settings, *, kubeconfig: Path | None, identity: str) -> 
     try:
         way = await connection.connect(kubeconfig=str(kubeconfig or ""))
         server_clock = clock.ServerClock()
+        chosen = election.prepare(settings.controller, way, identity=identity)
         api = client.Client(
             connection=way,
             user_agent=who.user_agent(identity),
             observe_date=server_clock.observe,
+            fence=fence.NoFence() if chosen is None else chosen.fence,
         )
     except errors.ConnectionConfigError as error:
         raise CannotStart(str(error)) from error
@@ -73,7 +76,7 @@ async def run(settings: Settings, *, kubeconfig: Path | None, identity: str) -> 
     if not settings.execution.allowed_bundles:
         _log.warning("execution.allowedBundles is empty: any bundle may run")
     try:
-        await App(settings, api, server_clock).run()
+        await App(settings, api, server_clock, chosen).run()
     except metrics.CertificateError as error:
         raise CannotStart(str(error)) from error
     except BaseExceptionGroup as group:
@@ -82,6 +85,8 @@ async def run(settings: Settings, *, kubeconfig: Path | None, identity: str) -> 
         raise Failed from group
     finally:
         await api.close()
+        if chosen is not None:
+            await chosen.api.close()
     _log.info("Stopped")
 
 
@@ -98,9 +103,13 @@ class App:
     """The program, built and not yet running."""
 
     def __init__(
-        self, settings: Settings, api: client.Client, server_clock: clock.ServerClock
+        self,
+        settings: Settings,
+        api: client.Client,
+        server_clock: clock.ServerClock,
+        chosen: election.Election | None = None,
     ) -> None:
-        """Build everything over one client.
+        """Build everything over one client; without an election this process always acts.
 
         Raises:
             CertificateError: the certificate of the metrics port cannot be used.
@@ -149,6 +158,7 @@ class App:
         )
         self._kit = self._tools(api)
         self._controller = self._workers()
+        self._elector = None if chosen is None else self._candidate(chosen)
         self._route()
         self._show()
 
@@ -190,38 +200,6 @@ class App:
             resync_period_s=scope.resync_period_s,
         )
 
-    def _policy(self) -> tools.Policy:
-        settings = self._settings
-        return tools.Policy(
-            rules=validation.Rules(
-                allowed_bundles=settings.execution.allowed_bundles,
-                allowed_service_accounts=settings.execution.allowed_service_accounts,
-                require_digest=settings.execution.require_digest,
-            ),
-            defaults=pipelinerun.Defaults(
-                namespace=settings.execution.namespace,
-                service_account=settings.execution.service_account,
-                timeout_s=settings.execution.default_timeout,
-                instance=settings.controller.instance,
-            ),
-            history=history.Rules(
-                cooldown_s=settings.execution.cooldown_period,
-                base_s=settings.backoff.base_cooldown,
-                max_s=settings.backoff.max_cooldown,
-                max_exponent=settings.backoff.max_exponent,
-                max_failures=settings.backoff.max_consecutive_failures,
-            ),
-            limits=stopping.Limits(
-                deadline_grace_s=settings.limits.deadline_grace,
-                stall_after_s=settings.limits.stall_after,
-            ),
-            suspend=settings.execution.suspend,
-            run_retention_s=settings.execution.run_retention,
-            create_retry_for_s=settings.limits.create_retry_for,
-            deletion_give_up_s=settings.limits.deletion_give_up,
-            log_tail=settings.execution.log_tail,
-        )
-
     def _tools(self, api: client.Client) -> tools.Tools:
         mine = self._settings.controller
         access = executions.Executions(client=api, freshness=self._freshness)
@@ -233,7 +211,7 @@ class App:
             project=view.projection(mine.instance, mine.watch_namespace, whole=True),
             guard=guard.AdmissionGuard(client=api),
             clock=self._clock,
-            policy=self._policy(),
+            policy=policy.of(self._settings),
             busy=self._busy,
             observers=(self._meters.outcomes, self._events),
             events=self._events,
@@ -249,6 +227,17 @@ class App:
             reconcile_deadline_s=RECONCILE_DEADLINE_S,
             held=self._freshness.parked,
             observer=self._meters.reconciles,
+        )
+
+    def _candidate(self, chosen: election.Election) -> leader.Elector:
+        return leader.Elector(
+            client=chosen.api,
+            key=chosen.key,
+            identity=chosen.identity,
+            timing=chosen.timing,
+            fence=chosen.fence,
+            watchdog=chosen.watchdog,
+            idle=lambda: not self._controller.interrupted,
         )
 
     def _route(self) -> None:
@@ -311,10 +300,19 @@ class App:
             # All lists run at once; the workers wait for the last of them.
             *(manager.Service(name=f"watch-{name}", run=it.run) for name, it in watched),
             manager.Service(name="caches", run=_forever, ready=self._caches_known),
+            *self._leadership(),
+            # Whatever writes comes after the leader: it starts with the lease and ends before it.
             manager.Service(name="events", run=self._events.run, stop=self._events.stop),
             manager.Service(name="workers", run=self._controller.run, stop=self._controller.stop),
             manager.Service(name="sweeper", run=sweep.run),
         ]
+
+    def _leadership(self) -> list[manager.Service]:
+        elector = self._elector
+        if elector is None:
+            return []
+        ready, stop = elector.wait_leading, elector.stop
+        return [manager.Service(name="leader", run=elector.run, ready=ready, stop=stop)]
 
     async def _caches_known(self) -> None:
         """Wait until every cache is filled, or its API is known to be missing.

@@ -1,6 +1,7 @@
 """The settings of the program: what they mean, their units and defaults; frozen.
 
-Only `cli`, `config` and `app` see this module; every other part is handed the values it needs.
+Only `cli`, `config`, `app` and `election` see this module; every other part is handed the values
+it needs.
 """
 
 from __future__ import annotations
@@ -27,22 +28,10 @@ MAX_S = 366 * 86400.0
 
 _NOT_OBEYED = (
     "audit.",
-    "controller.lease",
-    "controller.leaderElectionId",
-    "controller.leaderElectionNamespace",
-    "controller.renewDeadline",
-    "controller.retryPeriod",
     "datastorage.",
     "limits.auditBeforeDeletion",
 )
 """Accepted and checked, so that a configuration can be written for what is to come."""
-
-
-def _one_replica(wished: bool) -> bool:
-    if wished:
-        msg = "not in this version; run one replica"
-        raise ValueError(msg)
-    return wished
 
 
 def _port(address: str) -> str:
@@ -198,14 +187,18 @@ class Controller(_Section):
     metrics_auth: bool = True
     """Ask the apiserver who may read the metrics."""
     metrics_tls: Annotated[MetricsTLS, Field(alias="metricsTLS")] = MetricsTLS()
-    leader_election: Annotated[bool, pydantic.AfterValidator(_one_replica)] = False
+    leader_election: bool = False
     """Only the holder of the lease acts; needed for more than one replica."""
     leader_election_id: DnsName = "workflowexecution.kubernaut.ai"
+    """Name of the lease; two installations side by side need two."""
     leader_election_namespace: OptionalDnsLabel = ""
     """Empty: the pod's own namespace, outside a cluster kubernaut-system."""
     lease_duration: Positive = 15.0
+    """Others wait so long without a sign of the holder before they act."""
     renew_deadline: Positive = 10.0
+    """The holder stops to write so long after the start of its last good renewal, and ends."""
     retry_period: Positive = 2.0
+    """How often the holder renews, and tries again."""
     shutdown_grace: Positive = 30.0
     """How long running reconciles may take to end after SIGTERM."""
 

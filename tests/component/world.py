@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tests.fake.cluster import FakeCluster
     from tests.fake.requestlog import Request
     from tests.fake.statuses import JsonObject
+    from workflowexecution.settings import Settings
 
 T = TypeVar("T")
 NAMESPACE = "kubernaut-workflows"
@@ -49,6 +50,16 @@ async def until(look: Callable[[], T | None], *, within_s: float = 60.0) -> T:
     return found
 
 
+def settings_of(**flags: Any) -> Settings:  # noqa: ANN401 - settings
+    """The settings of a program under test: `controller__workers=2`."""
+    wished = {key.replace("__", "."): value for key, value in flags.items()}
+    own = {
+        "controller.healthProbeAddr": "127.0.0.1:0",
+        "controller.metricsAddr": "127.0.0.1:0",
+    }
+    return config.load(None, environ={}, flags={**own, **wished})
+
+
 class World:
     """What a test sees and does around the program."""
 
@@ -61,17 +72,8 @@ class World:
     @contextlib.asynccontextmanager
     async def controller(self, **flags: Any) -> AsyncIterator[None]:  # noqa: ANN401 - settings
         """Run the program, its services and all; a failure of it is the test's."""
-        path = self.cluster.write_kubeconfig(self._folder / "kubeconfig")
-        settings = config.load(
-            None,
-            environ={},
-            flags={
-                "controller.healthProbeAddr": "127.0.0.1:0",
-                "controller.metricsAddr": "127.0.0.1:0",
-                **{key.replace("__", "."): value for key, value in flags.items()},
-            },
-        )
-        way = await connection.connect(kubeconfig=str(path), environ={})
+        settings = settings_of(**flags)
+        way = await self.connect()
         server_clock = clock.ServerClock(now=virtual_now)
         api = client.Client(
             connection=way,
@@ -88,6 +90,11 @@ class World:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
             await api.close()
+
+    async def connect(self) -> connection.Connection:
+        """The way to the cluster."""
+        path = self.cluster.write_kubeconfig(self._folder / "kubeconfig")
+        return await connection.connect(kubeconfig=str(path), environ={})
 
     def ask(self, name: str = "restart-payment", **parts: Any) -> JsonObject:  # noqa: ANN401
         """Create an execution; the server sets its metadata."""

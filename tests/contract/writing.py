@@ -173,6 +173,20 @@ class PatchContract:
             reply = await bed.api.patch(kinds.LEASES, bed.namespace, "l", patch)
             assert reply.status == expected
 
+    async def test_lease_may_be_held_by_nobody_and_keeps_times_as_written(self, bed: Bed) -> None:
+        moment = "2026-01-01T00:00:00.000000Z"
+        spec = {
+            "holderIdentity": "",
+            "leaseDurationSeconds": 1,
+            "acquireTime": moment,
+            "renewTime": moment,
+            "leaseTransitions": 0,
+        }
+        body = {"metadata": {"name": "l"}, "spec": {"holderIdentity": "a"}}
+        (await bed.api.create(kinds.LEASES, bed.namespace, body)).accept()
+        reply = await bed.api.patch(kinds.LEASES, bed.namespace, "l", {"spec": spec})
+        assert reply.accept()["spec"] == spec
+
 
 class UpdateContract:
     async def test_update_replaces_all_but_the_status_when_the_version_fits(self, bed: Bed) -> None:

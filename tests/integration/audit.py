@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,10 @@ _WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 @dataclass(frozen=True)
 class Request:
-    """One answered request; `resource` has the subresource, as `workflowexecutions/status`."""
+    """One answered request; `resource` has the subresource, as `workflowexecutions/status`.
+
+    `at` is when the server received it, by the clock of this machine.
+    """
 
     agent: str
     verb: str
@@ -31,6 +35,7 @@ class Request:
     namespace: str
     name: str
     code: int
+    at: datetime.datetime
 
     @property
     def kind(self) -> str:
@@ -63,8 +68,12 @@ class AuditLog:
             program: who.
             *about: only what has one of these names, or is in one of these namespaces.
         """
+        return [it.kind for it in self.written(program, *about)]
+
+    def written(self, program: Program, *about: str) -> list[Request]:
+        """The same as whole requests."""
         return [
-            it.kind
+            it
             for it in by(program, self.requests())
             if it.verb in _WRITES
             and it.resource != _EVENTS
@@ -113,4 +122,5 @@ def _request(event: dict[str, Any]) -> Request:
         namespace=about.get("namespace", ""),
         name=about.get("name", ""),
         code=event.get("responseStatus", {}).get("code", 0),
+        at=datetime.datetime.fromisoformat(event["requestReceivedTimestamp"]),
     )

@@ -79,6 +79,7 @@ def test_main_reads_the_file_the_environment_and_the_flags(
     [
         ("--metrics-bind-address=:1", "controller", "metrics_addr", ":1"),
         ("--health-probe-bind-address=:2", "controller", "health_probe_addr", ":2"),
+        ("--leader-elect", "controller", "leader_election", True),
         ("--leader-elect=false", "controller", "leader_election", False),
         ("--execution-namespace=n", "execution", "namespace", "n"),
         ("--cooldown-period=7", "execution", "cooldown_period", 420.0),
@@ -114,6 +115,7 @@ def test_main_reads_a_switch_as_go_does(ran: FakeRun, text: str) -> None:
 @pytest.mark.parametrize("text", ["1", "t", "True"])
 def test_main_reads_a_switch_that_is_on_as_go_does(ran: FakeRun, text: str) -> None:
     assert settings_of(ran, f"--zap-devel={text}").logging.format == "console"
+    assert settings_of(ran, f"--leader-elect={text}").controller.leader_election
 
 
 def test_main_sets_the_process_up_before_it_runs(
@@ -135,15 +137,6 @@ def test_main_explains_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--kubeconfig FILE default: the service account in a pod, else KUBECONFIG" in text
     assert "--log-level LEVEL debug, info, warning or error" in text
     assert "flags of the Go implementation, each for one setting" in text
-
-
-@pytest.mark.parametrize("argument", ["--leader-elect", "--leader-elect=True"])
-def test_main_says_that_leader_election_is_not_there_yet(
-    ran: FakeRun, argument: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert cli.main([argument]) == cli.EXIT_USAGE
-    said = "workflowexecution: controller.leaderElection: not in this version; run one replica\n"
-    assert capsys.readouterr().err == said
 
 
 def test_main_names_every_wrong_setting(

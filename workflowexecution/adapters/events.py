@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import itertools
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -279,16 +280,15 @@ class Events:
     async def _write(self, name: _Id, event: _Event) -> None:
         """Write an event, or drop it."""
         delays = backoff.Backoff(base_s=_BACKOFF_BASE_S, cap_s=_BACKOFF_CAP_S)
-        while True:
+        for attempt in itertools.count(1):
             try:
-                count = await self._put(name, event, again=delays.failures > 0)
+                count = await self._put(name, event, again=attempt > 1)
             except _PASSING as error:
-                asked_s = error.retry_after_s if isinstance(error, errors.Throttled) else None
-                delay_s = delays.next_s(at_least_s=asked_s or 0.0)
-                if delays.failures >= MAX_ATTEMPTS:
+                if attempt >= MAX_ATTEMPTS:
                     self._drop(name, event, "failed", error)
                     return
-                await asyncio.sleep(delay_s)
+                asked_s = error.retry_after_s if isinstance(error, errors.Throttled) else None
+                await asyncio.sleep(delays.next_s(at_least_s=asked_s or 0.0))
             except errors.ClusterError as error:
                 self._drop(name, event, "refused", error)
                 return

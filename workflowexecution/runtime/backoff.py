@@ -26,21 +26,15 @@ class Backoff:
         self._uniform = uniform
         self._failures = 0
 
-    @property
-    def failures(self) -> int:
-        """How many failures came in a row."""
-        return self._failures
-
-    def next_s(self, *, cap_s: float = float("inf"), at_least_s: float = 0.0) -> float:
+    def next_s(self, *, at_least_s: float = 0.0) -> float:
         """Count a failure and return the delay that follows it.
 
         Args:
-            cap_s: a lower cap for this failure.
             at_least_s: what the other side asked for: kept, with up to a quarter on top.
         """
         full = self._base_s * 2.0 ** min(self._failures, _MAX_EXPONENT)
         self._failures += 1
-        delay_s = min(full, self._cap_s, cap_s) * (1 + self._uniform()) / 2
+        delay_s = min(full, self._cap_s) * (1 + self._uniform()) / 2
         return max(delay_s, at_least_s * (1 + self._uniform() / 4))
 
     def reset(self) -> None:

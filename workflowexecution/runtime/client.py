@@ -9,7 +9,7 @@ import aiohttp
 import orjson
 import structlog
 
-from workflowexecution.runtime import connection, errors, lines, resource, transport
+from workflowexecution.runtime import connection, errors, fence, lines, resource, transport
 
 _OPEN_MARGIN_S = 15.0
 _MAX_LINE_BYTES = 8 * 1024 * 1024
@@ -60,6 +60,9 @@ class Client:
     included; a 401 that other credentials may cure gives it a second one. Every verb raises
     `errors.ApiError` when the server refuses, and `errors.TransportError` when no usable answer
     comes. A read may be sent twice, on a connection that had died; a write never is.
+
+    `create`, `merge_patch` and `delete` are the writes: each is refused with `errors.LeaseLost`
+    when the fence is shut, and is given up when the lease that allowed it may end.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Client:
         user_agent: str,
         observe_date: Callable[[str, float], None] | None = None,
         max_connections: int = 32,
+        fence: fence.Fence = fence.NoFence(),  # noqa: B008 - has no state
     ) -> None:
         """Open the sessions; called in the running loop.
 
@@ -77,10 +81,12 @@ class Client:
             user_agent: who asks, for the server's audit log.
             observe_date: gets the Date header of every answer and the loop time of its arrival.
             max_connections: connections at the same time, watches not counted.
+            fence: asked directly before each write is sent; default: every write is allowed.
 
         Raises:
             errors.ConnectionConfigError: certificates or proxy cannot be used.
         """
+        self._fence = fence
         self._transport = transport.Transport(
             connection=connection,
             user_agent=user_agent,
@@ -144,12 +150,13 @@ class Client:
             raise errors.TransportError(message) from error
 
     @contextlib.asynccontextmanager
-    async def watch(
+    async def watch(  # noqa: PLR0913 - the parameters of the API
         self,
         resource: resource.Resource,
         *,
         namespace: str = "",
         label_selector: str = "",
+        field_selector: str = "",
         resource_version: str,
         timeout_s: float,
         idle_s: float,
@@ -163,6 +170,7 @@ class Client:
             resource: what to watch.
             namespace: empty for all.
             label_selector: empty for all.
+            field_selector: empty for all.
             resource_version: the version after which events are wanted.
             timeout_s: the server is asked to end the stream after this, whole seconds.
             idle_s: a stream without a byte for so long is given up. Bookmarks come each minute.
@@ -176,6 +184,7 @@ class Client:
             watch="1",
             allowWatchBookmarks="true",
             labelSelector=label_selector,
+            fieldSelector=field_selector,
             resourceVersion=resource_version,
             timeoutSeconds=str(int(timeout_s)),
         )
@@ -204,7 +213,9 @@ class Client:
             errors.AlreadyExists: the name is taken.
             errors.TransportError: it may have been created or not.
         """
-        return await self.post_json(resource.path(namespace=namespace), body, deadline_s=deadline_s)
+        path = resource.path(namespace=namespace)
+        call = transport.Call("POST", path, None, orjson.dumps(body), guard=self._fence)
+        return _decode(await self._transport.exchange(call, deadline_s))
 
     async def merge_patch(
         self,
@@ -221,7 +232,8 @@ class Client:
             errors.Conflict: the object has another version.
         """
         path = resource.path(namespace=key.namespace, name=key.name, subresource=subresource)
-        call = transport.Call("PATCH", path, None, orjson.dumps(patch), transport.MERGE_PATCH)
+        body = orjson.dumps(patch)
+        call = transport.Call("PATCH", path, None, body, transport.MERGE_PATCH, self._fence)
         return _decode(await self._transport.exchange(call, deadline_s))
 
     async def delete(
@@ -250,7 +262,7 @@ class Client:
             "preconditions": _selected(uid=uid, resourceVersion=resource_version),
         }
         path = resource.path(namespace=key.namespace, name=key.name)
-        call = transport.Call("DELETE", path, None, orjson.dumps(options))
+        call = transport.Call("DELETE", path, None, orjson.dumps(options), guard=self._fence)
         return _decode(await self._transport.exchange(call, deadline_s))
 
     async def get_json(
@@ -263,7 +275,10 @@ class Client:
     async def post_json(
         self, path: str, body: resource.JsonObject, *, deadline_s: float = 10.0
     ) -> resource.JsonObject:
-        """Post a JSON object to a path and return the answer."""
+        """Ask a question that is posted, as reviews are, and return the answer.
+
+        Nothing is stored by it, so the fence is not asked.
+        """
         call = transport.Call("POST", path, None, orjson.dumps(body))
         return _decode(await self._transport.exchange(call, deadline_s))
 

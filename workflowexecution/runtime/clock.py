@@ -1,8 +1,9 @@
-"""The server's time, as seen in the Date headers of its answers."""
+"""Clocks: the server's time, as seen in the Date headers of its answers, and one never set."""
 
 import collections
 import datetime
 import email.utils
+import time
 from collections.abc import Callable
 
 import structlog
@@ -17,6 +18,17 @@ _log = structlog.get_logger(__name__)
 def utc_now() -> datetime.datetime:
     """Return this machine's wall time in UTC."""
     return datetime.datetime.now(datetime.UTC)
+
+
+def boottime() -> float:
+    """Return the seconds since this machine was started, those it slept through included.
+
+    Nobody can set it, and unlike the event loop's clock it does not stand still while the machine
+    is suspended. Both go on while a process is stopped.
+
+    Source: clock_gettime(2), CLOCK_BOOTTIME.
+    """
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _ignore(skew_s: float) -> None:

@@ -134,6 +134,15 @@ async def connect(
     raise errors.ConnectionConfigError(message)
 
 
+def own_namespace(environ: Mapping[str, str] = os.environ) -> str:
+    """Return the namespace of the pod that this is; empty outside of one."""
+    try:
+        mounted = (SERVICE_ACCOUNT / "namespace").read_text("utf-8").strip()
+    except OSError:
+        mounted = ""
+    return environ.get("POD_NAMESPACE") or mounted
+
+
 def _new_configuration() -> Any:  # noqa: ANN401 - a class of the library, which is not typed
     configuration = kubelibrary.load().configuration.Configuration()
     # From 3.13 on, Python refuses the CA certificates of many clusters, which lack extensions that

@@ -89,6 +89,12 @@ class Controller:
         self._held = held
         self._observer: ControllerObserver = observer or NoObserver()
         self._active = 0
+        self._interrupted = False
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a reconcile was cancelled: what it asked the server for may still happen."""
+        return self._interrupted
 
     @property
     def active(self) -> int:
@@ -126,6 +132,9 @@ class Controller:
         self._active += 1
         try:
             outcome = await self._attempt(key)
+        except asyncio.CancelledError:
+            self._interrupted = True
+            raise
         finally:
             self._active -= 1
         self._observer.reconciled(outcome, loop.time() - started)

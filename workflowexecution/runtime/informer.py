@@ -73,9 +73,10 @@ class Informer(Generic[T]):
       version; so does a version that the server calls future three times in a row, as after a
       restore of its database. Every other failure, unknown ERROR events included, is waited out,
       and the watch resumes from the last good version.
-    - The delays double from 0.8 s to 30 s, to 3 s while connections are refused, and begin anew
-      after a stream that lived 5 s. A stream that ends sooner counts as a failure, so there are at
-      most 12 a minute.
+    - The delays double from 0.8 s to 30 s, and begin anew after a stream that lived 5 s. A stream
+      that ends sooner counts as a failure, so there are at most 12 a minute. Refused connections
+      have delays of their own, to 3 s: who was away is not overloaded when it is back. A version
+      that has expired is no failure of the server, unless the next one has too.
     - An API that is not served is no deletion: `missing` is set, the cache stays, and no change is
       told.
     - After 256 events other tasks get their turn.
@@ -139,6 +140,10 @@ class Informer(Generic[T]):
         self._backoff = backoff.Backoff(
             base_s=_BACKOFF_BASE_S, cap_s=_BACKOFF_CAP_S, uniform=uniform
         )
+        self._refused = backoff.Backoff(
+            base_s=_BACKOFF_BASE_S, cap_s=_REFUSED_CAP_S, uniform=uniform
+        )
+        self._expired = False
         self._state = InformerState.LIST
         # The last good version; empty when only a list can help.
         self._version = ""
@@ -256,6 +261,7 @@ class Informer(Generic[T]):
         healthy = loop.time() - opened_at >= _HEALTHY_AFTER_S
         if healthy:
             self._backoff.reset()
+            self._expired = False
         if failure is not None:
             self._recover(failure)
         elif not healthy:
@@ -283,7 +289,7 @@ class Informer(Generic[T]):
             case errors.Gone():
                 self._version = ""
                 # At once the first time: nothing is wrong with the server.
-                first = self._backoff.failures == 0
+                first, self._expired = not self._expired, True
                 pause_s = self._backoff.next_s()
                 self._back_off(0.0 if first else pause_s, error)
             case errors.EndpointMissing() | errors.NotFound():
@@ -292,7 +298,7 @@ class Informer(Generic[T]):
                 pause_s = self._backoff.next_s(at_least_s=error.retry_after_s or 0.0)
                 self._back_off(pause_s, error)
             case errors.TransportError(sent=False):
-                self._back_off(self._backoff.next_s(cap_s=_REFUSED_CAP_S), error)
+                self._back_off(self._refused.next_s(), error)
             case errors.ApiError() if error.status == 504 or error.resource_version_too_large:
                 self._future_versions += 1
                 if self._future_versions >= _FUTURE_VERSIONS:
@@ -330,6 +336,7 @@ class Informer(Generic[T]):
 
     def _hear(self) -> None:
         self._heard_at = asyncio.get_running_loop().time()
+        self._refused.reset()
 
     def _tell_state(self) -> None:
         for callback in self._on_state:

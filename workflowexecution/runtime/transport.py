@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple, Protocol, TypeVar
 
 import aiohttp
+import aiohttp.abc
 import aiohttp.http
 import yarl
 
-from workflowexecution.runtime import connection, errors
+from workflowexecution.runtime import connection, errors, fence
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -37,6 +38,24 @@ class Call(NamedTuple):
     params: Mapping[str, str] | None = None
     body: bytes | None = None
     content_type: str = JSON
+    guard: fence.Fence = fence.NoFence()
+
+
+class _Body(aiohttp.BytesPayload):
+    """A body that asks the fence as the last thing before it is put on the wire, head and all.
+
+    Between the decision to write and this moment the request may have waited for a connection.
+    """
+
+    def __init__(self, content: bytes, guard: fence.Fence) -> None:
+        super().__init__(content)
+        self._guard = guard
+
+    async def write_with_length(
+        self, writer: aiohttp.abc.AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        self._guard.check()
+        await super().write_with_length(writer, content_length)
 
 
 class RequestObserver(Protocol):
@@ -148,17 +167,18 @@ class Transport:
         Args:
             call: the request.
             deadline_s: bound of each try, connecting and waiting for a free connection included;
-                the renewal of credentials has its own.
+                the renewal of credentials has its own. Its guard may set a tighter one.
             read: what is read of the answer.
 
         Raises:
+            errors.LeaseLost: the guard forbids it, and nothing was sent.
             errors.ApiError: the server refuses.
             errors.TransportError: no usable answer.
         """
 
         async def attempt(authorization: str) -> bytes:
             try:
-                async with asyncio.timeout(deadline_s):
+                async with asyncio.timeout(min(deadline_s, call.guard.check())):
                     response = await self._send(self._work, call, authorization, self._timeout)
                     try:
                         return await read(response)
@@ -240,13 +260,19 @@ class Transport:
             headers["Authorization"] = authorization
         if call.body is not None:
             headers["Content-Type"] = call.content_type
-        return await session.request(
-            call.method,
-            yarl.URL(f"{self._server}{call.path}{query}", encoded=True),
-            data=call.body,
-            headers=headers,
-            timeout=limits,
-            allow_redirects=False,
-            middlewares=() if call.method in _REPEATABLE else _ONCE,
-            **self._options,
-        )
+        try:
+            return await session.request(
+                call.method,
+                yarl.URL(f"{self._server}{call.path}{query}", encoded=True),
+                data=None if call.body is None else _Body(call.body, call.guard),
+                headers=headers,
+                timeout=limits,
+                allow_redirects=False,
+                middlewares=() if call.method in _REPEATABLE else _ONCE,
+                **self._options,
+            )
+        except aiohttp.ClientConnectionError as error:
+            # What a body raises, aiohttp takes for a failure of the connection.
+            if isinstance(error.__cause__, errors.LeaseLost):
+                raise error.__cause__ from None
+            raise

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from tests.unit.runtime import servers
+from tests.fake.cluster import FakeCluster
+from tests.unit.runtime import electors, servers
 from workflowexecution.runtime import client, connection
 
 Connect = Callable[..., Awaitable[connection.Connection]]
@@ -55,3 +56,12 @@ async def pair(connect: Connect) -> AsyncIterator[Pair]:
         both = Pair(server, opened)
         both.dates = dates
         yield both
+
+
+@pytest.fixture
+async def bench(connect: Connect) -> AsyncIterator[electors.Bench]:
+    """Give a cluster without a lease, for replicas that elect a leader."""
+    async with FakeCluster() as cluster:
+        made = electors.Bench(cluster, await connect(cluster.url))
+        yield made
+        await made.close()

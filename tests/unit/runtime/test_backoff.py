@@ -14,7 +14,6 @@ def lower_edge() -> float:
 def test_backoff_doubles_up_to_its_cap() -> None:
     delays = backoff.Backoff(base_s=1, cap_s=5, uniform=upper_edge)
     assert [delays.next_s() for _ in range(5)] == [1, 2, 4, 5, 5]
-    assert delays.failures == 5
 
 
 def test_backoff_draws_from_the_upper_half() -> None:
@@ -27,12 +26,6 @@ def test_backoff_begins_anew_when_reset() -> None:
     delays.next_s()
     delays.reset()
     assert delays.next_s() == 1
-
-
-def test_backoff_takes_a_lower_cap_for_one_failure() -> None:
-    delays = backoff.Backoff(base_s=1, cap_s=60, uniform=upper_edge)
-    assert [delays.next_s(cap_s=3) for _ in range(3)] == [1, 2, 3]
-    assert delays.next_s() == 8
 
 
 def test_backoff_keeps_what_the_server_asked_for() -> None:

@@ -147,6 +147,16 @@ async def test_incomplete_service_account_is_reported(
         await connection.connect(environ={"KUBERNETES_SERVICE_HOST": "one"})
 
 
+def test_own_namespace_is_the_pods_and_empty_outside_of_one(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "SERVICE_ACCOUNT", tmp_path)
+    assert connection.own_namespace({}) == ""
+    assert connection.own_namespace({"POD_NAMESPACE": "said"}) == "said"
+    write(tmp_path / "namespace", "mounted\n")
+    assert connection.own_namespace({}) == "mounted"
+
+
 BROKEN: dict[str, object] = {
     "empty": "",
     "text": SECRET,

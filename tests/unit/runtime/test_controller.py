@@ -201,6 +201,17 @@ async def test_cancelling_the_controller_cancels_the_reconcile() -> None:
         async with asyncio.timeout(5):
             await rig.controller.run()
     assert (rig.controller.active, rig.outcomes, len(rig.queue)) == (0, [], 0)
+    assert rig.controller.interrupted
+
+
+async def test_nothing_is_interrupted_when_the_reconcile_ends_by_itself() -> None:
+    rig = Rig(3.0)
+    rig.queue.add(objects.key())
+    async with asyncio.TaskGroup() as group:
+        group.create_task(rig.controller.run())
+        await asyncio.sleep(1)
+        rig.controller.stop()
+    assert (rig.outcomes, rig.controller.interrupted) == ([controller.Outcome.SUCCESS], False)
 
 
 async def test_cancellation_inside_a_reconcile_is_not_swallowed() -> None:

@@ -219,6 +219,16 @@ async def test_informer_tries_each_three_seconds_while_connections_are_refused()
     assert rig.source.listed_at == pytest.approx([0, 0.8, 2.4, 5.4, 8.4, 11.4, 14.4, 17.4])
 
 
+async def test_informer_is_back_soon_when_the_server_is_after_a_long_time() -> None:
+    rig = Rig()
+    starting = [sources.refusal(503), sources.refusal(429, retry_after="1"), GONE]
+    rig.source.watches = [[10.0, RESET], *[REFUSED] * 200, *starting]
+    await rig.run_for(700)
+    *_, refused, first, second, third, good = rig.source.opened_at
+    assert first - refused == pytest.approx(3)
+    assert [second - first, third - second, good - third] == pytest.approx([1.6, 3.2, 0])
+
+
 async def test_informer_forgets_its_failures_after_a_stream_that_lived() -> None:
     rig = Rig()
     rig.source.watches = [RESET, RESET, [5.0, RESET], RESET]
