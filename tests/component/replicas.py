@@ -55,10 +55,10 @@ class Replica:
         return self.task.exception()
 
     def writes(self) -> list[Request]:
-        """What it has written, its lease aside."""
+        """What it has written, its lease and its events aside."""
         match = Match(verbs=WRITES.verbs, agent=f"{self.name}/")
         found = self._world.cluster.requests.matching(match)
-        return [it for it in found if it.call.resource != LEASES]
+        return [it for it in found if it.call.resource not in (LEASES, "events")]
 
 
 def holder(world: World) -> str:

@@ -46,7 +46,8 @@ async def test_execution_that_completes_has_an_event_for_each_phase(here: World)
     assert f"after {status['duration']}" in message
     assert "outcome Success" in message
     assert "RemediationRequest payment/rr-1" in message
-    assert [it.call.verb for it in here.events()] == ["create", "create"]
+    assert "PipelineRun" in events(here)["LockReleased"]["message"]
+    assert [it.call.verb for it in here.events()] == ["create"] * 3
 
 
 async def test_execution_that_fails_or_is_skipped_says_so(here: World) -> None:
@@ -67,6 +68,7 @@ async def test_execution_that_goes_says_so(here: World) -> None:
         here.ask()
         await here.until_phase("Running")
         here.cluster.delete(kinds.EXECUTIONS, world.TEAM, "restart-payment")
+        await here.obey()
         await until_told(here, "PipelineRunCreated", "WorkflowFailed", "WorkflowExecutionDeleted")
 
 

@@ -27,6 +27,9 @@ class Reason(StrEnum):
     SKIPPED = "Skipped"
     DELETED = "WorkflowExecutionDeleted"
     CLEANUP_FAILED = "CleanupFailed"
+    CANCEL_REQUESTED = "CancelRequested"
+    LOCK_RELEASED = "LockReleased"
+    BLOCK_CLEARED = "BlockCleared"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import structlog
 
 from workflowexecution.api.status import ConditionReason, ConditionStatus, ConditionType
 from workflowexecution.domain import status
+from workflowexecution.domain.events import Reason
 from workflowexecution.reconciler import tools as common
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ async def take(tools: common.Tools, seen: view.Execution) -> None:
         _log.info("Clearance recorded", cleared_by=given.cleared_by)
         tools.metrics.clearance_consumed()
         message = f"Cleared by {given.cleared_by}: {given.clear_reason}"
-        tools.events.record(seen.key, seen.uid, "BlockCleared", message)
+        tools.events.record(seen.key, seen.uid, Reason.BLOCK_CLEARED, message)
 
 
 def _note(*, guarded: bool) -> status.Note:

@@ -9,6 +9,7 @@ import structlog
 
 from workflowexecution.api import names, tekton
 from workflowexecution.domain import stopping
+from workflowexecution.domain.events import Reason
 from workflowexecution.reconciler import clearance, ladder, view
 from workflowexecution.runtime import queue
 from workflowexecution.runtime.controller import Result
@@ -60,7 +61,7 @@ class Retention:
         place = f"{run.namespace}/{run.name}"
         _log.info("Kept run deleted", run=place)
         message = f"PipelineRun {place} was kept long enough and is deleted"
-        self._tools.events.record(seen.key, seen.uid, "LockReleased", message)
+        self._tools.events.record(seen.key, seen.uid, Reason.LOCK_RELEASED, message)
         return Result()
 
     async def _stop_late(self, seen: view.Execution, cached: tekton.PipelineRun) -> Result:

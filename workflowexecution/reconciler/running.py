@@ -20,6 +20,7 @@ from workflowexecution.api.status import (
     Phase,
 )
 from workflowexecution.domain import failure, history, progress, stalling, status, stopping
+from workflowexecution.domain.events import Reason
 from workflowexecution.reconciler import evidence, health, ladder, view
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors, queue
@@ -157,7 +158,7 @@ class Mirror:
         step, result = await ladder.climb(tools, case.seen.key, run, stop.cause)
         note = ladder.note(step, stop, run)
         if before is None:
-            tools.events.record(case.seen.key, case.seen.uid, "CancelRequested", stop.message)
+            tools.events.record(case.seen.key, case.seen.uid, Reason.CANCEL_REQUESTED, stop.message)
         is_news = before is None or before.status is not note.status
         if is_news and note.status is ConditionStatus.FALSE:
             tools.metrics.cancel_stuck()
