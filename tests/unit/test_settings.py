@@ -139,7 +139,6 @@ def test_settings_that_nothing_obeys_are_named_when_they_are_set() -> None:
     assert found.without_effect() == [
         "datastorage.buffer.batchSize",
         "datastorage.buffer.maxRetries",
-        "execution.cooldownPeriod",
     ]
     assert settings.Settings().without_effect() == []
 
