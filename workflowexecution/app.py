@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from workflowexecution import identity as who
+from workflowexecution import trail as trails
 from workflowexecution.adapters import executions, tekton
 from workflowexecution.domain import pipelinerun, validation
 from workflowexecution.reconciler import reconciler, routing, tools, view
@@ -71,7 +72,7 @@ async def run(settings: Settings, *, kubeconfig: Path | None, identity: str) -> 
     if not settings.execution.allowed_bundles:
         _log.warning("execution.allowedBundles is empty: any bundle may run")
     try:
-        await App(settings, api, server_clock).run()
+        await _built(settings, api, server_clock).run()
     except BaseExceptionGroup as group:
         for cause in manager.causes(group):
             _log.error("Service failed", error=str(cause) or type(cause).__name__, exc_info=cause)
@@ -79,6 +80,13 @@ async def run(settings: Settings, *, kubeconfig: Path | None, identity: str) -> 
     finally:
         await api.close()
     _log.info("Stopped")
+
+
+def _built(settings: Settings, api: client.Client, server_clock: clock.ServerClock) -> App:
+    try:
+        return App(settings, api, server_clock)
+    except errors.ConnectionConfigError as error:
+        raise CannotStart(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +104,11 @@ class App:
     def __init__(
         self, settings: Settings, api: client.Client, server_clock: clock.ServerClock
     ) -> None:
-        """Build everything over one client."""
+        """Build everything over one client.
+
+        Raises:
+            errors.ConnectionConfigError: the way to the audit store is missing or wrong.
+        """
         self._settings = settings
         self._executions = store.StoreWriter[view.Execution](view.indexes())
         self._runs = store.StoreWriter[tekton.Run](tekton.run_indexes())
@@ -132,6 +144,16 @@ class App:
             informers=(self._watch_runs, self._watch_tasks),
         )
         writer = executions.Executions(client=api, freshness=self._freshness)
+        self._trail = trails.prepare(
+            settings,
+            trails.Around(
+                api=api,
+                executions=self._executions,
+                writer=writer,
+                clock=server_clock,
+                wake=lambda key: self._queue.add(key, queue.Priority.LOW),
+            ),
+        )
         self._controller = self._workers(writer, server_clock)
         self._route()
 
@@ -141,10 +163,13 @@ class App:
         Raises:
             BaseExceptionGroup: of the services' errors.
         """
-        await manager.Manager(
-            services=self._services(),
-            shutdown_grace_s=self._settings.controller.shutdown_grace,
-        ).run()
+        try:
+            await manager.Manager(
+                services=self._services(),
+                shutdown_grace_s=self._settings.controller.shutdown_grace,
+            ).run()
+        finally:
+            await self._trail.close()
 
     def _stores(self) -> dict[resource.Resource, store.Store[Any]]:
         return {
@@ -203,6 +228,8 @@ class App:
             clock=server_clock,
             policy=policy,
             busy=lambda: self._queue.is_waiting(before=queue.Priority.LOW),
+            observers=self._trail.observers,
+            audit=self._trail.audit,
         )
         return controller.Controller(
             reconcile=reconciler.WorkflowExecutionReconciler(kit).reconcile,
@@ -242,6 +269,7 @@ class App:
             # All lists run at once; the workers wait for the last of them.
             *(manager.Service(name=f"watch-{name}", run=it.run) for name, it in watched),
             manager.Service(name="caches", run=_forever, ready=self._caches_known),
+            *self._trail.services,
             manager.Service(name="workers", run=self._controller.run, stop=self._controller.stop),
         ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from workflowexecution.api import names
-from workflowexecution.runtime import resource
+from workflowexecution.runtime import errors, resource
 
 if TYPE_CHECKING:
     from workflowexecution.runtime import client, freshness
@@ -17,7 +17,7 @@ EXECUTIONS = resource.Resource(
 
 
 class Executions:
-    """The `ExecutionWriter` over the API server.
+    """The `ExecutionWriter` and `ExecutionReader` over the API server.
 
     After a write the key is parked until the cache has what was written, so the next decision is
     never taken on what this process itself has changed.
@@ -37,6 +37,13 @@ class Executions:
     ) -> str:
         """Merge-patch the status."""
         return await self._patch(key, {"status": changes}, resource_version, "status")
+
+    async def read(self, key: ObjectKey) -> dict[str, Any] | None:
+        """The object from the server itself; None when it is not there."""
+        try:
+            return await self._client.get(EXECUTIONS, key)
+        except errors.NotFound:
+            return None
 
     async def _patch(
         self, key: ObjectKey, changes: dict[str, Any], resource_version: str, subresource: str

@@ -63,8 +63,8 @@ def due(status: Status) -> tuple[Transition, ...]:
     return _without(made(status), status.audited_transitions or ())
 
 
-def is_settled(said: Mapping[str, Any]) -> bool:
-    """Whether a status, as it stands on the wire, has nothing due.
+def due_by(said: Mapping[str, Any]) -> tuple[Transition, ...]:
+    """The same of a status as it stands on the wire.
 
     What is not of its type counts as absent: a status that cannot be read is looked at closely by
     whoever parses it.
@@ -75,7 +75,7 @@ def is_settled(said: Mapping[str, Any]) -> bool:
         phase=said.get("phase"),
         cleared=bool(said.get("blockClearance") and said.get("clearanceRecordedAt")),
     )
-    return not _without(transitions, audited if isinstance(audited, list) else ())
+    return _without(transitions, audited if isinstance(audited, list) else ())
 
 
 def acknowledged(status: Status, transitions: Iterable[Transition]) -> Status:

@@ -57,6 +57,10 @@ async def _step(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> 
         await _say(tools, seen, run)
         return Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
     if run is None:
+        left_s = await tools.audit.part(seen, overdue=overdue)
+        if left_s > 0:
+            # The last answer of the audit store wakes this earlier.
+            return Result(requeue_after_s=left_s, priority=queue.Priority.LOW)
         await ended.release(tools, seen)
         _log.info("Deleted execution released")
         return Result()
@@ -65,6 +69,7 @@ async def _step(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> 
         _log.info("Run of a deleted execution deleted", run=f"{run.namespace}/{run.name}")
     elif overdue:
         _log.error("Deleted execution released before its run", run=f"{run.namespace}/{run.name}")
+        await tools.audit.part(seen, overdue=True)
         await ended.release(tools, seen)
         return Result()
     return Result(requeue_after_s=LOOK_AGAIN_S, priority=queue.Priority.LOW)

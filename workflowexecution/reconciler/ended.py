@@ -34,6 +34,8 @@ class Retention:
 
     async def reconcile(self, seen: view.Execution) -> Result:
         """Delete the run when its time has come; then the finalizer has nothing to wait for."""
+        if await self._tools.audit.settle(seen):
+            return Result()
         run = self._tools.engine.observe(seen.uid)
         if run is None:
             return await self._release(seen)
@@ -53,6 +55,9 @@ class Retention:
     async def _release(self, seen: view.Execution) -> Result:
         if not seen.held or self._tools.engine.unavailable():
             # Without the engine "no run" is not known; its return wakes this again.
+            return Result()
+        if not self._tools.audit.may_go(seen):
+            # The last answer of the audit store wakes this again.
             return Result()
         wait = self._slot()
         if wait > 0:

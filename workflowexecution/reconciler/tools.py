@@ -16,6 +16,7 @@ from workflowexecution.api.status import (
     PipelineRunRef,
 )
 from workflowexecution.domain import failure, status
+from workflowexecution.reconciler import duty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -34,6 +35,9 @@ _OVER = (
     ),
     status.Note(ConditionType.SUSPENDED, ConditionStatus.FALSE, ConditionReason.EXECUTING),
 )
+
+
+_NO_AUDIT = duty.NoAudit()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ class Tools:
     busy: Callable[[], bool]
     """Whether other keys wait: progress gives way to them."""
     observers: Sequence[ports.Observer] = ()
+    audit: duty.Audit = _NO_AUDIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +123,16 @@ async def write(tools: Tools, case: Case, after: Status, *, version: str = "") -
         after: the status as it should be.
         version: the resourceVersion of an own write since the case was opened.
     """
-    changes = status.patch(case.status, after)
-    if changes:
-        await tools.writer.patch_status(
-            case.seen.key, changes, resource_version=version or case.seen.resource_version
-        )
-        written = ports.StatusWrite(case.seen.key, case.execution, after, case.moment.now)
-        for observer in tools.observers:
-            observer.wrote(written)
+    if not status.patch(case.status, after):
+        return
+    version = await tools.audit.hold(case, version)
+    after = tools.audit.merged(case, after)
+    version = await tools.writer.patch_status(
+        case.seen.key, status.patch(case.status, after), resource_version=version
+    )
+    written = ports.StatusWrite(case.seen.key, case.execution, after, case.moment.now, version)
+    for observer in tools.observers:
+        observer.wrote(written)
 
 
 async def refuse(

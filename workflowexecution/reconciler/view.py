@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from workflowexecution.api import names
 from workflowexecution.api.status import Phase
-from workflowexecution.domain import locking, status
+from workflowexecution.domain import audit, locking, status
 from workflowexecution.runtime import resource
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Execution:
         phase: as written; a phase nobody knows counts as Pending.
         completion_time: as written, for an execution that has ended.
         deletion_time: as written, for one that is being deleted.
+        due: transitions whose audit record is not acknowledged, by the status.
         correlation_id: name of the RemediationRequest, else of the execution.
         document: metadata, spec and status of one that has not.
     """
@@ -52,6 +53,7 @@ class Execution:
     completion_time: str
     deletion_time: str
     correlation_id: str
+    due: tuple[audit.Transition, ...]
     document: dict[str, Any] | None
 
     @property
@@ -103,6 +105,7 @@ def projection(instance: str, watch_namespace: str) -> Callable[[dict[str, Any]]
             completion_time=str(said.get("completionTime", "")) if ended else "",
             deletion_time=metadata.get("deletionTimestamp", ""),
             correlation_id=_correlation_id(spec, metadata["name"]),
+            due=audit.due_by(said),
             document=None if ended or not served else _kept(raw),
         )
 
