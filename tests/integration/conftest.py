@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
+from tests.datastorage import postgres
+from tests.datastorage.server import DataStorage
+from tests.datastorage.table import Table
 from tests.fake import kinds
 from tests.fake.api import Api, Endpoint
 from tests.integration import objects
@@ -65,6 +68,25 @@ async def world(endpoint: Endpoint) -> AsyncIterator[World]:
 def audit(stack: Stack) -> AuditLog:
     """What was asked of the server since the test began."""
     return AuditLog(stack.audit_log)
+
+
+@pytest.fixture(scope="session")
+def database() -> Iterator[str]:
+    """The URL of a PostgreSQL of the tests' own."""
+    with postgres.running() as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def storage(database: str) -> AsyncIterator[DataStorage]:
+    """A running Data Storage with nothing in it."""
+    table = await Table.open(database)
+    await table.clear()
+    try:
+        async with DataStorage(table).running() as running:
+            yield running
+    finally:
+        await table.close()
 
 
 @pytest.fixture(scope="module")
