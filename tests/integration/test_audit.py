@@ -153,7 +153,7 @@ class TestOutage:
         self, controllers: Controllers, storage: DataStorage
     ) -> None:
         world = controllers.world
-        storage.faults.before_s = 1.5
+        storage.faults.before_s = 2.5
         async with trail.recording(controllers, storage):
             await trail.play(world, "late")
             await trail.until_counts(storage, trail.once("late"))
@@ -168,7 +168,7 @@ class TestRestart:
     ) -> None:
         world, names = controllers.world, [f"killed-{number}" for number in range(3)]
         storage.faults.broken_after = fault == "broken-after"
-        storage.faults.before_s = 0.8 if fault == "slow" else 0.0
+        storage.faults.before_s = 2.5 if fault == "slow" else 0.0
         if fault == "away":
             await storage.stop()
         async with trail.recording(controllers, storage) as first:
