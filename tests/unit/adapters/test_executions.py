@@ -46,3 +46,13 @@ async def test_a_refused_write_keeps_nothing_waiting(bed: fakes.Bed) -> None:
     with pytest.raises(errors.Conflict):
         await writer(bed).patch(fakes.KEY, {}, resource_version="7")
     assert not bed.freshness.parked(fakes.KEY)
+
+
+async def test_an_execution_is_read_from_the_server_or_not_there(bed: fakes.Bed) -> None:
+    bed.client.answer = ANSWER
+    assert await writer(bed).read(fakes.KEY) == ANSWER
+    bed.client.answer = fakes.refusal(errors.NotFound)
+    assert await writer(bed).read(fakes.KEY) is None
+    bed.client.answer = fakes.refusal(errors.Forbidden)
+    with pytest.raises(errors.Forbidden):
+        await writer(bed).read(fakes.KEY)
