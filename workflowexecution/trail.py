@@ -71,8 +71,8 @@ def prepare(settings: Settings, around: Around) -> Trail:
     kind = settings.audit_sink
     if kind == "none":
         return Trail()
-    store = _store(settings) if kind == "http" else None
-    sender = _sender(settings, store) if store is not None else None
+    store = build_store(settings) if kind == "http" else None
+    sender = build_sender(settings, store) if store is not None else None
     sink: ports.AuditTrail = sender or auditlog.LogTrail()
     kept = outbox.ConfigMapOutbox(client=around.api, namespace=outbox_namespace(settings))
     drain = outbox.Drain(outbox=kept, trail=sink)
@@ -118,7 +118,12 @@ def _own_namespace() -> str:
         return ""
 
 
-def _store(settings: Settings) -> auditclient.AuditClient:
+def build_store(settings: Settings) -> auditclient.AuditClient:
+    """The way to the Data Storage.
+
+    Raises:
+        errors.ConnectionConfigError: token or certificates cannot be read.
+    """
     wished = settings.datastorage
     try:
         return auditclient.AuditClient(
@@ -133,7 +138,8 @@ def _store(settings: Settings) -> auditclient.AuditClient:
         raise errors.ConnectionConfigError(message) from error
 
 
-def _sender(settings: Settings, store: auditclient.AuditClient) -> auditstore.HttpTrail:
+def build_sender(settings: Settings, store: auditclient.AuditClient) -> auditstore.HttpTrail:
+    """What sends to it; called in the running loop."""
     wished = settings.datastorage
     return auditstore.HttpTrail(
         store=store,

@@ -126,6 +126,11 @@ class HttpTrail:
         return len(self._waiting) + len(self._sending)
 
     @property
+    def is_working(self) -> bool:
+        """Whether the store is not left alone."""
+        return self._breaker.is_closed
+
+    @property
     def breaker_state(self) -> breaker.State:
         """Whether the store is left alone."""
         return self._breaker.state
