@@ -84,7 +84,7 @@ async def _run(settings: Settings, wish: Wish, kubeconfig: str) -> int:
         await reader.close()
     events = [event for it in executions_found for event in _events_of(it, style)]
     if rows is not None:
-        return _tell(auditcheck.compare(events, rows))
+        return tell(auditcheck.compare(events, rows))
     since = wish.since or datetime.datetime.min.replace(tzinfo=datetime.UTC)
     return await _replay(settings, [it for it in events if _when(it) >= since])
 
@@ -156,7 +156,8 @@ def _told(sender: auditstore.HttpTrail, wanted: int) -> int:
     return EXIT_OK if counts.recorded == wanted else EXIT_FOUND
 
 
-def _tell(report: auditcheck.Report) -> int:
+def tell(report: auditcheck.Report) -> int:
+    """Print what a comparison has found; returns the exit code."""
     for name in report.missing:
         print(f"missing {name}")  # noqa: T201 - a person asked
     for name, count in report.doubled:

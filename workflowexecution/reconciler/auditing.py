@@ -126,6 +126,11 @@ class Auditor:
         self.counts = Counts()
         trail.listen(self)
 
+    @property
+    def remembered(self) -> int:
+        """Of how many executions something is kept in memory."""
+        return len(self._ledgers)
+
     # As an observer of statuses.
 
     def wrote(self, change: ports.StatusWrite) -> None:
@@ -337,8 +342,12 @@ class Auditor:
         left = [
             it for it in audit.due(execution.status) if ledger is None or not ledger.covers((it,))
         ]
-        built = (auditevent.build(execution, it, self._style) for it in left)
-        events = [event for event in built if event.taken]
+        events = []
+        for event in (auditevent.build(execution, it, self._style) for it in left):
+            if event.taken:
+                events.append(event)
+            else:
+                self._log_event(event, "the dialect has no word for it")
         if not events:
             return
         try:

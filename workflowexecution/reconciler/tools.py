@@ -123,13 +123,14 @@ async def write(tools: Tools, case: Case, after: Status, *, version: str = "") -
         after: the status as it should be.
         version: the resourceVersion of an own write since the case was opened.
     """
-    if not status.patch(case.status, after):
+    changes = status.patch(case.status, after)
+    if not changes:
         return
     version = await tools.audit.hold(case, version)
-    after = tools.audit.merged(case, after)
-    version = await tools.writer.patch_status(
-        case.seen.key, status.patch(case.status, after), resource_version=version
-    )
+    merged = tools.audit.merged(case, after)
+    if merged is not after:
+        after, changes = merged, status.patch(case.status, merged)
+    version = await tools.writer.patch_status(case.seen.key, changes, resource_version=version)
     written = ports.StatusWrite(case.seen.key, case.execution, after, case.moment.now, version)
     for observer in tools.observers:
         observer.wrote(written)

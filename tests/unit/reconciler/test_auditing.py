@@ -94,6 +94,7 @@ class Bed:
         self.woken: list[ObjectKey] = []
         self.logged: list[str] = []
         self.read_error: errors.ClusterError | None = None
+        self.style = auditevent.Style()
         self.renew()
         self.world.put(**{"metadata": HELD, **parts})
 
@@ -108,7 +109,7 @@ class Bed:
             clock=self.world.clock,
             wake=self.woken.append,
             log=lambda event, why: self.logged.append(f"{event.transition}: {why}"),
-            style=auditevent.Style(),
+            style=self.style,
             before_deletion_s=300.0,
         )
         self.tools = dataclasses.replace(
@@ -212,6 +213,26 @@ async def test_what_an_earlier_life_may_have_sent_is_doubtful() -> None:
     bed.trail.offers.clear()
     await bed.end()
     assert bed.trail.offers == [("created", True), ("started", True), ("completed", False)]
+
+
+async def test_nothing_is_remembered_of_what_is_turned_away_shed_or_done() -> None:
+    bed = Bed()
+    bed.trail.full = True
+    await bed.start()
+    assert bed.auditor.remembered == 0
+    bed.trail.full = False
+    await bed.end()
+    assert bed.auditor.remembered == 1
+    for it in ALL:
+        bed.trail.shed(it)
+    assert bed.auditor.remembered == 0
+    async with bed.sweeping():
+        bed.world.sync()
+        await asyncio.sleep(2)
+    bed.trail.record(*ALL)
+    await bed.auditor.settle(bed.world.sync())
+    await bed.auditor.settle(bed.world.sync())
+    assert (bed.audited, bed.auditor.remembered) == (ALL, 0)
 
 
 async def test_a_recorded_condition_waits_for_what_comes_after() -> None:
@@ -390,6 +411,14 @@ class TestDeletion:
         bed.world.engine.show(builders.run(metadata=going))
         await deleted.reconcile(bed.tools, bed.world.sync())
         assert bed.outbox.kept == list(ALL)
+
+    async def test_writes_on_the_log_what_the_dialect_has_no_word_for(self) -> None:
+        bed = self.bed(after_s=240.0)
+        bed.style = auditevent.Style(dialect="current")
+        bed.renew()
+        await deleted.reconcile(bed.tools, bed.world.sync())
+        assert bed.outbox.kept == ["started", "completed"]
+        assert bed.logged == ["created: the dialect has no word for it"]
 
     async def test_has_nothing_to_move_when_it_is_gone_or_answered(self) -> None:
         bed = self.bed(after_s=240.0)
