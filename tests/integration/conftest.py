@@ -91,10 +91,14 @@ async def storage(database: str) -> AsyncIterator[DataStorage]:
 
 @pytest.fixture(scope="module")
 def controller(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[program.Program]:
-    """The program, for all tests of a module, with the settings that a bare cluster gives it."""
+    """The program, for all tests of a module, with the settings that a bare cluster gives it.
+
+    Its audit is off: acknowledgements are writes, and these tests look at others.
+    """
     execution = {"allowedServiceAccounts": [objects.ACCOUNT, objects.OTHER_ACCOUNT]}
     folder = tmp_path_factory.mktemp("controller")
-    with program.running(folder, stack.kubeconfig, execution=execution) as running:
+    audit = {"sink": "none"}
+    with program.running(folder, stack.kubeconfig, execution=execution, audit=audit) as running:
         yield running
 
 

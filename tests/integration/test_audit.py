@@ -99,7 +99,7 @@ class TestRecords:
         self, controllers: Controllers
     ) -> None:
         world = controllers.world
-        async with controllers.running() as program:
+        async with controllers.running(audit={}) as program:
             await trail.play(world, "good")
             await trail.until_recorded(world, "good")
         log = program.log.read_text()

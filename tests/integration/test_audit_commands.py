@@ -64,7 +64,7 @@ async def test_verify_tells_gaps_and_doubles(
 
 async def test_verify_reads_the_log(controllers: Controllers) -> None:
     world = controllers.world
-    async with controllers.running() as program:
+    async with controllers.running(audit={}) as program:
         await trail.play(world, "logged")
         await trail.until_recorded(world, "logged")
     code, said = await command(controllers, "verify", "--export", str(program.log))
@@ -75,7 +75,7 @@ async def test_replay_sends_what_is_missing_and_nothing_twice(
     controllers: Controllers, storage: DataStorage
 ) -> None:
     world = controllers.world
-    async with controllers.running(audit={"sink": "none"}):
+    async with controllers.running():
         await trail.play(world, "unaudited")
     way = {"url": storage.url, "timeout": "200ms", "buffer": {"flushInterval": "100ms"}}
     for sent in (3, 0):
@@ -89,7 +89,7 @@ async def test_replay_sends_what_is_missing_and_nothing_twice(
 async def test_replay_ends_when_the_store_is_away(
     controllers: Controllers, storage: DataStorage
 ) -> None:
-    async with controllers.running(audit={"sink": "none"}):
+    async with controllers.running():
         await trail.play(controllers.world, "unsent")
     await storage.stop()
     way = {"url": storage.url, "timeout": "200ms"}

@@ -88,7 +88,13 @@ async def _own_run(tools: common.Tools, seen: view.Execution) -> tekton.Pipeline
     if run is not None:
         return run
     # A run that was created a moment ago may not have come by the watch yet.
-    live = await tools.engine.read(seen.lock)
+    try:
+        live = await tools.engine.read(seen.lock)
+    except errors.EndpointMissing:
+        if seen.claimed:
+            raise
+        # No create comes before the claim: there is nothing that could be hidden.
+        return None
     return live if live is not None and live.owner_uid == seen.uid else None
 
 

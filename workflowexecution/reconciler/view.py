@@ -36,6 +36,7 @@ class Execution:
         phase: as written; a phase nobody knows counts as Pending.
         completion_time: as written, for an execution that has ended.
         deletion_time: as written, for one that is being deleted.
+        claimed: whether a run of it may have been created.
         due: transitions whose audit record is not acknowledged, by the status.
         correlation_id: name of the RemediationRequest, else of the execution.
         document: metadata, spec and status of one that has not.
@@ -53,6 +54,7 @@ class Execution:
     completion_time: str
     deletion_time: str
     correlation_id: str
+    claimed: bool
     due: tuple[audit.Transition, ...]
     document: dict[str, Any] | None
 
@@ -105,6 +107,7 @@ def projection(instance: str, watch_namespace: str) -> Callable[[dict[str, Any]]
             completion_time=str(said.get("completionTime", "")) if ended else "",
             deletion_time=metadata.get("deletionTimestamp", ""),
             correlation_id=_correlation_id(spec, metadata["name"]),
+            claimed=names.LABEL_TARGET in labels or "startTime" in said,
             due=audit.due_by(said),
             document=None if ended or not served else _kept(raw),
         )
