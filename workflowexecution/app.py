@@ -27,7 +27,7 @@ from workflowexecution.runtime import (
     queue,
     store,
 )
-from workflowexecution.wiring import election, metrics, policy
+from workflowexecution.wiring import election, metrics, policy, trail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,14 +71,10 @@ async def run(settings: Settings, *, kubeconfig: Path | None, identity: str) -> 
     except errors.ConnectionConfigError as error:
         raise CannotStart(str(error)) from error
     _log.info("Starting", version=who.version(), server=way.server, identity=identity)
-    for key in settings.without_effect():
-        _log.warning("Setting has no effect in this version", key=key)
     if not settings.execution.allowed_bundles:
         _log.warning("execution.allowedBundles is empty: any bundle may run")
     try:
-        await App(settings, api, server_clock, chosen).run()
-    except metrics.CertificateError as error:
-        raise CannotStart(str(error)) from error
+        await _built(settings, api, server_clock, chosen).run()
     except BaseExceptionGroup as group:
         for cause in manager.causes(group):
             _log.error("Service failed", error=str(cause) or type(cause).__name__, exc_info=cause)
@@ -88,6 +84,18 @@ async def run(settings: Settings, *, kubeconfig: Path | None, identity: str) -> 
         if chosen is not None:
             await chosen.api.close()
     _log.info("Stopped")
+
+
+def _built(
+    settings: Settings,
+    api: client.Client,
+    server_clock: clock.ServerClock,
+    chosen: election.Election | None,
+) -> App:
+    try:
+        return App(settings, api, server_clock, chosen)
+    except (errors.ConnectionConfigError, metrics.CertificateError) as error:
+        raise CannotStart(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +121,7 @@ class App:
 
         Raises:
             CertificateError: the certificate of the metrics port cannot be used.
+            errors.ConnectionConfigError: the way to the audit store is missing or wrong.
         """
         self._settings = settings
         self._clock = server_clock
@@ -156,7 +165,18 @@ class App:
         self._events = events.Events(
             client=api, clock=server_clock, busy=self._busy, observer=self._meters.events
         )
-        self._kit = self._tools(api)
+        access = executions.Executions(client=api, freshness=self._freshness)
+        self._trail = trail.prepare(
+            settings,
+            trail.Around(
+                api=api,
+                executions=self._executions,
+                writer=access,
+                clock=server_clock,
+                wake=lambda key: self._queue.add(key, queue.Priority.LOW),
+            ),
+        )
+        self._kit = self._tools(api, access)
         self._controller = self._workers()
         self._elector = None if chosen is None else self._candidate(chosen)
         self._route()
@@ -168,10 +188,13 @@ class App:
         Raises:
             BaseExceptionGroup: of the services' errors.
         """
-        await manager.Manager(
-            services=self._services(),
-            shutdown_grace_s=self._settings.controller.shutdown_grace,
-        ).run()
+        try:
+            await manager.Manager(
+                services=self._services(),
+                shutdown_grace_s=self._settings.controller.shutdown_grace,
+            ).run()
+        finally:
+            await self._trail.close()
 
     def _stores(self) -> dict[resource.Resource, store.Store[Any]]:
         return {
@@ -200,9 +223,8 @@ class App:
             resync_period_s=scope.resync_period_s,
         )
 
-    def _tools(self, api: client.Client) -> tools.Tools:
+    def _tools(self, api: client.Client, access: executions.Executions) -> tools.Tools:
         mine = self._settings.controller
-        access = executions.Executions(client=api, freshness=self._freshness)
         return tools.Tools(
             executions=self._executions,
             engine=self._engine,
@@ -213,9 +235,10 @@ class App:
             clock=self._clock,
             policy=policy.of(self._settings),
             busy=self._busy,
-            observers=(self._meters.outcomes, self._events),
+            observers=(self._meters.outcomes, self._events, *self._trail.observers),
             events=self._events,
             metrics=self._meters.incidents,
+            audit=self._trail.audit,
         )
 
     def _workers(self) -> controller.Controller:
@@ -303,6 +326,7 @@ class App:
             *self._leadership(),
             # Whatever writes comes after the leader: it starts with the lease and ends before it.
             manager.Service(name="events", run=self._events.run, stop=self._events.stop),
+            *self._trail.services,
             manager.Service(name="workers", run=self._controller.run, stop=self._controller.stop),
             manager.Service(name="sweeper", run=sweep.run),
         ]

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workflowexecution import app, config, identity, logs
+from workflowexecution import app, auditcommands, config, identity, logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ _BOOLEANS = {"1": True, "t": True, "true": True, "0": False, "f": False, "false"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the controller until it is told to stop; returns the exit code."""
+    """Run the controller until it is told to stop, or a command; returns the exit code."""
     arguments = _parser().parse_args(argv)
     flags = {key: value for key, value in vars(arguments).items() if "." in key}
     try:
@@ -35,6 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         for problem in error.problems:
             print(f"workflowexecution: {problem}", file=sys.stderr)  # noqa: T201 - before logging
         return EXIT_USAGE
+    if "command" in arguments:
+        logs.configure(level="warning", form="console", identity=identity.identity_of())
+        wish = auditcommands.Wish(arguments.since, arguments.export)
+        return auditcommands.run(settings, wish, kubeconfig=arguments.kubeconfig)
     # The caches hold many long-lived objects and make no cycles: the collector's default pace
     # doubles the CPU of reading them, and finds nothing.
     gc.set_threshold(*GC_THRESHOLDS)
@@ -72,7 +76,27 @@ def _parser() -> argparse.ArgumentParser:
     for flag, key, convert in _ALIASES:
         optional: dict[str, Any] = {"nargs": "?", "const": "true"} if flag in _SWITCHES else {}
         aliases.add_argument(flag, dest=key, type=convert, metavar="VALUE", help=key, **optional)
+    _add_commands(parser)
     return parser
+
+
+def _add_commands(parser: argparse.ArgumentParser) -> None:
+    """Without a command the controller runs."""
+    audit = parser.add_subparsers(title="commands", metavar="audit").add_parser(
+        "audit", help="set the audit trail right"
+    )
+    audit.set_defaults(command="audit", since=None, export=None)
+    commands = audit.add_subparsers(required=True, metavar="replay | verify")
+    replay = commands.add_parser("replay", help="send what the Data Storage lacks")
+    replay.add_argument(
+        "--since", type=auditcommands.moment, required=True, metavar="TIME",
+        help="of transitions since then: 2026-03-01, or 2026-03-01T12:00:00Z",
+    )  # fmt: skip
+    verify = commands.add_parser("verify", help="report gaps and doubles of an export")
+    verify.add_argument(
+        "--export", type=Path, required=True, metavar="FILE",
+        help="JSON lines: rows of the Data Storage, or the log",
+    )  # fmt: skip
 
 
 def _boolean(text: str) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from workflowexecution.api import tekton
     from workflowexecution.api.status import Status
     from workflowexecution.api.workflowexecution import WorkflowExecution
+    from workflowexecution.domain.auditevent import Event
     from workflowexecution.runtime.resource import ObjectKey
 
 
@@ -56,12 +57,14 @@ class StatusWrite:
         execution: what was decided on; its own status is the one before.
         after: the status as written.
         now: when it was decided.
+        version: the resourceVersion that the write made.
     """
 
     key: ObjectKey
     execution: WorkflowExecution
     after: Status
     now: datetime.datetime
+    version: str = ""
 
 
 class Observer(Protocol):
@@ -171,6 +174,10 @@ class ExecutionReader(Protocol):
         """The execution of that name; None when it is not there."""
         ...
 
+
+class TargetReader(ExecutionReader, Protocol):
+    """The same, and all executions of a target."""
+
     async def list_target(self, label: str) -> list[dict[str, Any]]:
         """The executions of every namespace that carry the label of a target."""
         ...
@@ -186,6 +193,64 @@ class ClearanceGuard(Protocol):
             ClusterError: it is not known, which is never a yes.
         """
         ...
+
+
+class AuditListener(Protocol):
+    """Hears what becomes of audit events; must neither wait nor raise."""
+
+    def recorded(self, event: Event) -> None:
+        """It is where it should be, for good."""
+        ...
+
+    def refused(self, event: Event, why: str) -> None:
+        """It will never be taken as it is; it has been put aside, in full."""
+        ...
+
+    def shed(self, event: Event) -> None:
+        """It was let go unsent, for want of room; it is to be offered again."""
+        ...
+
+    def room(self) -> None:
+        """What was shed or turned away may be offered again."""
+        ...
+
+
+class AuditTrail(Protocol):
+    """Takes audit events to where they are kept; an event is told by its key."""
+
+    def has_room(self) -> bool:
+        """Whether another event would be taken now; if not, listeners hear when there is room."""
+        ...
+
+    def offer(self, event: Event, *, doubtful: bool) -> bool:
+        """Take an event, or turn it away; never waits. One that is on its way is taken once.
+
+        Args:
+            event: what is to be kept.
+            doubtful: it may have been sent before, so that it is looked for first.
+        """
+        ...
+
+    def listen(self, listener: AuditListener) -> None:
+        """Tell this listener, too, what becomes of events; `offer` may do so before it returns."""
+        ...
+
+
+class Outbox(Protocol):
+    """Keeps audit events whose execution goes before they are acknowledged."""
+
+    async def put(self, events: Sequence[Event]) -> None:
+        """Keep all of these, in one write.
+
+        Raises:
+            OutboxFull: there is no room for them.
+            ClusterError: they are not known to be kept.
+        """
+        ...
+
+
+class OutboxFull(Exception):
+    """The outbox holds all it may."""
 
 
 class ExecutionEngine(Protocol):

@@ -26,13 +26,6 @@ RETRY_JITTER = 1.2
 MAX_PORT = 65535
 MAX_S = 366 * 86400.0
 
-_NOT_OBEYED = (
-    "audit.",
-    "datastorage.",
-    "limits.auditBeforeDeletion",
-)
-"""Accepted and checked, so that a configuration can be written for what is to come."""
-
 
 def _port(address: str) -> str:
     if int(address.rpartition(":")[2]) > MAX_PORT:
@@ -134,17 +127,31 @@ class Audit(_Section):
     sink: Literal["http", "log", "none"] | None = None
     """None takes http when datastorage.url is set, else log."""
     dialect: Literal["december", "current"] = "december"
+    """Which server reads the records: `current` takes fewer types and values."""
     category: Annotated[str, Field(min_length=1, max_length=50)] = "workflowexecution"
-    skipped_outcome: Annotated[str, Field(min_length=1, max_length=50)] = "success"
+    """Must be one that the server takes."""
+    skipped_outcome: Annotated[str, Field(min_length=1, max_length=20)] = "success"
+    """Outcome of a skipped execution: `skipped` only where the server takes it."""
 
 
 class Buffer(_Section):
     """Audit events on their way."""
 
     buffer_size: Annotated[int, Field(ge=1)] = 10000
+    """What finds no room is due all the same, and read again from the API later."""
     batch_size: Annotated[int, Field(ge=1, le=500)] = 100
+    """Records in one request."""
     flush_interval: Positive = 1.0
+    """How long a record waits for others."""
     max_retries: Annotated[int, Field(ge=0)] = 3
+    """Attempts of a batch after the first one, before it goes back to those that wait."""
+
+    @pydantic.model_validator(mode="after")
+    def _checked(self) -> Self:
+        if self.batch_size > self.buffer_size:
+            msg = "batchSize: must not be larger than bufferSize"
+            raise ValueError(msg)
+        return self
 
 
 class DataStorage(_Section):
@@ -152,8 +159,11 @@ class DataStorage(_Section):
 
     url: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
     timeout: Positive = 10.0
+    """Of one request; one without an answer counts as undecided for three times as long."""
     token_file: str = ""
+    """Holds the bearer token; read again each minute, and when it was rejected."""
     ca_file: str = ""
+    """Certificates that are trusted; empty takes the system's."""
     buffer: Buffer = Buffer()
 
 
@@ -263,11 +273,15 @@ class Settings(pydantic_settings.BaseSettings):
             # The kept run is the tombstone that a late create of a former leader meets.
             msg = f"execution.runRetention: must be longer than {late:.0f}s here"
             raise ValueError(msg)
+        if self.audit.sink == "http" and not self.datastorage.url:
+            msg = "datastorage.url: must be set when audit.sink is http"
+            raise ValueError(msg)
         return self
 
-    def without_effect(self) -> list[str]:
-        """Keys that were set though nothing in this version obeys them yet."""
-        return sorted(key for key in _set_keys(self, "") if key.startswith(_NOT_OBEYED))
+    @property
+    def audit_sink(self) -> Literal["http", "log", "none"]:
+        """Where audit records go."""
+        return self.audit.sink or ("http" if self.datastorage.url else "log")
 
 
 def known_keys() -> Iterator[tuple[str, FieldInfo]]:
@@ -283,13 +297,3 @@ def _keys_of(model: type[pydantic.BaseModel], prefix: str) -> Iterator[tuple[str
             yield from _keys_of(kind, f"{key}.")
         else:
             yield key, field
-
-
-def _set_keys(section: pydantic.BaseModel, prefix: str) -> Iterator[str]:
-    for name in section.model_fields_set:
-        value = getattr(section, name)
-        key = prefix + (type(section).model_fields[name].alias or to_camel(name))
-        if isinstance(value, _Section):
-            yield from _set_keys(value, f"{key}.")
-        else:
-            yield key

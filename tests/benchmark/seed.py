@@ -43,12 +43,29 @@ def fill(base: cluster.Cluster, size: int) -> None:
     ):
         shape = load.Shape(size=1, rate=0.0, limit_s=_TEMPLATE_LIMIT_S)
         course = load.run(base.way, shape, check=controller.process.check)
+        # What is still due would be written by whoever starts next, for each copy.
+        _wait_recorded(base)
     if course.phases.get(0) != "Completed":
         raise RuntimeError(f"the template did not complete: {course.phases}")
     execution = _get(base, _EXECUTIONS + objects.execution_name(0))
+    if not _is_recorded(orjson.loads(execution)):
+        raise RuntimeError("the template's audit records are not acknowledged")
     run = orjson.dumps(_padded(orjson.loads(_get(base, _RUNS + objects.run_name(0)))))
     _put(base, _copies(execution, run, size))
     _wait_served(base)
+
+
+def _wait_recorded(base: cluster.Cluster) -> None:
+    """Wait for the controller's last write on the template."""
+    deadline = time.monotonic() + _TEMPLATE_LIMIT_S
+    path = f"{objects.EXECUTIONS}/{objects.execution_name(0)}"
+    while time.monotonic() < deadline and not _is_recorded(base.stack.api.json("GET", path)):
+        time.sleep(_CAUGHT_UP_S)
+
+
+def _is_recorded(execution: JsonObject) -> bool:
+    conditions = execution["status"].get("conditions") or []
+    return any(it["type"] == "AuditRecorded" and it["status"] == "True" for it in conditions)
 
 
 def _wait_served(base: cluster.Cluster) -> None:

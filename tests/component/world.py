@@ -56,6 +56,8 @@ def settings_of(**flags: Any) -> Settings:  # noqa: ANN401 - settings
     own = {
         "controller.healthProbeAddr": "127.0.0.1:0",
         "controller.metricsAddr": "127.0.0.1:0",
+        # Its acknowledgements are writes: who counts others asks for none.
+        "audit.sink": "none",
     }
     return config.load(None, environ={}, flags={**own, **wished})
 

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
+from tests.datastorage import postgres
+from tests.datastorage.server import DataStorage
+from tests.datastorage.table import Table
 from tests.fake import kinds
 from tests.fake.api import Api, Endpoint
 from tests.integration import objects
@@ -68,12 +71,35 @@ def audit(stack: Stack) -> AuditLog:
     return AuditLog(stack.audit_log)
 
 
+@pytest.fixture(scope="session")
+def database() -> Iterator[str]:
+    """The URL of a PostgreSQL of the tests' own."""
+    with postgres.running() as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def storage(database: str) -> AsyncIterator[DataStorage]:
+    """A running Data Storage with nothing in it."""
+    table = await Table.open(database)
+    await table.clear()
+    try:
+        async with DataStorage(table).running() as running:
+            yield running
+    finally:
+        await table.close()
+
+
 @pytest.fixture(scope="module")
 def controller(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[program.Program]:
-    """The program, for all tests of a module, with the settings that a bare cluster gives it."""
+    """The program, for all tests of a module, with the settings that a bare cluster gives it.
+
+    Its audit is off: acknowledgements are writes, and these tests look at others.
+    """
     execution = {"allowedServiceAccounts": [objects.ACCOUNT, objects.OTHER_ACCOUNT]}
     folder = tmp_path_factory.mktemp("controller")
-    with program.running(folder, stack.kubeconfig, execution=execution) as running:
+    audit = {"sink": "none"}
+    with program.running(folder, stack.kubeconfig, execution=execution, audit=audit) as running:
         yield running
 
 

@@ -48,7 +48,12 @@ class Controllers:
     async def running(
         self, *, by_way_of: Proxy | None = None, ready: bool = True, **sections: dict[str, Any]
     ) -> AsyncGenerator[Program]:
-        """Run a controller; whatever becomes of it, it is not there afterwards."""
+        """Run a controller; whatever becomes of it, it is not there afterwards.
+
+        Its audit is off unless a section says otherwise: acknowledgements are writes, and most
+        tests count others.
+        """
+        sections.setdefault("audit", {"sink": "none"})
         way = self.kubeconfig if by_way_of is None else by_way_of.write_kubeconfig(self.folder)
         execution = {"namespace": self.world.runs, **sections.pop("execution", {})}
         controller = {"instance": self.world.instance, **sections.pop("controller", {})}

@@ -211,3 +211,16 @@ async def test_executions_wait_and_start_when_the_namespace_of_runs_comes_later(
         await worlds.create_namespace(world.api, place)
         status = await world.phase("homeless", "Running", deadline_s=RECOVERED_S)
         assert engine({"status": status}) == "True"
+
+
+@pytest.mark.usefixtures("installer")
+async def test_audited_execution_that_never_started_goes_when_tekton_was_never_there(
+    controllers: Controllers,
+) -> None:
+    world = controllers.world
+    async with controllers.running(ready=False, audit={"sink": "log"}):
+        await world.create(world.execution("deleted"))
+        await world.until("deleted", lambda it: engine(it) == "False")
+        place = kinds.EXECUTIONS, world.namespace, "deleted"
+        (await world.api.delete(*place)).accept()
+        await world.until_gone("deleted", deadline_s=RECOVERED_S)

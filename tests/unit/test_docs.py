@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "workflowexecution"
-NOT_YET = "*(not yet)*"
 CONFIGURATION = "docs/configuration.md"
 
 _ROW = re.compile(
@@ -61,17 +60,6 @@ def test_setting_is_documented_with_its_default(key: str, field: FieldInfo) -> N
 
 def test_documented_settings_exist() -> None:
     assert set(documented()) == {key for key, _ in settings.known_keys()}
-
-
-def test_settings_without_effect_are_marked_so() -> None:
-    everything: dict[str, Any] = {}
-    for key, field in settings.known_keys():
-        *sections, name = key.split(".")
-        inner = functools.reduce(lambda part, it: part.setdefault(it, {}), sections, everything)
-        inner[name] = field.default
-    ignored = set(settings.Settings.model_validate(everything).without_effect())
-    marked = {key for key, row in documented().items() if row["text"].startswith(NOT_YET)}
-    assert marked == ignored
 
 
 def test_documented_variables_are_those_of_settings() -> None:

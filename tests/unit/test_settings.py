@@ -130,19 +130,24 @@ def test_a_value_within_bounds_is_taken(section: str, key: str, value: object) -
     assert taken == (duration.seconds_of(value) if key in DURATIONS else value)
 
 
-def test_settings_that_nothing_obeys_are_named_when_they_are_set() -> None:
-    found = settings.Settings.model_validate({
-        "execution": {"cooldownPeriod": "1m", "suspend": True},
-        "datastorage": {"buffer": {"batchSize": 7, "maxRetries": 2}},
-        "controller": {"workers": 2},
-    })
-    assert found.without_effect() == [
-        "datastorage.buffer.batchSize",
-        "datastorage.buffer.maxRetries",
-    ]
-    assert settings.Settings().without_effect() == []
-
-
 def test_settings_never_change() -> None:
     with pytest.raises(pydantic.ValidationError, match="frozen"):
         setattr(settings.Settings().execution, "suspend", True)  # noqa: B010 - mypy forbids it too
+
+
+def test_records_go_to_the_data_storage_where_there_is_one() -> None:
+    assert settings.Settings().audit_sink == "log"
+    stored = settings.Settings.model_validate({"datastorage": {"url": "http://x"}})
+    assert stored.audit_sink == "http"
+    none = stored.model_copy(update={"audit": settings.Audit(sink="none")})
+    assert none.audit_sink == "none"
+
+
+def test_a_data_storage_must_be_named_to_be_sent_to() -> None:
+    said = fault({"audit": {"sink": "http"}})
+    assert said == "datastorage.url: must be set when audit.sink is http"
+
+
+def test_a_batch_fits_into_the_buffer() -> None:
+    said = fault({"datastorage": {"buffer": {"bufferSize": 5, "batchSize": 6}}})
+    assert said == "batchSize: must not be larger than bufferSize"

@@ -130,6 +130,7 @@ class ConditionReason(StrEnum):
     RESOURCE_EXHAUSTED = "ResourceExhausted"
     AUDIT_SUCCEEDED = "AuditSucceeded"
     AUDIT_FAILED = "AuditFailed"
+    AUDIT_PENDING = "AuditPending"
     TARGET_RESOURCE_BUSY = "TargetResourceBusy"
     RECENTLY_REMEDIATED = "RecentlyRemediated"
     PREVIOUS_EXECUTION_FAILED = "PreviousExecutionFailed"

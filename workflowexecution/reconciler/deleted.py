@@ -60,6 +60,10 @@ async def _step(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> 
         await _say(tools, seen, run)
         return Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
     if run is None:
+        left_s = await tools.audit.part(seen, overdue=overdue)
+        if left_s > 0:
+            # The last answer of the audit store wakes this earlier.
+            return Result(requeue_after_s=left_s, priority=queue.Priority.LOW)
         await ended.release(tools, seen)
         tools.events.record(
             seen.key, seen.uid, Reason.DELETED, f"The execution is deleted; it was {seen.phase}"
@@ -70,6 +74,7 @@ async def _step(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> 
         # The run stays, and with it the lock of its target.
         held = f"{run.namespace}/{run.name}"
         _log.error("Deleted execution released before its run", run=held)
+        await tools.audit.part(seen, overdue=True)
         await ended.release(tools, seen)
         _give_up(tools, seen, f"Released before PipelineRun {held} was gone: it holds its target")
         return Result()
@@ -109,7 +114,13 @@ async def _own_run(tools: common.Tools, seen: view.Execution) -> tekton.Pipeline
     if run is not None:
         return run
     # A run that was created a moment ago may not have come by the watch yet.
-    live = await tools.engine.read(seen.lock)
+    try:
+        live = await tools.engine.read(seen.lock)
+    except errors.EndpointMissing:
+        if seen.claimed:
+            raise
+        # No create comes before the claim: there is nothing that could be hidden.
+        return None
     if live is None:
         return None
     # By its UID too: the labels may have been taken off.

@@ -43,6 +43,8 @@ class Retention:
         """
         if seen.clearance in (view.Clearance.GIVEN, view.Clearance.UNGUARDED):
             await clearance.take(self._tools, seen)
+        if await self._tools.audit.settle(seen):
+            return Result()
         run = self._tools.engine.observe(seen.uid)
         if run is None:
             return await self._release(seen)
@@ -83,6 +85,9 @@ class Retention:
     async def _release(self, seen: view.Execution) -> Result:
         if not seen.held or self._tools.engine.unavailable():
             # Without the engine "no run" is not known; its return wakes this again.
+            return Result()
+        if not self._tools.audit.may_go(seen):
+            # The last answer of the audit store wakes this again.
             return Result()
         wait = self._slot()
         if wait > 0:

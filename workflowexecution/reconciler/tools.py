@@ -16,6 +16,7 @@ from workflowexecution.api.status import (
     PipelineRunRef,
 )
 from workflowexecution.domain import failure, history, status
+from workflowexecution.reconciler import duty
 from workflowexecution.runtime import queue
 from workflowexecution.runtime.controller import Result
 
@@ -42,6 +43,9 @@ _OVER = (
 )
 
 
+_NO_AUDIT = duty.NoAudit()
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The settings that a reconcile obeys; durations in seconds."""
@@ -64,7 +68,7 @@ class Tools:
     executions: store.Store[view.Execution]
     engine: ports.ExecutionEngine
     writer: ports.ExecutionWriter
-    reader: ports.ExecutionReader
+    reader: ports.TargetReader
     project: Callable[[dict[str, Any]], view.Execution]
     """How an execution that was read from the server becomes an entry, its document kept."""
     guard: ports.ClearanceGuard
@@ -75,6 +79,7 @@ class Tools:
     observers: Sequence[ports.Observer] = ()
     events: ports.EventRecorder = field(default_factory=ports.NoEvents)
     metrics: ports.Metrics = field(default_factory=ports.NoMetrics)
+    audit: duty.Audit = _NO_AUDIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +139,16 @@ async def write(tools: Tools, case: Case, after: Status, *, version: str = "") -
         version: the resourceVersion of an own write since the case was opened.
     """
     changes = status.patch(case.status, after)
-    if changes:
-        await tools.writer.patch_status(
-            case.seen.key, changes, resource_version=version or case.seen.resource_version
-        )
-        written = ports.StatusWrite(case.seen.key, case.execution, after, case.moment.now)
-        for observer in tools.observers:
-            observer.wrote(written)
+    if not changes:
+        return
+    version = await tools.audit.hold(case, version)
+    merged = tools.audit.merged(case, after)
+    if merged is not after:
+        after, changes = merged, status.patch(case.status, merged)
+    version = await tools.writer.patch_status(case.seen.key, changes, resource_version=version)
+    written = ports.StatusWrite(case.seen.key, case.execution, after, case.moment.now, version)
+    for observer in tools.observers:
+        observer.wrote(written)
 
 
 async def refuse(

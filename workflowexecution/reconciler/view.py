@@ -19,7 +19,7 @@ from workflowexecution.api.status import (
     FailureReason,
     Phase,
 )
-from workflowexecution.domain import history, locking, status
+from workflowexecution.domain import audit, history, locking, status
 from workflowexecution.runtime import resource
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ class Execution:
         completion_time: as written, for an execution that has ended.
         consecutive_failures: of its target, as written at its end.
         deletion_time: as written, for one that is being deleted.
+        claimed: whether a run of it may have been created.
+        due: transitions whose audit record is not acknowledged, by the status.
         correlation_id: name of the RemediationRequest, else of the execution.
         document: metadata, spec and status of one that has not.
     """
@@ -89,6 +91,8 @@ class Execution:
     consecutive_failures: int
     deletion_time: str
     correlation_id: str
+    claimed: bool
+    due: tuple[audit.Transition, ...]
     document: dict[str, Any] | None
 
     @property
@@ -152,6 +156,8 @@ def projection(
             consecutive_failures=_count(said.get("consecutiveFailures")) if ended else 0,
             deletion_time=metadata.get("deletionTimestamp", ""),
             correlation_id=_correlation_id(spec, metadata["name"]),
+            claimed=names.LABEL_TARGET in labels or "startTime" in said,
+            due=audit.due_by(said),
             document=_kept(raw) if whole or (served and not ended) else None,
         )
 

@@ -66,6 +66,20 @@ async def test_one_without_a_run_is_released() -> None:
     assert made.witness.incidents == []
 
 
+@pytest.mark.parametrize("claimed", [False, True])
+async def test_one_that_was_never_claimed_goes_without_the_engine(claimed: bool) -> None:
+    made = world()
+    metadata = made.writer.stored[fakes.KEY]["metadata"]
+    metadata["labels"] = {names.LABEL_TARGET: "x"} if claimed else {}
+    made.engine.read_error = fakes.refusal(errors.EndpointMissing)
+    if claimed:
+        with pytest.raises(errors.EndpointMissing):
+            await reconcile(made)
+    else:
+        await reconcile(made)
+    assert (finalizers(made) is None) is not claimed
+
+
 async def test_its_run_is_deleted_and_waited_for_first() -> None:
     made = world()
     made.engine.show(KEPT)

@@ -1,0 +1,246 @@
+"""Requests to the Data Storage, against a server on a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+
+from tests.unit.adapters import audits
+from workflowexecution.adapters import auditclient
+from workflowexecution.adapters.auditclient import NotAskable, Outcome, Rejected, Unavailable
+from workflowexecution.domain import auditevent
+from workflowexecution.domain.audit import Transition
+from workflowexecution.runtime import errors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+EVENT = audits.event("one")
+
+
+class Server:
+    """Answers as told, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.answer = web.json_response({"event_ids": []}, status=201)
+        self.pages: list[list[Any]] = []
+        self.token = ""
+        self.requests: list[tuple[str, dict[str, str], Any]] = []
+        self.hangs = False
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json() if request.can_read_body else None
+        self.requests.append((request.method, dict(request.query), body))
+        if self.hangs:
+            await asyncio.sleep(3600)
+        if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
+            return web.json_response({"title": "Unauthorized"}, status=401)
+        if self.pages:
+            return web.json_response({"data": self.pages.pop(0)})
+        return self.answer
+
+
+@contextlib.asynccontextmanager
+async def client(server: Server, **options: Any) -> AsyncIterator[auditclient.AuditClient]:  # noqa: ANN401
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", server.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    made = auditclient.AuditClient(url=url, timeout_s=5.0, user_agent="test", **options)
+    try:
+        yield made
+    finally:
+        await made.close()
+        await runner.cleanup()
+
+
+def problem(status: int, **headers: str) -> web.Response:
+    return web.json_response({"detail": "why"}, status=status, headers=headers)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+async def test_a_batch_is_acknowledged(status: int) -> None:
+    server = Server()
+    server.answer = web.json_response({}, status=status)
+    async with client(server) as it:
+        await it.send([EVENT.document])
+    assert server.requests == [("POST", {}, [EVENT.document])]
+
+
+@pytest.mark.parametrize("status", [400, 409, 413, 422])
+async def test_a_batch_is_rejected_for_what_is_in_it(status: int) -> None:
+    server = Server()
+    server.answer = problem(status)
+    async with client(server) as it:
+        with pytest.raises(Rejected, match=f"{status} why"):
+            await it.send([EVENT.document])
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        (302, Outcome.NOTHING),
+        (404, Outcome.NOTHING),
+        (403, Outcome.NOTHING),
+        (408, Outcome.UNKNOWN),
+        (429, Outcome.NOTHING),
+        (500, Outcome.UNKNOWN),
+        (502, Outcome.UNDECIDED),
+        (503, Outcome.UNKNOWN),
+        (504, Outcome.UNDECIDED),
+    ],
+)
+async def test_a_failure_says_what_may_have_happened(status: int, outcome: Outcome) -> None:
+    server = Server()
+    server.answer = problem(status)
+    async with client(server) as it:
+        with pytest.raises(Unavailable, match=f"{status} why") as caught:
+            await it.send([EVENT.document])
+    assert caught.value.outcome is outcome
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("7", 7.0), ("soon", 0.0), ("-1", 0.0)])
+async def test_a_throttled_batch_says_how_long(said: str, seconds: float) -> None:
+    server = Server()
+    server.answer = problem(429, **{"Retry-After": said})
+    async with client(server) as it:
+        with pytest.raises(Unavailable) as caught:
+            await it.send([EVENT.document])
+    assert caught.value.retry_after_s == seconds
+
+
+async def test_a_server_that_is_not_there_has_done_nothing() -> None:
+    it = auditclient.AuditClient(url="http://127.0.0.1:1", timeout_s=5.0, user_agent="test")
+    with pytest.raises(Unavailable) as caught:
+        await it.send([EVENT.document])
+    await it.close()
+    assert caught.value.outcome is Outcome.NOTHING
+
+
+@pytest.mark.looptime
+async def test_a_request_without_an_answer_is_undecided() -> None:
+    server = Server()
+    server.hangs = True
+    async with client(server) as it:
+        with pytest.raises(Unavailable) as caught:
+            await it.send([EVENT.document])
+    assert caught.value.outcome is Outcome.UNDECIDED
+
+
+async def test_an_answer_that_is_no_problem_document_is_quoted() -> None:
+    server = Server()
+    server.answer = web.Response(status=500, text="<html>oops")
+    async with client(server) as it:
+        with pytest.raises(Unavailable, match="500 <html>oops"):
+            await it.send([EVENT.document])
+
+
+async def test_a_rejected_token_is_read_again(tmp_path: Path) -> None:
+    file, server = tmp_path / "token", Server()
+    file.write_text("old")
+    server.token = "new"
+    async with client(server, token_file=str(file)) as it:
+        with pytest.raises(Unavailable, match="401 Unauthorized"):
+            await it.send([EVENT.document])
+        assert len(server.requests) == 1
+        file.write_text("new")
+        await it.send([EVENT.document])
+    assert len(server.requests) == 3
+
+
+def test_an_unreadable_token_or_certificate_is_told(tmp_path: Path) -> None:
+    async def make(**files: str) -> None:
+        auditclient.AuditClient(url="http://x", timeout_s=1.0, user_agent="t", **files)
+
+    for name in ("token_file", "ca_file"):
+        with pytest.raises(errors.ConnectionConfigError, match="gone"):
+            asyncio.run(make(**{name: str(tmp_path / "gone")}))
+
+
+async def test_a_record_is_asked_for_by_correlation_and_type_page_by_page() -> None:
+    server = Server()
+    server.pages = [[{"event_data": {"event_key": "other"}}] * 100, [EVENT.document]]
+    async with client(server) as it:
+        assert await it.find(EVENT)
+    asked = {"correlation_id": "rr-1", "event_type": "workflowexecution.workflow.created"}
+    assert [query for _, query, _ in server.requests] == [
+        {**asked, "limit": "100", "offset": "0"},
+        {**asked, "limit": "100", "offset": "100"},
+    ]
+
+
+@pytest.mark.parametrize("body", [{"data": []}, {"data": None}, {}])
+async def test_a_record_that_is_not_there_is_not_found(body: dict[str, Any]) -> None:
+    server = Server()
+    server.answer = web.json_response(body)
+    async with client(server) as it:
+        assert not await it.find(EVENT)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(401, Unavailable), (403, NotAskable), (404, NotAskable), (500, Unavailable)],
+)
+async def test_a_question_that_is_refused(status: int, error: type[auditclient.StoreError]) -> None:
+    server = Server()
+    server.answer = problem(status)
+    async with client(server) as it:
+        with pytest.raises(error):
+            await it.find(EVENT)
+
+
+async def test_an_answer_that_is_not_json_is_none() -> None:
+    server = Server()
+    server.answer = web.Response(text="hello")
+    async with client(server) as it:
+        with pytest.raises(Unavailable):
+            await it.find(EVENT)
+
+
+async def test_endless_pages_end() -> None:
+    server = Server()
+    server.pages = [[{}] * 100 for _ in range(30)]
+    async with client(server) as it:
+        assert not await it.find(EVENT)
+    assert len(server.requests) == 20
+
+
+def without_key(**members: object) -> dict[str, object]:
+    return {**EVENT.document, "event_data": {}, **members}
+
+
+@pytest.mark.parametrize(
+    ("row", "same"),
+    [
+        pytest.param(EVENT.document, True, id="key"),
+        pytest.param(audits.event("two").document, False, id="other-key"),
+        pytest.param(without_key(), True, id="natural"),
+        pytest.param(without_key(namespace=None), True, id="no-namespace"),
+        pytest.param(without_key(namespace="other"), False, id="other-namespace"),
+        pytest.param(
+            without_key(event_timestamp="2026-03-01T13:00:00.000000000+01:00"), True, id="spelling"
+        ),
+        pytest.param(without_key(event_timestamp="2026-03-01T12:00:00"), True, id="no-zone"),
+        pytest.param(without_key(event_timestamp="2026-03-01T12:00:01Z"), False, id="other-time"),
+        pytest.param(without_key(event_timestamp="soon"), False, id="no-time"),
+        pytest.param(without_key(event_timestamp=None), False, id="time-absent"),
+        pytest.param(without_key(resource_id="two"), False, id="other-resource"),
+        pytest.param(without_key(event_type="x"), False, id="other-type"),
+        pytest.param(without_key(event_data=None), True, id="no-data"),
+        pytest.param("text", False, id="no-row"),
+    ],
+)
+def test_a_row_is_the_same_by_key_or_by_nature(row: object, same: bool) -> None:
+    assert auditclient.is_same(EVENT, row) is same
+
+
+def test_transitions_of_one_execution_are_told_apart() -> None:
+    other = auditevent.Event(EVENT.uid, Transition.STARTED, EVENT.document)
+    assert not auditclient.is_same(other, EVENT.document)

@@ -1,0 +1,260 @@
+"""Batches on their way into a store that fails in every way it can."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.unit.adapters import audits
+from workflowexecution.adapters import auditclient, auditstore, breaker
+from workflowexecution.adapters.auditclient import Outcome, Rejected, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from workflowexecution.domain.auditevent import Event
+
+pytestmark = pytest.mark.looptime
+
+SETTLE_S = 30.0
+
+
+class FakeStore:
+    """Stores what it is sent, and then answers as told, one error an attempt."""
+
+    def __init__(self) -> None:
+        self.rows: list[str] = []
+        self.batches: list[list[str]] = []
+        self.asked: list[str] = []
+        self.errors: list[auditclient.StoreError] = []
+        self.down: auditclient.StoreError | None = None
+        self.stores_anyway = False
+        self.bad: set[str] = set()
+        self.query_error: auditclient.StoreError | None = None
+
+    async def send(self, documents: Sequence[dict[str, Any]]) -> None:
+        names = [str(it["event_data"]["execution_name"]) for it in documents]
+        self.batches.append(names)
+        error = self.errors.pop(0) if self.errors else self.down
+        if error is None and self.bad & set(names):
+            error = Rejected("400 bad")
+        if error is None or self.stores_anyway:
+            self.rows += names
+        if error is not None:
+            raise error
+
+    async def find(self, event: Event) -> bool:
+        self.asked.append(audits.name_of(event))
+        if self.query_error is not None:
+            raise self.query_error
+        return audits.name_of(event) in self.rows
+
+
+class Bed:
+    """A trail over the store."""
+
+    def __init__(self, **limits: Any) -> None:  # noqa: ANN401 - members of the limits
+        settled: dict[str, Any] = {
+            "buffer_size": 100,
+            "batch_size": 4,
+            "flush_interval_s": 1.0,
+            "max_retries": 3,
+            "settle_s": SETTLE_S,
+        }
+        self.store = FakeStore()
+        self.states: list[breaker.State] = []
+        self.trail = auditstore.HttpTrail(
+            store=self.store,
+            limits=auditstore.Limits(**(settled | limits)),
+            clock=asyncio.get_running_loop().time,
+            on_state=self.states.append,
+        )
+        self.listener = audits.Listener()
+        self.trail.listen(self.listener)
+
+    def offer(self, *names: str, doubtful: bool = False) -> list[bool]:
+        return [self.trail.offer(audits.event(name), doubtful=doubtful) for name in names]
+
+    @contextlib.asynccontextmanager
+    async def running(self, for_s: float = 0.0) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.trail.run())
+        try:
+            await asyncio.sleep(for_s)
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def test_a_full_batch_goes_at_once_and_a_smaller_one_after_its_interval() -> None:
+    bed = Bed()
+    async with bed.running():
+        bed.offer("a", "b", "c", "d", "e")
+        await asyncio.sleep(0.01)
+        assert bed.store.batches == [["a", "b", "c", "d"]]
+        await asyncio.sleep(1.0)
+        assert bed.store.batches[1:] == [["e"]]
+    assert bed.listener.heard == [f"recorded {name}" for name in "abcde"]
+    assert (bed.trail.pending, bed.trail.counts.recorded) == (0, 5)
+
+
+async def test_an_event_on_its_way_is_taken_once() -> None:
+    bed = Bed()
+    bed.offer("a")
+    assert bed.offer("a") == [True]
+    async with bed.running(2.0):
+        assert bed.store.rows == ["a"]
+
+
+async def test_what_the_dialect_cannot_say_is_recorded_on_the_log() -> None:
+    bed = Bed()
+    assert bed.trail.offer(audits.event("a", taken=False), doubtful=False)
+    assert bed.listener.heard == ["recorded a"]
+    assert (bed.trail.counts.untaken, bed.trail.pending) == (1, 0)
+
+
+async def test_a_batch_that_was_not_taken_is_sent_again_unasked() -> None:
+    bed = Bed()
+    bed.store.errors = [Unavailable("429", retry_after_s=20.0)]
+    bed.offer("a", "b")
+    async with bed.running(20.9):
+        assert bed.store.rows == []
+        await asyncio.sleep(6)
+    assert bed.store.rows == ["a", "b"]
+    assert bed.store.asked == []
+
+
+async def test_a_batch_that_was_stored_all_the_same_is_not_sent_again() -> None:
+    bed = Bed()
+    bed.store.stores_anyway = True
+    bed.store.errors = [Unavailable("500", outcome=Outcome.UNKNOWN)]
+    bed.offer("a", "b")
+    async with bed.running(5.0):
+        assert bed.store.rows == ["a", "b"]
+    assert bed.store.asked == ["a", "b"]
+    assert (bed.trail.counts.recorded, bed.trail.counts.found) == (2, 2)
+
+
+async def test_only_what_is_missing_is_sent_again() -> None:
+    bed = Bed()
+    bed.store.errors = [Unavailable("500", outcome=Outcome.UNKNOWN)]
+    bed.store.rows = ["a"]
+    bed.offer("a", "b")
+    async with bed.running(5.0):
+        assert bed.store.batches == [["a", "b"], ["b"]]
+
+
+async def test_a_request_without_an_answer_is_let_settle_before_it_is_asked_for() -> None:
+    bed = Bed()
+    bed.store.errors = [Unavailable("timeout", outcome=Outcome.UNDECIDED)]
+    bed.offer("a")
+    async with bed.running(SETTLE_S):
+        assert (bed.store.asked, len(bed.store.batches)) == ([], 1)
+        bed.offer("b")
+        await asyncio.sleep(0.9)
+        # Stored late, by the server that was given up.
+        bed.store.rows.append("a")
+        await asyncio.sleep(3)
+    assert bed.store.batches[1:] == [["b"]]
+    assert sorted(bed.store.rows) == ["a", "b"]
+
+
+async def test_what_an_earlier_life_may_have_sent_is_let_settle_and_asked_for() -> None:
+    bed = Bed()
+    bed.store.rows = ["a"]
+    bed.offer("a", "b", doubtful=True)
+    async with bed.running(SETTLE_S - 1):
+        assert bed.store.asked == []
+        await asyncio.sleep(2)
+    assert bed.store.asked == ["a", "b"]
+    assert bed.store.batches == [["b"]]
+
+
+async def test_a_store_that_cannot_be_asked_is_sent_everything() -> None:
+    bed = Bed(settle_s=0.0)
+    bed.store.query_error = auditclient.NotAskable("403")
+    bed.offer("a", doubtful=True)
+    async with bed.running(2.0):
+        assert bed.store.rows == ["a"]
+
+
+async def test_a_question_that_fails_is_asked_again() -> None:
+    bed = Bed(settle_s=0.0)
+    bed.store.query_error = Unavailable("503")
+    bed.offer("a", doubtful=True)
+    async with bed.running(2.0):
+        assert bed.store.batches == []
+        bed.store.query_error = None
+        await asyncio.sleep(5)
+    assert bed.store.rows == ["a"]
+
+
+async def test_a_bad_event_is_found_and_put_aside() -> None:
+    bed = Bed()
+    bed.store.bad = {"b"}
+    bed.offer("a", "b", "c", "d")
+    async with bed.running(1.0):
+        assert bed.store.rows == ["a", "c", "d"]
+    assert bed.store.batches == [["a", "b", "c", "d"], ["a", "b"], ["a"], ["b"], ["c", "d"]]
+    assert "refused b: 400 bad" in bed.listener.heard
+    assert (bed.trail.counts.refused, bed.trail.pending) == (1, 0)
+
+
+async def test_an_outage_opens_the_breaker_sheds_the_surplus_and_calls_for_it_after() -> None:
+    bed = Bed()
+    bed.store.down = Unavailable("refused")
+    bed.offer(*"abcdefgh")
+    async with bed.running(40.0):
+        assert bed.states[0] is breaker.State.OPEN
+        assert [it for it in bed.listener.heard if it.startswith("shed")] == [
+            f"shed {name}" for name in "efgh"
+        ]
+        assert bed.trail.pending == 4
+        assert bed.offer("x") == [False]
+        assert not bed.trail.has_room()
+        bed.store.down = None
+        await asyncio.sleep(60)
+        assert bed.store.rows == list("abcd")
+        assert bed.listener.heard[-1] == "room"
+        assert bed.trail.breaker_state is breaker.State.CLOSED
+        assert bed.trail.has_room()
+
+
+async def test_a_silent_store_opens_the_breaker_too() -> None:
+    bed = Bed(batch_size=1)
+    bed.store.down = Unavailable("timeout", outcome=Outcome.UNDECIDED)
+    bed.offer(*"abcdefg")
+    async with bed.running(20.0):
+        assert breaker.State.OPEN in bed.states
+
+
+async def test_a_full_buffer_turns_away_and_calls_when_half_of_it_is_free() -> None:
+    bed = Bed(buffer_size=4)
+    assert bed.offer(*"abcde") == [True, True, True, True, False]
+    async with bed.running(0.1):
+        assert bed.listener.heard[-1] == "room"
+
+
+async def test_a_stop_sends_what_is_there() -> None:
+    bed = Bed(flush_interval_s=3600.0)
+    bed.offer(*"abc")
+    task = asyncio.create_task(bed.trail.run())
+    await asyncio.sleep(1)
+    bed.trail.stop()
+    await asyncio.wait_for(task, 1)
+    assert bed.store.rows == list("abc")
+
+
+async def test_a_stop_does_not_wait_for_a_store_that_is_away() -> None:
+    bed = Bed()
+    bed.store.down = Unavailable("refused")
+    bed.offer("a")
+    task = asyncio.create_task(bed.trail.run())
+    await asyncio.sleep(60)
+    bed.trail.stop()
+    await asyncio.wait_for(task, 31)
+    assert bed.trail.pending == 1

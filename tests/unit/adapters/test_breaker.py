@@ -1,0 +1,54 @@
+"""The circuit breaker: opens after failures in a row, probes, closes."""
+
+from workflowexecution.adapters.breaker import CAP_S, THRESHOLD, Breaker, State
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def opened() -> tuple[Breaker, Clock, list[State]]:
+    clock, states = Clock(), list[State]()
+    made = Breaker(clock=clock, on_change=states.append)
+    for _ in range(THRESHOLD):
+        made.failed()
+    return made, clock, states
+
+
+def test_it_stays_closed_below_the_threshold() -> None:
+    made = Breaker(clock=Clock())
+    for _ in range(3):
+        for _ in range(THRESHOLD - 1):
+            assert made.failed() > 0
+        assert made.is_closed
+        assert made.wait_s() == 0
+        made.succeeded()
+
+
+def test_it_opens_at_the_threshold_and_lets_one_probe_go() -> None:
+    made, clock, states = opened()
+    wait = made.wait_s()
+    assert 0 < wait <= CAP_S
+    assert not made.is_closed
+    clock.now += wait
+    assert made.wait_s() == 0
+    assert made.state is State.HALF_OPEN
+    made.succeeded()
+    assert states == [State.OPEN, State.HALF_OPEN, State.CLOSED]
+
+
+def test_a_probe_that_fails_opens_it_again() -> None:
+    made, clock, states = opened()
+    clock.now += made.wait_s()
+    made.wait_s()
+    made.failed()
+    assert states == [State.OPEN, State.HALF_OPEN, State.OPEN]
+    assert made.wait_s() > 0
+
+
+def test_what_the_server_asks_for_is_kept() -> None:
+    assert Breaker(clock=Clock()).failed(at_least_s=60) >= 60

@@ -1,0 +1,298 @@
+"""The audit record of each transition, in both dialects."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import builders
+from workflowexecution.domain import auditevent
+from workflowexecution.domain.audit import Transition
+
+DECEMBER = auditevent.Style()
+CURRENT = auditevent.Style(dialect="current")
+STARTED = {"phase": "Running", "startTime": builders.stamp(5), "pipelineRunRef": {"name": "wfe-1"}}
+ENDED = STARTED | {"completionTime": builders.stamp(65), "duration": "1m0s"}
+COMPLETED = ENDED | {"phase": "Completed", "outcome": "Success", "resolvedDigest": builders.DIGEST}
+DETAILS = {
+    "reason": "TaskFailed",
+    "message": "exit 42, password=hunter2",
+    "failedTaskName": "drain",
+    "failedStepName": "run",
+    "exitCode": 42,
+    "failedAt": builders.stamp(65),
+    "executionTimeBeforeFailure": "1m0s",
+    "naturalLanguageSummary": "It failed.",
+    "wasExecutionFailure": True,
+}
+FAILED = ENDED | {
+    "phase": "Failed",
+    "outcome": "Failed",
+    "failureReason": "TaskFailed",
+    "failureDetails": DETAILS,
+}
+CANCELLED = FAILED | {
+    "outcome": "Cancelled",
+    "failureReason": "Cancelled",
+    "failureDetails": DETAILS | {"reason": "Cancelled"},
+}
+SKIP = {
+    "reason": "ResourceBusy",
+    "message": "held by payment/other",
+    "skippedAt": builders.stamp(1),
+    "conflictingWorkflow": {
+        "name": "other",
+        "workflowId": "w",
+        "startedAt": builders.stamp(),
+        "targetResource": builders.TARGET,
+    },
+}
+SKIPPED = {
+    "phase": "Skipped",
+    "outcome": "Skipped",
+    "completionTime": builders.stamp(1),
+    "skipDetails": SKIP,
+}
+CLEARED = FAILED | {
+    "clearanceRecordedAt": builders.stamp(90),
+    "blockClearance": {
+        "clearedAt": builders.stamp(80),
+        "clearedBy": "ann",
+        "clearReason": "checked, token: abc",
+        "clearMethod": "StatusField",
+    },
+}
+STATUSES = {
+    Transition.CREATED: {},
+    Transition.STARTED: STARTED,
+    Transition.COMPLETED: COMPLETED,
+    Transition.FAILED: FAILED,
+    Transition.SKIPPED: SKIPPED,
+    Transition.CLEARED: CLEARED,
+}
+
+
+def built(
+    transition: Transition,
+    style: auditevent.Style = DECEMBER,
+    status: dict[str, Any] | None = None,
+    **parts: Any,  # noqa: ANN401 - as raw_execution
+) -> auditevent.Event:
+    said = STATUSES[transition] if status is None else status
+    return auditevent.build(builders.execution(status=said, **parts), transition, style)
+
+
+@pytest.mark.requirement("BR-WF-005", "Events correlatable via remediation_id")
+@pytest.mark.requirement("BR-WF-005", "Event details include workflow_id, outcome, duration")
+def test_each_record_has_what_every_record_has() -> None:
+    for transition in Transition:
+        event = built(transition)
+        assert event.document["correlation_id"] == "rr-1"
+        assert event.document["actor_type"] == (
+            "user" if transition == "block.cleared" else "service"
+        )
+        data = event.document["event_data"]
+        assert data["event_key"] == event.key == f"uid-restart-payment.{transition.value}"
+        assert (data["remediation_id"], data["workflow_id"]) == ("rr-1", "restart-deployment")
+        assert (data["workflow_version"], data["confidence"]) == ("1.0.0", None)
+        assert data["container_image"] == "registry.example/workflows/restart:v1"
+        assert (data["target_resource"], data["execution_name"]) == (
+            builders.TARGET,
+            "restart-payment",
+        )
+        assert data["phase"]
+        assert "outcome" in data
+
+
+@pytest.mark.parametrize(
+    ("transition", "event_type", "outcome", "at", "phase"),
+    [
+        (Transition.CREATED, "workflow.created", "success", 0, "Pending"),
+        (Transition.STARTED, "workflow.started", "success", 5, "Running"),
+        (Transition.COMPLETED, "workflow.completed", "success", 65, "Completed"),
+        (Transition.FAILED, "workflow.failed", "failure", 65, "Failed"),
+        (Transition.SKIPPED, "workflow.skipped", "skipped", 1, "Skipped"),
+        (Transition.CLEARED, "block.cleared", "success", 90, "Failed"),
+    ],
+)
+def test_december_names_type_action_outcome_and_time(
+    transition: Transition, event_type: str, outcome: str, at: int, phase: str
+) -> None:
+    document = built(transition, auditevent.Style(skipped_outcome="skipped")).document
+    assert document["event_type"] == f"workflowexecution.{event_type}"
+    assert document["event_action"] == document["operation"] == event_type
+    assert document["event_outcome"] == document["outcome"] == outcome
+    assert document["event_timestamp"] == builders.stamp(at).replace("Z", ".000Z")
+    assert document["event_data"]["phase"] == phase
+    assert document["service"] == auditevent.ACTOR
+    assert document["event_category"] == "workflowexecution"
+    assert (document["resource_name"], document["namespace"]) == ("restart-payment", "payment")
+
+
+def test_december_takes_every_record() -> None:
+    assert all(built(transition).taken for transition in Transition)
+
+
+def test_a_start_tells_its_parameters_and_run() -> None:
+    data = built(
+        Transition.STARTED, spec={"parameters": {"MODE": "x", "DB_PASSWORD": "y"}}
+    ).document["event_data"]
+    assert data["parameters"] == {"MODE": "x", "DB_PASSWORD": "***REDACTED***"}
+    assert (data["pipelinerun_name"], data["started_at"]) == ("wfe-1", builders.stamp(5))
+    assert "duration" not in data
+
+
+def test_a_completion_tells_duration_and_digest() -> None:
+    document = built(Transition.COMPLETED).document
+    data = document["event_data"]
+    assert (data["duration"], data["outcome"]) == ("1m0s", "Success")
+    assert (data["completed_at"], data["resolved_digest"]) == (builders.stamp(65), builders.DIGEST)
+    assert (document["duration_ms"], document["severity"]) == (60000, "info")
+
+
+def test_a_failure_tells_where_and_why() -> None:
+    document = built(Transition.FAILED).document
+    data = document["event_data"]
+    message = "exit 42, password=***REDACTED***"
+    assert (document["error_code"], document["error_message"]) == ("TaskFailed", message)
+    assert (data["failure_reason"], data["failure_message"]) == ("TaskFailed", message)
+    assert (data["failed_task_name"], data["failed_step_name"]) == ("drain", "run")
+    assert (data["exit_code"], data["was_execution_failure"]) == (42, True)
+    assert data["error_details"] == {
+        "message": message,
+        "code": "ERR_PIPELINE_FAILED",
+        "component": "workflowexecution",
+        "retry_possible": False,
+    }
+    assert document["severity"] == "warning"
+
+
+@pytest.mark.parametrize(
+    ("reason", "code", "retry"),
+    [
+        ("ConfigurationError", "ERR_WORKFLOW_NOT_FOUND", False),
+        ("Forbidden", "ERR_WORKFLOW_NOT_FOUND", False),
+        ("ImagePullBackOff", "ERR_IMAGE_PULL", True),
+        ("Unknown", "ERR_PIPELINE_FAILED", True),
+    ],
+)
+def test_a_failure_before_anything_ran_may_be_retryable(
+    reason: str, code: str, retry: bool
+) -> None:
+    details = DETAILS | {"reason": reason, "wasExecutionFailure": False}
+    said = FAILED | {"failureDetails": details}
+    data = built(Transition.FAILED, status=said).document["event_data"]
+    assert (data["error_details"]["code"], data["error_details"]["retry_possible"]) == (code, retry)
+
+
+def test_a_skip_tells_who_stood_in_the_way() -> None:
+    data = built(Transition.SKIPPED).document["event_data"]
+    assert (data["skip_reason"], data["skip_message"]) == ("ResourceBusy", "held by payment/other")
+    assert data["conflicting_workflow"]["workflow_id"] == "w"
+    recent = {
+        "name": "a",
+        "workflowId": "w",
+        "completedAt": builders.stamp(),
+        "outcome": "Completed",
+        "targetResource": builders.TARGET,
+    }
+    skip = SKIP | {"recentRemediation": recent, "retryAt": builders.stamp(300)}
+    said = SKIPPED | {"skipDetails": {k: v for k, v in skip.items() if k != "conflictingWorkflow"}}
+    data = built(Transition.SKIPPED, status=said).document["event_data"]
+    assert data["recent_remediation"]["outcome"] == "Completed"
+    assert data["retry_at"] == builders.stamp(300)
+    assert "conflicting_workflow" not in data
+
+
+def test_a_clearance_is_a_persons() -> None:
+    document = built(Transition.CLEARED).document
+    assert (document["actor_type"], document["actor_id"]) == ("user", "ann")
+    assert document["resource_id"] == "uid-restart-payment"
+    data = document["event_data"]
+    assert (data["clear_reason"], data["cleared_by"]) == ("checked, token: ***REDACTED***", "ann")
+    assert (data["cleared_at"], data["clear_method"]) == (builders.stamp(80), "StatusField")
+    assert (data["previous_state"], data["new_state"]) == ("Blocked", "Running")
+
+
+def test_a_status_that_lacks_what_it_should_have_still_leaves_a_record() -> None:
+    for transition, phase in (("failed", "Failed"), ("skipped", "Skipped"), ("block.cleared", "")):
+        event = built(Transition(transition), status={"phase": phase})
+        assert event.document["event_timestamp"] == builders.stamp().replace("Z", ".000Z")
+    bare = auditevent.build(
+        builders.execution(metadata={"creationTimestamp": None}), Transition.CREATED, DECEMBER
+    )
+    assert bare.document["event_timestamp"] == "1970-01-01T00:00:00.000Z"
+
+
+def test_without_a_remediation_the_execution_correlates() -> None:
+    event = built(Transition.CREATED, spec={"remediationRequestRef": {}})
+    assert event.document["correlation_id"] == "restart-payment"
+
+
+@pytest.mark.parametrize(
+    ("transition", "event_type", "action"),
+    [
+        (Transition.STARTED, "workflowexecution.execution.started", "started"),
+        (Transition.COMPLETED, "workflowexecution.workflow.completed", "completed"),
+        (Transition.FAILED, "workflowexecution.workflow.failed", "failed"),
+        (Transition.CLEARED, "workflowexecution.block.cleared", "block_cleared"),
+    ],
+)
+def test_current_names_what_that_server_takes(
+    transition: Transition, event_type: str, action: str
+) -> None:
+    event = built(transition, CURRENT)
+    assert event.taken
+    assert event.document["event_type"] == event.document["event_data"]["event_type"] == event_type
+    assert event.document["event_action"] == action
+    assert "operation" not in event.document
+
+
+@pytest.mark.parametrize(
+    ("transition", "status"),
+    [
+        pytest.param(Transition.CREATED, {}, id="created"),
+        pytest.param(Transition.SKIPPED, SKIPPED, id="skipped"),
+        pytest.param(Transition.FAILED, CANCELLED, id="cancelled"),
+    ],
+)
+def test_current_does_not_take_what_that_server_has_no_word_for(
+    transition: Transition, status: dict[str, Any]
+) -> None:
+    event = built(transition, CURRENT, status=status)
+    assert not event.taken
+    assert event.document["operation"] == f"workflow.{transition.value}"
+
+
+def test_a_record_stays_the_same_when_it_is_built_later() -> None:
+    for transition in (Transition.CREATED, Transition.STARTED):
+        early = built(transition).document
+        assert built(transition, status=CLEARED).document == early
+
+
+@given(st.dictionaries(st.text(max_size=20), st.text(max_size=6000), max_size=6))
+def test_parameters_stay_within_their_budget(parameters: dict[str, str]) -> None:
+    data = built(Transition.STARTED, spec={"parameters": parameters}).document["event_data"]
+    kept = data.get("parameters", {})
+    size = sum(len(f"{name}{value}".encode("utf-8", "replace")) for name, value in kept.items())
+    assert size <= auditevent.MAX_PARAMETERS_BYTES
+    assert list(kept) == sorted(kept)
+
+
+def test_parameters_that_do_not_fit_are_cut_and_left_out() -> None:
+    parameters = {"A": "x" * 9000, "B": "y"}
+    data = built(Transition.STARTED, spec={"parameters": parameters}).document["event_data"]
+    assert data["parameters"]["A"].endswith("…[cut]")
+    assert "B" not in data["parameters"]
+
+
+def test_years_before_1000_are_written_in_full() -> None:
+    first = datetime.datetime(1, 1, 1, tzinfo=datetime.UTC)
+    event = built(Transition.CREATED, metadata={"creationTimestamp": first.isoformat()})
+    assert event.document["event_timestamp"] == "0001-01-01T00:00:00.000Z"
+    assert orjson.dumps(event.document)

@@ -1,0 +1,463 @@
+"""The account of audit records: offered after a write, acknowledged in the next, awaited last."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog
+
+from tests import builders
+from tests.unit.reconciler import fakes
+from workflowexecution import ports
+from workflowexecution.api import names
+from workflowexecution.api.status import ConditionStatus, ConditionType, FailureReason
+from workflowexecution.domain import auditevent, locking, status
+from workflowexecution.reconciler import auditing, deleted, duty, ended, tools
+from workflowexecution.runtime import errors
+from workflowexecution.runtime.controller import Result
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from workflowexecution.runtime.resource import ObjectKey
+
+pytestmark = pytest.mark.looptime
+
+HELD = {"finalizers": [names.FINALIZER]}
+ENDED = {
+    "phase": "Completed",
+    "startTime": builders.stamp(1),
+    "completionTime": builders.stamp(30),
+}
+ALL = ("created", "started", "completed")
+RECORDED = ConditionType.AUDIT_RECORDED
+
+
+class FakeTrail:
+    """Takes what it is offered while there is room, and answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.offers: list[tuple[str, bool]] = []
+        self.events: dict[str, auditevent.Event] = {}
+        self.full = False
+        self.listener: ports.AuditListener | None = None
+
+    def has_room(self) -> bool:
+        return not self.full
+
+    def listen(self, listener: ports.AuditListener) -> None:
+        self.listener = listener
+
+    def offer(self, event: auditevent.Event, *, doubtful: bool) -> bool:
+        if not self.full:
+            self.offers.append((event.transition.value, doubtful))
+            self.events[event.transition.value] = event
+        return not self.full
+
+    def record(self, *transitions: str) -> None:
+        assert self.listener is not None
+        for it in transitions:
+            self.listener.recorded(self.events[it])
+
+    def refuse(self, transition: str) -> None:
+        assert self.listener is not None
+        self.listener.refused(self.events[transition], "400 bad")
+
+    def shed(self, transition: str) -> None:
+        assert self.listener is not None
+        self.listener.shed(self.events[transition])
+
+
+class FakeOutbox:
+    def __init__(self) -> None:
+        self.kept: list[str] = []
+        self.error: Exception | None = None
+
+    async def put(self, events: Sequence[auditevent.Event]) -> None:
+        if self.error is not None:
+            raise self.error
+        self.kept += [it.transition.value for it in events]
+
+
+class Bed:
+    """A world whose statuses are audited."""
+
+    def __init__(self, **parts: Any) -> None:  # noqa: ANN401 - as raw_execution
+        self.world = fakes.World()
+        self.trail = FakeTrail()
+        self.outbox = FakeOutbox()
+        self.reads = 0
+        self.woken: list[ObjectKey] = []
+        self.logged: list[str] = []
+        self.read_error: errors.ClusterError | None = None
+        self.style = auditevent.Style()
+        self.renew()
+        self.world.put(**{"metadata": HELD, **parts})
+
+    def renew(self) -> None:
+        """Begin another life, which remembers nothing."""
+        self.auditor = auditing.Auditor(
+            trail=self.trail,
+            outbox=self.outbox,
+            executions=self.world.executions,
+            reader=self,
+            writer=self.world.writer,
+            clock=self.world.clock,
+            wake=self.woken.append,
+            log=lambda event, why: self.logged.append(f"{event.transition}: {why}"),
+            style=self.style,
+            before_deletion_s=300.0,
+        )
+        self.tools = dataclasses.replace(
+            self.world.tools, observers=(self.auditor,), audit=self.auditor
+        )
+
+    async def read(self, key: ObjectKey) -> dict[str, Any] | None:
+        self.reads += 1
+        if self.read_error is not None:
+            raise self.read_error
+        return self.world.writer.stored.get(key)
+
+    def case(self) -> tools.Case:
+        return tools.open_case(self.tools, self.world.sync())
+
+    async def start(self) -> None:
+        """Write that the run is there."""
+        case = self.case()
+        await tools.write(self.tools, case, tools.adopt(case, builders.run()))
+
+    async def end(self) -> None:
+        """Write that it has completed."""
+        case = self.case()
+        after = status.completed(case.status, case.moment, case.moment.now)
+        await tools.write(self.tools, case, after)
+
+    @property
+    def audited(self) -> tuple[str, ...]:
+        return self.world.status.audited_transitions or ()
+
+    def recorded(self) -> ConditionStatus:
+        return self.world.said(RECORDED).status
+
+    @contextlib.asynccontextmanager
+    async def sweeping(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.auditor.sweep())
+        await asyncio.sleep(0.5)
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def test_records_are_offered_once_the_status_stands() -> None:
+    bed = Bed()
+    await bed.start()
+    assert bed.trail.offers == [("created", False), ("started", False)]
+    bed.world.writer.error = fakes.refusal(errors.Conflict)
+    with pytest.raises(errors.Conflict):
+        await bed.end()
+    assert len(bed.trail.offers) == 2
+
+
+async def test_acknowledgements_ride_on_the_next_write_and_the_last_has_its_own() -> None:
+    bed = Bed()
+    await bed.start()
+    bed.trail.record("created", "started")
+    assert bed.woken == []
+    await bed.end()
+    assert bed.audited == ("created", "started")
+    assert bed.world.journal == ["status", "status"]
+    bed.trail.record("completed")
+    assert await bed.auditor.settle(bed.world.sync())
+    assert bed.recorded() is ConditionStatus.TRUE
+    assert bed.world.journal == ["status", "status", "status"]
+    assert bed.reads == 0
+    assert not await bed.auditor.settle(bed.world.sync())
+
+
+async def test_the_last_answer_wakes_an_ended_execution() -> None:
+    bed = Bed()
+    await bed.start()
+    await bed.end()
+    bed.world.sync()
+    bed.trail.record("created", "completed")
+    assert bed.woken == []
+    assert not await bed.auditor.settle(bed.world.sync())
+    bed.trail.record("started")
+    assert bed.woken == [fakes.KEY]
+
+
+async def test_status_is_read_again_when_somebody_else_has_written() -> None:
+    bed = Bed()
+    await bed.start()
+    await bed.end()
+    bed.trail.record(*ALL)
+    version = bed.world.writer.stored[fakes.KEY]["metadata"]["resourceVersion"]
+    await bed.world.writer.patch(
+        fakes.KEY, {"metadata": {"labels": {"a": "b"}}}, resource_version=version
+    )
+    assert await bed.auditor.settle(bed.world.sync())
+    assert (bed.audited, bed.reads) == (ALL, 1)
+
+
+async def test_what_an_earlier_life_may_have_sent_is_doubtful() -> None:
+    bed = Bed()
+    await bed.start()
+    bed.renew()
+    bed.trail.offers.clear()
+    await bed.end()
+    assert bed.trail.offers == [("created", True), ("started", True), ("completed", False)]
+
+
+async def test_nothing_is_remembered_of_what_is_turned_away_shed_or_done() -> None:
+    bed = Bed()
+    bed.trail.full = True
+    await bed.start()
+    assert bed.auditor.remembered == 0
+    bed.trail.full = False
+    await bed.end()
+    assert bed.auditor.remembered == 1
+    for it in ALL:
+        bed.trail.shed(it)
+    assert bed.auditor.remembered == 0
+    async with bed.sweeping():
+        bed.world.sync()
+        await asyncio.sleep(2)
+    bed.trail.record(*ALL)
+    await bed.auditor.settle(bed.world.sync())
+    await bed.auditor.settle(bed.world.sync())
+    assert (bed.audited, bed.auditor.remembered) == (ALL, 0)
+
+
+async def test_a_recorded_condition_waits_for_what_comes_after() -> None:
+    bed = Bed()
+    await bed.start()
+    bed.trail.record("created", "started")
+    case = bed.case()
+    note = status.Note(ConditionType.PROGRESSING, ConditionStatus.TRUE, "Moves")
+    await tools.write(bed.tools, case, status.noted(case.status, case.moment, [note]))
+    assert bed.recorded() is ConditionStatus.TRUE
+    await bed.end()
+    assert bed.recorded() is ConditionStatus.UNKNOWN
+
+
+async def test_a_refused_record_is_said_once_and_holds_up_nothing() -> None:
+    bed = Bed()
+    await bed.start()
+    await bed.end()
+    bed.trail.record("created", "completed")
+    bed.trail.refuse("started")
+    assert await bed.auditor.settle(bed.world.sync())
+    assert bed.recorded() is ConditionStatus.FALSE
+    assert bed.audited == ("created", "completed")
+    assert not await bed.auditor.settle(bed.world.sync())
+    assert bed.reads == 0
+    assert bed.auditor.may_go(bed.world.sync())
+
+
+async def test_first_write_is_preceded_by_the_finalizer() -> None:
+    bed = Bed(metadata={"finalizers": ["other/one"]})
+    case = bed.case()
+    await tools.refuse(bed.tools, case, FailureReason.CONFIGURATION_ERROR, "odd", [])
+    assert bed.world.journal == ["patch", "status"]
+    stored = bed.world.writer.stored[fakes.KEY]["metadata"]
+    assert stored["finalizers"] == ["other/one", names.FINALIZER]
+    assert bed.trail.offers == [("created", False), ("failed", False)]
+
+
+async def test_a_deleted_execution_gets_no_finalizer() -> None:
+    bed = Bed(metadata={"deletionTimestamp": builders.stamp()})
+    case = bed.case()
+    await tools.refuse(bed.tools, case, FailureReason.CANCELLED, "deleted", [])
+    assert bed.world.journal == ["status"]
+
+
+async def test_an_ended_execution_keeps_the_finalizer_until_all_is_recorded() -> None:
+    bed = Bed()
+    await bed.start()
+    await bed.end()
+    retention = ended.Retention(bed.tools)
+    assert await retention.reconcile(bed.world.sync()) == Result()
+    bed.trail.record(*ALL)
+    assert await retention.reconcile(bed.world.sync()) == Result()
+    assert bed.world.journal == ["status", "status", "status"]
+    assert await retention.reconcile(bed.world.sync()) == Result()
+    assert bed.world.journal[-1] == "patch"
+    assert "finalizers" not in bed.world.writer.stored[fakes.KEY]["metadata"]
+
+
+class TestSweep:
+    async def test_offers_what_an_earlier_life_left(self) -> None:
+        bed = Bed(status=ENDED | {"auditedTransitions": ["created"]})
+        async with bed.sweeping():
+            assert bed.trail.offers == [("started", True), ("completed", True)]
+        bed.trail.record("started", "completed")
+        assert bed.woken == [fakes.KEY]
+        assert await bed.auditor.settle(bed.world.sync())
+        assert bed.audited == ALL
+
+    async def test_offers_what_a_live_one_has_due_without_a_read(self) -> None:
+        bed = Bed(status={"phase": "Running", "startTime": builders.stamp(1)})
+        async with bed.sweeping():
+            assert bed.trail.offers == [("created", True), ("started", True)]
+        assert bed.reads == 0
+
+    @pytest.mark.parametrize("said", [{}, ENDED | {"auditedTransitions": list(ALL)}])
+    async def test_leaves_alone_what_is_new_and_what_is_recorded(
+        self, said: dict[str, Any]
+    ) -> None:
+        bed = Bed(status=said)
+        async with bed.sweeping():
+            assert (bed.trail.offers, bed.reads) == ([], 0)
+
+    async def test_waits_for_room(self) -> None:
+        bed = Bed(status=ENDED)
+        bed.trail.full = True
+        async with bed.sweeping():
+            assert bed.reads == 0
+            bed.trail.full = False
+            bed.auditor.room()
+            await asyncio.sleep(2)
+            assert len(bed.trail.offers) == 3
+
+    async def test_offers_again_what_was_shed(self) -> None:
+        bed = Bed()
+        async with bed.sweeping():
+            await bed.start()
+            await bed.end()
+            bed.world.sync()
+            bed.trail.offers.clear()
+            for it in ALL:
+                bed.trail.shed(it)
+            await asyncio.sleep(2)
+            assert bed.trail.offers == [(it, True) for it in ALL]
+
+    async def test_survives_a_cluster_that_fails(self) -> None:
+        bed = Bed(status=ENDED)
+        bed.read_error = errors.TransportError("lost")
+        async with bed.sweeping():
+            bed.read_error = None
+            await asyncio.sleep(2)
+            assert len(bed.trail.offers) == 3
+
+    async def test_leaves_alone_what_is_gone_or_another(self) -> None:
+        bed = Bed(status=ENDED)
+        stored = bed.world.writer.stored
+        stored[fakes.KEY] = builders.raw_execution(metadata={"uid": "another"}, status=ENDED)
+        async with bed.sweeping():
+            del stored[fakes.KEY]
+            bed.auditor.room()
+            await asyncio.sleep(2)
+            assert (bed.trail.offers, bed.reads) == ([], 2)
+
+    async def test_an_unreadable_spec_leaves_records_too(self) -> None:
+        bed = Bed(spec={"targetResource": 5}, status={"phase": "Failed"})
+        async with bed.sweeping():
+            assert bed.trail.offers == [("created", True), ("failed", True)]
+
+
+class TestDeletion:
+    def bed(self, after_s: float = 0.0, **said: Any) -> Bed:  # noqa: ANN401 - a status
+        """An ended execution that was deleted, its run gone, at a minute after."""
+        gone = {"deletionTimestamp": builders.stamp(), **HELD}
+        bed = Bed(metadata=gone, status=ENDED | said)
+        bed.world.clock.advance(after_s)
+        return bed
+
+    async def test_goes_at_once_when_all_is_recorded(self) -> None:
+        bed = self.bed(auditedTransitions=list(ALL))
+        await deleted.reconcile(bed.tools, bed.world.sync())
+        assert bed.world.journal == ["read", "patch"]
+
+    async def test_waits_for_its_records_and_goes_without_another_status(self) -> None:
+        bed = self.bed()
+        async with bed.sweeping():
+            result = await deleted.reconcile(bed.tools, bed.world.sync())
+            assert result.requeue_after_s == 240.0
+            bed.trail.record(*ALL)
+        assert bed.woken == [fakes.KEY]
+        await deleted.reconcile(bed.tools, bed.world.sync())
+        assert bed.world.journal == ["read", "read", "patch"]
+
+    async def test_moves_what_is_due_when_the_time_is_over(self) -> None:
+        bed = self.bed(after_s=240.0, auditedTransitions=["created"])
+        async with bed.sweeping():
+            bed.trail.record("started")
+        await deleted.reconcile(bed.tools, bed.world.sync())
+        assert (bed.outbox.kept, bed.auditor.counts.moved) == (["completed"], 1)
+        assert bed.world.journal[-1] == "patch"
+
+    @pytest.mark.parametrize(
+        "error", [ports.OutboxFull("full"), errors.TransportError("lost")], ids=["full", "lost"]
+    )
+    async def test_writes_on_the_log_what_the_outbox_does_not_take(self, error: Exception) -> None:
+        bed = self.bed(after_s=240.0)
+        bed.outbox.error = error
+        with structlog.testing.capture_logs():
+            await deleted.reconcile(bed.tools, bed.world.sync())
+        assert [line.split(":")[0] for line in bed.logged] == list(ALL)
+        assert bed.auditor.counts.lost == 3
+        assert bed.world.journal[-1] == "patch"
+
+    async def test_does_not_wait_when_it_is_overdue_with_its_run(self) -> None:
+        bed = self.bed(after_s=700.0)
+        going = builders.raw_run()["metadata"] | {"deletionTimestamp": builders.stamp()}
+        bed.world.engine.show(builders.run(metadata=going))
+        await deleted.reconcile(bed.tools, bed.world.sync())
+        assert bed.outbox.kept == list(ALL)
+
+    async def test_writes_on_the_log_what_the_dialect_has_no_word_for(self) -> None:
+        bed = self.bed(after_s=240.0)
+        bed.style = auditevent.Style(dialect="current")
+        bed.renew()
+        await deleted.reconcile(bed.tools, bed.world.sync())
+        assert bed.outbox.kept == ["started", "completed"]
+        assert bed.logged == ["created: the dialect has no word for it"]
+
+    async def test_has_nothing_to_move_when_it_is_gone_or_answered(self) -> None:
+        bed = self.bed(after_s=240.0)
+        stored = bed.world.sync()
+        del bed.world.writer.stored[fakes.KEY]
+        assert await bed.auditor.part(stored, overdue=False) == 0.0
+        assert bed.outbox.kept == []
+
+    async def test_an_answer_for_an_execution_that_is_gone_is_forgotten(self) -> None:
+        bed = Bed()
+        await bed.start()
+        bed.world.executions.remove(fakes.KEY)
+        bed.trail.record("created")
+        bed.trail.record("started")
+        bed.trail.refuse("started")
+        bed.trail.shed("started")
+        assert bed.woken == []
+
+
+async def test_a_status_that_changes_while_it_is_read_is_not_overwritten() -> None:
+    bed = Bed()
+    await bed.start()
+    await bed.end()
+    bed.trail.record(*ALL)
+    seen = bed.world.sync()
+    stored = dict(bed.world.writer.stored[fakes.KEY])
+    stored["metadata"] = {**stored["metadata"], "resourceVersion": "99"}
+    bed.world.writer.stored[fakes.KEY] = stored
+    with pytest.raises(errors.Conflict):
+        await bed.auditor.settle(seen)
+
+
+async def test_without_audit_nothing_is_due() -> None:
+    none = duty.NoAudit()
+    bed = Bed(metadata={}, status=ENDED)
+    case, seen = bed.case(), bed.world.sync()
+    assert none.merged(case, case.status) is case.status
+    assert await none.hold(case, "") == seen.resource_version
+    assert await none.hold(case, "7") == "7"
+    assert (await none.settle(seen), none.may_go(seen)) == (False, True)
+    assert await none.part(seen, overdue=True) == 0.0
+    assert locking.run_name(builders.TARGET) == seen.lock

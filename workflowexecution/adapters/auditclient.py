@@ -1,0 +1,264 @@
+"""Requests to the Data Storage service, and what its answers mean for the records sent.
+
+It keeps no key of ours and stores whatever it is sent, so what counts is whether a request may
+have been obeyed: `Unavailable.outcome` says so.
+
+Source: Data Storage OpenAPI (`POST /api/v1/audit/events/batch`, `GET /api/v1/audit/events`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ssl
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import orjson
+
+from workflowexecution.runtime import credentials, errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from workflowexecution.domain.auditevent import Event
+
+BATCH_PATH = "/api/v1/audit/events/batch"
+QUERY_PATH = "/api/v1/audit/events"
+
+_PAGE = 100
+_MAX_PAGES = 20
+_MAX_DETAIL = 512
+_MAX_ANSWER_BYTES = 16 * 1024 * 1024
+# About the records themselves; every other refusal is about the way to the server.
+_ABOUT_RECORDS = frozenset({400, 409, 413, 422})
+_PASSING = frozenset({401, 408, 429})
+_GATEWAY_GAVE_UP = frozenset({502, 504})
+
+
+class Outcome(Enum):
+    """What a request that failed has done."""
+
+    NOTHING = "nothing"
+    """The server said so, or was never reached."""
+    UNKNOWN = "unknown"
+    """The server has ended its work, and may have stored everything."""
+    UNDECIDED = "undecided"
+    """It may still be at work."""
+
+
+class StoreError(Exception):
+    """The records were not acknowledged."""
+
+
+class Unavailable(StoreError):
+    """Not now: to be tried again."""
+
+    def __init__(
+        self, message: str, *, outcome: Outcome = Outcome.NOTHING, retry_after_s: float = 0.0
+    ) -> None:
+        """Say what may have happened, and how long the server asks to be left alone."""
+        super().__init__(message)
+        self.outcome = outcome
+        self.retry_after_s = retry_after_s
+
+
+class Rejected(StoreError):
+    """Never: one of these records at least is not what the server takes."""
+
+
+class NotAskable(StoreError):
+    """The server answers no query from here, so nobody can know what it has."""
+
+
+class AuditClient:
+    """Talks to one Data Storage service.
+
+    A request has one deadline. A rejected token is read again from its file, once a request.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        timeout_s: float,
+        user_agent: str,
+        token_file: str = "",
+        ca_file: str = "",
+    ) -> None:
+        """Open a session; called in the running loop.
+
+        Raises:
+            errors.ConnectionConfigError: token or certificates cannot be read.
+        """
+        self._url = url.rstrip("/")
+        self._credentials: credentials.Credentials = (
+            credentials.TokenFile(token_file) if token_file else credentials.Fixed()
+        )
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=4, ssl=_trust(ca_file)),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=timeout_s),
+            headers={"User-Agent": user_agent, "Content-Type": "application/json"},
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+    async def send(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        """Send a batch, which is stored as a whole or not at all.
+
+        Raises:
+            Unavailable: it is to be tried again, by what its outcome says.
+            Rejected: a record of it is not taken.
+        """
+        status, body, retry_after = await self._exchange(
+            "POST", BATCH_PATH, data=orjson.dumps(documents)
+        )
+        if status in {200, 201, 202}:
+            return
+        said = f"{status} {_detail(body)}"
+        if status in _ABOUT_RECORDS:
+            raise Rejected(said)
+        raise Unavailable(said, outcome=_outcome(status), retry_after_s=retry_after)
+
+    async def find(self, event: Event) -> bool:
+        """Whether the server has a record, asked for by correlation id and event type.
+
+        Raises:
+            Unavailable: it cannot be told now.
+            NotAskable: it can never be told.
+        """
+        asked = {
+            "correlation_id": event.document["correlation_id"],
+            "event_type": event.document["event_type"],
+            "limit": str(_PAGE),
+        }
+        for page in range(_MAX_PAGES):
+            rows = await self._page({**asked, "offset": str(page * _PAGE)})
+            if any(is_same(event, row) for row in rows):
+                return True
+            if len(rows) < _PAGE:
+                break
+        return False
+
+    async def _page(self, asked: Mapping[str, str]) -> list[Any]:
+        status, body, retry_after = await self._exchange("GET", QUERY_PATH, params=asked)
+        if 400 <= status < 500 and status not in _PASSING:
+            message = f"{status} {_detail(body)}"
+            raise NotAskable(message)
+        try:
+            answer = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            answer = None
+        if status != 200 or not isinstance(answer, dict):
+            message = f"query: {status} {_detail(body)}"
+            raise Unavailable(message, retry_after_s=retry_after)
+        rows = answer.get("data")
+        return rows if isinstance(rows, list) else []
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        data: bytes | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> tuple[int, bytes, float]:
+        """Status, body and Retry-After of an answer; a rejected token gets a second try."""
+        renewed = False
+        while True:
+            authorization = await self._credentials.authorization()
+            headers = {"Authorization": authorization} if authorization else None
+            try:
+                async with self._session.request(
+                    method,
+                    self._url + path,
+                    data=data,
+                    params=params,
+                    headers=headers,
+                    allow_redirects=False,
+                ) as answer:
+                    body = await answer.content.read(_MAX_ANSWER_BYTES)
+                    status = answer.status
+                    retry_after = _seconds(answer.headers.get("Retry-After"))
+            except aiohttp.ClientConnectorError as error:
+                # The connection was never made.
+                raise Unavailable(_words(error)) from error
+            except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
+                raise Unavailable(_words(error), outcome=Outcome.UNDECIDED) from error
+            if status not in {401, 403} or renewed:
+                return status, body, retry_after
+            renewed = True
+            if not await self._credentials.renew(authorization):
+                return status, body, retry_after
+
+
+def is_same(event: Event, row: object) -> bool:
+    """Whether a stored row is the record: by our key where it is kept, else by its natural key."""
+    if not isinstance(row, dict):
+        return False
+    data = row.get("event_data")
+    kept = data.get("event_key") if isinstance(data, dict) else None
+    if kept:
+        return bool(kept == event.key)
+    sent = event.document
+    return (
+        row.get("event_type") == sent["event_type"]
+        and row.get("resource_id") == sent["resource_id"]
+        # Older servers do not keep the namespace.
+        and (row.get("namespace") or sent["namespace"]) == sent["namespace"]
+        and instant(row.get("event_timestamp")) == instant(sent["event_timestamp"])
+    )
+
+
+def instant(value: object) -> datetime.datetime | None:
+    """A timestamp in any spelling; None when it is none."""
+    if not isinstance(value, str):
+        return None
+    try:
+        when = datetime.datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=datetime.UTC)
+
+
+def _trust(ca_file: str) -> ssl.SSLContext | bool:
+    if not ca_file:
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        message = f"datastorage.caFile: {ca_file} cannot be read: {error}"
+        raise errors.ConnectionConfigError(message) from error
+
+
+def _outcome(status: int) -> Outcome:
+    if status in _GATEWAY_GAVE_UP:
+        return Outcome.UNDECIDED
+    return Outcome.UNKNOWN if status >= 500 or status == 408 else Outcome.NOTHING
+
+
+def _detail(body: bytes) -> str:
+    """What a problem document says, else the beginning of the body."""
+    try:
+        problem = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        problem = None
+    text = problem.get("detail") or problem.get("title") if isinstance(problem, dict) else None
+    return str(text or body[:_MAX_DETAIL].decode("utf-8", "replace"))[:_MAX_DETAIL]
+
+
+def _seconds(value: str | None) -> float:
+    """Read seconds; the date form counts as absent."""
+    try:
+        seconds = float(value or 0)
+    except ValueError:
+        return 0.0
+    return seconds if 0 < seconds < float("inf") else 0.0
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__

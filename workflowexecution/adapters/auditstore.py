@@ -1,0 +1,368 @@
+"""The audit trail into a Data Storage: batches, retries, doubts cleared before anything is resent.
+
+The store makes its own ids and takes a record twice if it is sent twice. So a batch whose outcome
+is not known is looked for before it is sent again, and not before the server has had the time to
+end what it may still be doing with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+import tenacity
+
+from workflowexecution.adapters import auditclient, auditlog, breaker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from workflowexecution import ports
+    from workflowexecution.domain.auditevent import Event
+
+SETTLE_TIMEOUTS = 3.0
+"""How many request deadlines a request without an answer counts as undecided: the server's own
+limit is three times the usual one."""
+
+_FLUSH_S = 5.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Store(Protocol):
+    """The Data Storage, as `auditclient.AuditClient` reaches it."""
+
+    async def send(self, documents: Sequence[dict[str, object]]) -> None:
+        """Store a batch as a whole."""
+        ...
+
+    async def find(self, event: Event) -> bool:
+        """Whether a record is there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is kept, and how long is waited; durations in seconds."""
+
+    buffer_size: int
+    batch_size: int
+    flush_interval_s: float
+    max_retries: int
+    settle_s: float
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of events since the start, for metrics."""
+
+    recorded: int = 0
+    found: int = 0
+    """Of those: were there already, when they were looked for."""
+    refused: int = 0
+    untaken: int = 0
+    """The dialect has no word for them; they are on the log."""
+    shed: int = 0
+    failed_attempts: int = 0
+
+
+@dataclass(slots=True)
+class _Parcel:
+    """An event on its way."""
+
+    event: Event
+    since: float
+    doubtful: bool
+    ripe_at: float
+
+
+class HttpTrail:
+    """The `AuditTrail` into a Data Storage.
+
+    Its memory is bounded: by `buffer_size`, and by one batch while the breaker is not closed. What
+    finds no room is turned away, or shed: it is due by its execution's status, and offered again
+    once there is room.
+
+    Lock-free: it changes only between awaits.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        limits: Limits,
+        clock: Callable[[], float],
+        on_state: Callable[[breaker.State], None] | None = None,
+    ) -> None:
+        """Send through this store.
+
+        Args:
+            store: the Data Storage.
+            limits: sizes and durations.
+            clock: the loop's time.
+            on_state: told each state of the breaker.
+        """
+        self._store = store
+        self._limits = limits
+        self._clock = clock
+        self._on_state = on_state
+        self._breaker = breaker.Breaker(clock=clock, on_change=self._breaker_changed)
+        self._waiting: dict[str, _Parcel] = {}
+        self._sending: dict[str, _Parcel] = {}
+        self._listeners: list[ports.AuditListener] = []
+        self._changed = asyncio.Event()
+        self._turned_away = False
+        self._stopping = False
+        # What a former life has sent last may still be on its way into the store.
+        self._quiet_at = clock() + limits.settle_s
+        self.counts = Counts()
+
+    @property
+    def pending(self) -> int:
+        """How many events are on their way."""
+        return len(self._waiting) + len(self._sending)
+
+    @property
+    def is_working(self) -> bool:
+        """Whether the store is not left alone."""
+        return self._breaker.is_closed
+
+    @property
+    def breaker_state(self) -> breaker.State:
+        """Whether the store is left alone."""
+        return self._breaker.state
+
+    def has_room(self) -> bool:
+        """Whether another event finds room; who finds none is called when there is."""
+        if self.pending < self._capacity():
+            return True
+        self._turned_away = True
+        return False
+
+    def listen(self, listener: ports.AuditListener) -> None:
+        """Tell this listener, too."""
+        self._listeners.append(listener)
+
+    def offer(self, event: Event, *, doubtful: bool) -> bool:
+        """Take an event, or turn it away."""
+        if not event.taken:
+            auditlog.write(event, why="the dialect has no word for it")
+            self.counts.untaken += 1
+            self._tell_recorded(event)
+            return True
+        if event.key in self._waiting or event.key in self._sending:
+            return True
+        if not self.has_room():
+            return False
+        now = self._clock()
+        ripe_at = max(now, self._quiet_at) if doubtful else now
+        self._waiting[event.key] = _Parcel(event, now, doubtful, ripe_at)
+        self._changed.set()
+        return True
+
+    def stop(self) -> None:
+        """Send what is there, as far as the store takes it at once, and let `run` return."""
+        self._stopping = True
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Deliver until `stop`; an outage is waited out, never given up."""
+        while not self._stopping:
+            await self._until_due()
+            if not self._stopping:
+                await self._deliver(self._take())
+        while self._breaker.is_closed and (batch := self._take()):
+            await self._deliver(batch)
+
+    def _capacity(self) -> int:
+        limits = self._limits
+        return limits.buffer_size if self._breaker.is_closed else limits.batch_size
+
+    async def _until_due(self) -> None:
+        """Wait for a full batch, or for the first of a smaller one to have waited long enough."""
+        while not self._stopping:
+            self._changed.clear()
+            wait = self._breaker.wait_s() or self._due_in_s()
+            if wait == 0:
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
+
+    def _due_in_s(self) -> float | None:
+        now = self._clock()
+        ripe = sum(1 for it in self._waiting.values() if it.ripe_at <= now)
+        if ripe >= self._limits.batch_size:
+            return 0.0
+        flush_s = self._limits.flush_interval_s
+        due = min(
+            (max(it.ripe_at, it.since + flush_s) for it in self._waiting.values()), default=None
+        )
+        return None if due is None else max(0.0, due - now)
+
+    def _take(self) -> dict[str, _Parcel]:
+        """The oldest parcels that may be sent now."""
+        now = self._clock()
+        batch: dict[str, _Parcel] = {}
+        for key, parcel in self._waiting.items():
+            if len(batch) == self._limits.batch_size:
+                break
+            if parcel.ripe_at <= now:
+                batch[key] = parcel
+        for key in batch:
+            del self._waiting[key]
+        return batch
+
+    async def _deliver(self, batch: dict[str, _Parcel]) -> None:
+        """Bring a batch into the store, or back to the front of those that wait."""
+        self._sending = batch
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(auditclient.Unavailable),
+            stop=self._gives_up,
+            wait=self._failed,
+            reraise=True,
+        )
+        try:
+            await retrying(self._round)
+        except auditclient.Unavailable as error:
+            if self._breaker.is_closed:
+                _log.warning("Audit batch failed", events=len(batch), error=str(error))
+        finally:
+            self._waiting = {**self._sending, **self._waiting}
+            self._sending = {}
+        self._shed()
+        self._offer_room()
+
+    def _gives_up(self, state: tenacity.RetryCallState) -> bool:
+        tried = state.attempt_number > self._limits.max_retries
+        return tried or self._stopping or not self._breaker.is_closed
+
+    def _failed(self, state: tenacity.RetryCallState) -> float:
+        """Count a failed attempt; the breaker says how long to wait."""
+        error = state.outcome.exception() if state.outcome is not None else None
+        asked_s = error.retry_after_s if isinstance(error, auditclient.Unavailable) else 0.0
+        return self._breaker.failed(at_least_s=asked_s)
+
+    async def _round(self) -> None:
+        """One attempt: clear the doubts, then send what is missing.
+
+        Raises:
+            auditclient.Unavailable: some are still in `_sending`.
+        """
+        self._set_unripe_aside()
+        if not self._sending:
+            # Nothing was asked, so nothing is known about the store.
+            return
+        try:
+            await self._clear_doubts()
+            if self._sending:
+                await self._send(list(self._sending.values()))
+        except auditclient.Unavailable:
+            self.counts.failed_attempts += 1
+            raise
+        self._breaker.succeeded()
+
+    def _set_unripe_aside(self) -> None:
+        """What the server may still be busy with waits; the rest goes on."""
+        now = self._clock()
+        for key, parcel in list(self._sending.items()):
+            if parcel.ripe_at > now:
+                self._waiting[key] = self._sending.pop(key)
+
+    async def _clear_doubts(self) -> None:
+        """Look for what may have been stored, and take off what has."""
+        for parcel in list(self._sending.values()):
+            if not parcel.doubtful:
+                continue
+            try:
+                there = await self._store.find(parcel.event)
+            except auditclient.NotAskable as error:
+                _log.warning("Audit store cannot be asked; sent again unasked", error=str(error))
+                there = False
+            parcel.doubtful = False
+            if there:
+                self.counts.found += 1
+                self._recorded(parcel)
+
+    async def _send(self, parcels: list[_Parcel]) -> None:
+        """Send parcels as one batch; of one that is refused, each half by itself.
+
+        Raises:
+            auditclient.Unavailable: not now; they know whether they are in doubt.
+        """
+        sent_at = self._clock()
+        try:
+            await self._store.send([it.event.document for it in parcels])
+        except auditclient.Unavailable as error:
+            self._doubt(parcels, error.outcome, sent_at)
+            raise
+        except auditclient.Rejected as error:
+            if len(parcels) == 1:
+                self._refused(parcels[0], str(error))
+                return
+            half = len(parcels) // 2
+            await self._send(parcels[:half])
+            await self._send(parcels[half:])
+            return
+        for parcel in parcels:
+            self._recorded(parcel)
+
+    def _doubt(self, parcels: list[_Parcel], outcome: auditclient.Outcome, sent_at: float) -> None:
+        if outcome is auditclient.Outcome.NOTHING:
+            return
+        ripe_at = sent_at
+        if outcome is auditclient.Outcome.UNDECIDED:
+            ripe_at += self._limits.settle_s
+            self._quiet_at = max(self._quiet_at, ripe_at)
+        for parcel in parcels:
+            parcel.doubtful = True
+            parcel.ripe_at = ripe_at
+
+    def _recorded(self, parcel: _Parcel) -> None:
+        del self._sending[parcel.event.key]
+        self._tell_recorded(parcel.event)
+
+    def _tell_recorded(self, event: Event) -> None:
+        self.counts.recorded += 1
+        for listener in self._listeners:
+            listener.recorded(event)
+
+    def _refused(self, parcel: _Parcel, why: str) -> None:
+        del self._sending[parcel.event.key]
+        self.counts.refused += 1
+        _log.error("Audit event refused", event_key=parcel.event.key, error=why)
+        auditlog.write(parcel.event, why=why)
+        for listener in self._listeners:
+            listener.refused(parcel.event, why)
+
+    def _shed(self) -> None:
+        """Let go what is beyond the capacity, the newest first."""
+        surplus = len(self._waiting) - self._capacity()
+        if surplus <= 0:
+            return
+        self._turned_away = True
+        self.counts.shed += surplus
+        for key in list(self._waiting)[-surplus:]:
+            event = self._waiting.pop(key).event
+            for listener in self._listeners:
+                listener.shed(event)
+
+    def _offer_room(self) -> None:
+        """Call for what was turned away, once half of the room is free."""
+        if not self._turned_away or not self._breaker.is_closed:
+            return
+        if self.pending * 2 <= self._limits.buffer_size:
+            self._turned_away = False
+            for listener in self._listeners:
+                listener.room()
+
+    def _breaker_changed(self, state: breaker.State) -> None:
+        if state is breaker.State.OPEN:
+            _log.warning("Audit store is left alone", pending=self.pending)
+        elif state is breaker.State.CLOSED:
+            _log.info("Audit store is back", pending=self.pending)
+        if self._on_state is not None:
+            self._on_state(state)

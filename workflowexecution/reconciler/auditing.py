@@ -1,0 +1,387 @@
+"""Auditing: each transition's record offered, acknowledged in the status, awaited before the end.
+
+What is due is a function of the status (`domain.audit`), so nothing here has to survive: what is
+remembered of an execution is which of its records are on their way or have been answered.
+Acknowledgements ride on the next status write; only the last ones get a write of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pydantic
+import structlog
+
+from workflowexecution import ports
+from workflowexecution.api import names, tekton
+from workflowexecution.api import workflowexecution as api
+from workflowexecution.api.status import ConditionType
+from workflowexecution.domain import audit, auditevent, status
+from workflowexecution.runtime import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from workflowexecution.api.status import Status
+    from workflowexecution.domain.audit import Transition
+    from workflowexecution.domain.auditevent import Event
+    from workflowexecution.reconciler import duty, view
+    from workflowexecution.runtime import store
+    from workflowexecution.runtime.resource import ObjectKey
+
+_log = structlog.get_logger(__name__)
+
+READS_PER_S = 50.0
+"""Ended executions that are read again to offer their records: none of them is urgent."""
+SWEEP_EVERY_S = 1.0
+MAX_REMEMBERED = 500
+"""Statuses of ended executions that are kept until their acknowledgement is written; of others
+the status is read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The status of an ended execution as this process wrote it."""
+
+    version: str
+    status: Status
+
+
+@dataclass(slots=True)
+class _Ledger:
+    """What is known of one execution's records in this life."""
+
+    key: ObjectKey
+    under_way: set[Transition] = field(default_factory=set)
+    recorded: set[Transition] = field(default_factory=set)
+    refused: dict[Transition, str] = field(default_factory=dict)
+    last: Remembered | None = None
+
+    def covers(self, transitions: Iterable[Transition], *, or_under_way: bool = False) -> bool:
+        """Whether each of these has been answered in this life, or is under way."""
+        return all(
+            it in self.recorded or it in self.refused or (or_under_way and it in self.under_way)
+            for it in transitions
+        )
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of records whose execution went first, for metrics."""
+
+    moved: int = 0
+    lost: int = 0
+    """Kept on the log alone, since the outbox took them not."""
+
+
+class Auditor:
+    """Offers records when statuses have been written, and keeps account of the answers.
+
+    An `Observer` of statuses and the `AuditListener` of the trail. Lock-free: the account changes
+    only between awaits.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one collaborator
+        self,
+        *,
+        trail: ports.AuditTrail,
+        outbox: ports.Outbox,
+        executions: store.Store[view.Execution],
+        reader: ports.ExecutionReader,
+        writer: ports.ExecutionWriter,
+        clock: ports.Clock,
+        wake: Callable[[ObjectKey], None],
+        log: Callable[[Event, str], None],
+        style: auditevent.Style,
+        before_deletion_s: float,
+    ) -> None:
+        """Audit with these collaborators.
+
+        Args:
+            trail: where records go.
+            outbox: where they go when their execution does not wait.
+            executions: the cache.
+            reader: reads an ended execution again, of which the cache keeps little.
+            writer: writes acknowledgements.
+            clock: the server's time.
+            wake: puts a key on the queue, behind all that is urgent.
+            log: the last resort: a record and why it is there.
+            style: how records are spelled.
+            before_deletion_s: how long a deleted execution waits for its records.
+        """
+        self._trail = trail
+        self._outbox = outbox
+        self._executions = executions
+        self._reader = reader
+        self._writer = writer
+        self._clock = clock
+        self._wake = wake
+        self._log_event = log
+        self._style = style
+        self._before_deletion_s = before_deletion_s
+        self._ledgers: dict[str, _Ledger] = {}
+        self._left_behind = asyncio.Event()
+        self.counts = Counts()
+        trail.listen(self)
+
+    @property
+    def remembered(self) -> int:
+        """Of how many executions something is kept in memory."""
+        return len(self._ledgers)
+
+    # As an observer of statuses.
+
+    def wrote(self, change: ports.StatusWrite) -> None:
+        """Offer the records that the written status makes due."""
+        before = change.execution.status
+        execution = change.execution.model_copy(update={"status": change.after})
+        # Records are offered after a status write alone: before the first one there was none.
+        earlier = audit.made(before) if before.phase is not None else ()
+        ledger = self._offer_due(change.key, execution, earlier)
+        if ledger is None or change.after.phase not in status.TERMINAL:
+            return
+        if sum(1 for it in self._ledgers.values() if it.last) < MAX_REMEMBERED:
+            ledger.last = Remembered(change.version, change.after)
+
+    # As the listener of the trail.
+
+    def recorded(self, event: Event) -> None:
+        """Note an acknowledgement."""
+        ledger = self._ledgers.get(event.uid)
+        if ledger is not None:
+            ledger.recorded.add(event.transition)
+            self._answered(ledger, event)
+
+    def refused(self, event: Event, why: str) -> None:
+        """Note that a record will never be taken; it is on the log."""
+        ledger = self._ledgers.get(event.uid)
+        if ledger is not None:
+            ledger.refused[event.transition] = why
+            self._answered(ledger, event)
+
+    def shed(self, event: Event) -> None:
+        """Note that a record is due as if it had never been offered."""
+        ledger = self._ledgers.get(event.uid)
+        if ledger is not None:
+            ledger.under_way.discard(event.transition)
+            self._tidy(event.uid, ledger)
+        self._left_behind.set()
+
+    def room(self) -> None:
+        """Let the sweep offer again what was left behind."""
+        self._left_behind.set()
+
+    # As the reconcile's own.
+
+    def merged(self, case: duty.Case, after: Status) -> Status:
+        """The status with what has been acknowledged meanwhile, and condition AuditRecorded."""
+        return _said(after, case.moment, self._ledgers.get(case.seen.uid))
+
+    async def hold(self, case: duty.Case, version: str) -> str:
+        """Give an execution the finalizer before its first status."""
+        seen = case.seen
+        if version or seen.deleting or seen.held:
+            return version or seen.resource_version
+        finalizers = [*seen.finalizers, names.FINALIZER]
+        return await self._writer.patch(
+            seen.key,
+            {"metadata": {"finalizers": finalizers}},
+            resource_version=seen.resource_version,
+        )
+
+    async def settle(self, seen: view.Execution) -> bool:
+        """Write the acknowledgements of an ended execution once the last one is there."""
+        ledger = self._ledgers.get(seen.uid)
+        if not seen.due:
+            self._ledgers.pop(seen.uid, None)
+            return False
+        if ledger is None or not ledger.covers(seen.due):
+            # What is under way wakes it by its answer; what is not is for the sweep.
+            self._left_behind.set()
+            return False
+        before = await self._written(seen, ledger)
+        if before is None:
+            return False
+        after = _said(before, status.Moment(self._clock.now(), seen.generation), ledger)
+        changes = status.patch(before, after)
+        if not changes:
+            return False
+        version = await self._writer.patch_status(
+            seen.key, changes, resource_version=seen.resource_version
+        )
+        ledger.last = Remembered(version, after)
+        return True
+
+    def may_go(self, seen: view.Execution) -> bool:
+        """Whether every record is acknowledged in the status, or refused and on the log."""
+        ledger = self._ledgers.get(seen.uid)
+        return not seen.due or (ledger is not None and ledger.covers(seen.due))
+
+    async def part(self, seen: view.Execution, *, overdue: bool) -> float:
+        """Wait for the records of an execution that is being deleted, then move them."""
+        if self.may_go(seen):
+            self._ledgers.pop(seen.uid, None)
+            return 0.0
+        left_s = self._left_s(seen)
+        if left_s > 0 and not overdue:
+            self._left_behind.set()
+            return left_s
+        await self._move(seen)
+        return 0.0
+
+    async def sweep(self) -> None:
+        """Offer again what was left behind, whenever there is room; never returns."""
+        self._left_behind.set()
+        while True:
+            await self._left_behind.wait()
+            self._left_behind.clear()
+            await self._sweep_once()
+            await asyncio.sleep(SWEEP_EVERY_S)
+
+    async def _sweep_once(self) -> None:
+        for uid, key in [(it.uid, it.key) for it in self._executions if it.served and it.due]:
+            seen = self._executions.get(key)
+            if seen is None or seen.uid != uid or not self._is_left(seen):
+                continue
+            if not self._trail.has_room():
+                return
+            try:
+                execution = await self._whole(seen)
+            except errors.ClusterError as error:
+                _log.warning("Execution cannot be read for its audit", error=str(error))
+                self._left_behind.set()
+                return
+            if execution is not None:
+                self._offer_due(key, execution, tuple(audit.Transition))
+
+    def _is_left(self, seen: view.Execution) -> bool:
+        """Whether a record is due that is neither answered nor under way."""
+        ledger = self._ledgers.get(seen.uid)
+        if ledger is None:
+            return bool(seen.due)
+        return not ledger.covers(seen.due, or_under_way=True)
+
+    async def _whole(self, seen: view.Execution) -> api.WorkflowExecution | None:
+        """All of an execution: of a live one the cache has it, an ended one is read, in its turn.
+
+        None when it is gone, or nothing has been decided on it.
+        """
+        if seen.document is not None:
+            execution = _parse(seen.document)
+            return execution if execution.status.phase is not None else None
+        await asyncio.sleep(1 / READS_PER_S)
+        return await self._read(seen)
+
+    async def _written(self, seen: view.Execution, ledger: _Ledger) -> Status | None:
+        """The status as it stands: remembered, where nobody has written since, else read."""
+        if ledger.last is not None and ledger.last.version == seen.resource_version:
+            return ledger.last.status
+        execution = await self._read(seen)
+        return execution.status if execution is not None else None
+
+    async def _read(self, seen: view.Execution) -> api.WorkflowExecution | None:
+        raw = await self._reader.read(seen.key)
+        if raw is None or raw["metadata"]["uid"] != seen.uid:
+            return None
+        return _parse(raw)
+
+    def _offer_due(
+        self, key: ObjectKey, execution: api.WorkflowExecution, doubtful: Collection[Transition]
+    ) -> _Ledger | None:
+        """Offer each record that is due and neither answered nor under way.
+
+        Args:
+            key: of the execution.
+            execution: with the status that the records are due by.
+            doubtful: transitions whose record an earlier life may have sent.
+
+        Returns:
+            The account, if there is anything to keep account of.
+        """
+        uid = execution.metadata.uid
+        ledger = self._ledgers.setdefault(uid, _Ledger(key))
+        ledger.recorded.difference_update(_audited(execution.status))
+        for transition in audit.due(execution.status):
+            if ledger.covers((transition,), or_under_way=True):
+                continue
+            event = auditevent.build(execution, transition, self._style)
+            ledger.under_way.add(transition)
+            if not self._trail.offer(event, doubtful=transition in doubtful):
+                ledger.under_way.discard(transition)
+        return None if self._tidy(uid, ledger) else ledger
+
+    def _tidy(self, uid: str, ledger: _Ledger) -> bool:
+        """Forget an account that has nothing in it; whether it had."""
+        if ledger.under_way or ledger.recorded or ledger.refused:
+            return False
+        self._ledgers.pop(uid, None)
+        return True
+
+    def _answered(self, ledger: _Ledger, event: Event) -> None:
+        """The last answer wakes an execution that nothing else would."""
+        ledger.under_way.discard(event.transition)
+        seen = self._executions.get(ledger.key)
+        if seen is None or seen.uid != event.uid:
+            self._ledgers.pop(event.uid, None)
+        elif not ledger.under_way and (seen.ended or seen.deleting):
+            self._wake(ledger.key)
+
+    def _left_s(self, seen: view.Execution) -> float:
+        since = tekton.parse_time(seen.deletion_time)
+        waited_s = (self._clock.now() - since).total_seconds() if since is not None else 0.0
+        return self._before_deletion_s - waited_s
+
+    async def _move(self, seen: view.Execution) -> None:
+        """The time is over: what is due goes into the outbox, else onto the log."""
+        execution = await self._read(seen)
+        ledger = self._ledgers.pop(seen.uid, None)
+        if execution is None:
+            return
+        left = [
+            it for it in audit.due(execution.status) if ledger is None or not ledger.covers((it,))
+        ]
+        events = []
+        for event in (auditevent.build(execution, it, self._style) for it in left):
+            if event.taken:
+                events.append(event)
+            else:
+                self._log_event(event, "the dialect has no word for it")
+        if not events:
+            return
+        try:
+            await self._outbox.put(events)
+        except (ports.OutboxFull, errors.ClusterError) as error:
+            self.counts.lost += len(events)
+            _log.error("Audit events are on the log alone", error=str(error), events=len(events))
+            for event in events:
+                self._log_event(event, f"the outbox did not take it: {error}")
+        else:
+            self.counts.moved += len(events)
+            _log.info("Audit events moved to the outbox", events=len(events))
+
+
+def _said(after: Status, moment: status.Moment, ledger: _Ledger | None) -> Status:
+    """The status with its acknowledged transitions, and AuditRecorded where there is news."""
+    if ledger is not None:
+        after = audit.acknowledged(after, ledger.recorded)
+    verdict = audit.verdict(after, ledger.refused if ledger is not None else {})
+    if verdict is None:
+        return after
+    note = status.Note(
+        ConditionType.AUDIT_RECORDED, verdict.status, verdict.reason, verdict.message
+    )
+    return status.noted(after, moment, [note])
+
+
+def _audited(said: Status) -> set[Transition]:
+    audited = said.audited_transitions or ()
+    return {it for it in audit.Transition if it.value in audited}
+
+
+def _parse(raw: dict[str, Any]) -> api.WorkflowExecution:
+    try:
+        return api.parse_execution(raw)
+    except pydantic.ValidationError:
+        return api.parse_leniently(raw)

@@ -1,0 +1,154 @@
+"""What auditing has of its own: the sink, the outbox, the sweep, and who turns for them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from workflowexecution import identity
+from workflowexecution.adapters import auditclient, auditlog, auditstore, outbox
+from workflowexecution.domain import auditevent
+from workflowexecution.reconciler import auditing, duty
+from workflowexecution.runtime import connection, errors, manager
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from workflowexecution import ports
+    from workflowexecution.adapters.executions import Executions
+    from workflowexecution.reconciler import view
+    from workflowexecution.runtime import client, store
+    from workflowexecution.runtime.resource import ObjectKey
+    from workflowexecution.settings import Settings
+
+DEFAULT_NAMESPACE = "kubernaut-system"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What of the program auditing works with."""
+
+    api: client.Client
+    executions: store.Store[view.Execution]
+    writer: Executions
+    clock: ports.Clock
+    wake: Callable[[ObjectKey], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """Auditing, built and not yet running.
+
+    Attributes:
+        audit: what a reconcile asks.
+        observers: who is told of statuses.
+        services: in the order of their start; they write, so they come after a leader.
+        store: the way to the Data Storage, if there is one.
+        sender: what sends to it; its counts and its breaker's state are for metrics.
+        auditor: its counts are, too.
+    """
+
+    audit: duty.Audit = field(default_factory=duty.NoAudit)
+    observers: tuple[ports.Observer, ...] = ()
+    services: tuple[manager.Service, ...] = ()
+    store: auditclient.AuditClient | None = None
+    sender: auditstore.HttpTrail | None = None
+    auditor: auditing.Auditor | None = None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self.store is not None:
+            await self.store.close()
+
+
+def prepare(settings: Settings, around: Around) -> Trail:
+    """Build what the settings ask for; called in the running loop.
+
+    Raises:
+        errors.ConnectionConfigError: token or certificates of the Data Storage cannot be read.
+    """
+    kind = settings.audit_sink
+    if kind == "none":
+        return Trail()
+    store = build_store(settings) if kind == "http" else None
+    sender = build_sender(settings, store) if store is not None else None
+    sink: ports.AuditTrail = sender or auditlog.LogTrail()
+    kept = outbox.ConfigMapOutbox(client=around.api, namespace=outbox_namespace(settings))
+    drain = outbox.Drain(outbox=kept, trail=sink)
+    auditor = auditing.Auditor(
+        trail=sink,
+        outbox=kept,
+        executions=around.executions,
+        reader=around.writer,
+        writer=around.writer,
+        clock=around.clock,
+        wake=around.wake,
+        log=lambda event, why: auditlog.write(event, why=why),
+        style=style_of(settings),
+        before_deletion_s=settings.limits.audit_before_deletion,
+    )
+    services = [
+        manager.Service(name="audit-outbox", run=drain.run),
+        manager.Service(name="audit-sweep", run=auditor.sweep),
+    ]
+    if sender is not None:
+        # First: it sends what the others have offered to the last.
+        services.insert(0, manager.Service(name="audit", run=sender.run, stop=sender.stop))
+    return Trail(auditor, (auditor,), tuple(services), store, sender, auditor)
+
+
+def style_of(settings: Settings) -> auditevent.Style:
+    """How records are spelled."""
+    wished = settings.audit
+    return auditevent.Style(wished.dialect, wished.category, wished.skipped_outcome)
+
+
+def outbox_namespace(settings: Settings) -> str:
+    """The controller's own namespace: where its lease is."""
+    named = settings.controller.leader_election_namespace
+    return named or _own_namespace() or DEFAULT_NAMESPACE
+
+
+def _own_namespace() -> str:
+    """The pod's; empty outside a cluster."""
+    try:
+        return (connection.SERVICE_ACCOUNT / "namespace").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeError):
+        return ""
+
+
+def build_store(settings: Settings) -> auditclient.AuditClient:
+    """The way to the Data Storage.
+
+    Raises:
+        errors.ConnectionConfigError: token or certificates cannot be read.
+    """
+    wished = settings.datastorage
+    try:
+        return auditclient.AuditClient(
+            url=wished.url,
+            timeout_s=wished.timeout,
+            user_agent=identity.user_agent(identity.identity_of()),
+            token_file=wished.token_file,
+            ca_file=wished.ca_file,
+        )
+    except errors.ConnectionConfigError as error:
+        message = f"datastorage: {error}"
+        raise errors.ConnectionConfigError(message) from error
+
+
+def build_sender(settings: Settings, store: auditclient.AuditClient) -> auditstore.HttpTrail:
+    """What sends to it; called in the running loop."""
+    wished = settings.datastorage
+    return auditstore.HttpTrail(
+        store=store,
+        limits=auditstore.Limits(
+            buffer_size=wished.buffer.buffer_size,
+            batch_size=wished.buffer.batch_size,
+            flush_interval_s=wished.buffer.flush_interval,
+            max_retries=wished.buffer.max_retries,
+            settle_s=auditstore.SETTLE_TIMEOUTS * wished.timeout,
+        ),
+        clock=asyncio.get_running_loop().time,
+    )
