@@ -141,9 +141,9 @@ class SafetyMachine(stateful.RuleBasedStateMachine):
         if not there:
             return
         what = there[-1 - data.draw(st.integers(0, len(there) - 1), label="which")]
-        step = KINDS[name].take(self, what, data)
         # One alone while the program is down: of two nobody could tell the order.
         down = data.draw(_down, label="down") if name not in WAKEFUL else None
+        step = KINDS[name].take(self, what, data)
         self._story.append(f"{name}: {getattr(what, 'name', what)}, down {down}")
         try:
             self._do(step if down is None else self.walk.while_down(step, down))
