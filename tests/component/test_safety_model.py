@@ -150,6 +150,8 @@ class SafetyMachine(stateful.RuleBasedStateMachine):
         except BaseException as error:
             error.add_note("\n".join(self._story))
             raise
+        finally:
+            step.close()
 
 
 def _ask(machine: SafetyMachine, _: object, data: st.DataObject) -> Step:
