@@ -23,6 +23,12 @@ KUBELET = "example.com/kubelet"
 SUCCEEDED = ("True", "Succeeded", "Tasks Completed: 1 (Failed: 0, Cancelled 0), Skipped: 0")
 FAILED = ("False", "Failed", "Tasks Completed: 1 (Failed: 1, Cancelled 0), Skipped: 0")
 CANCELLED = ("False", "Cancelled", 'PipelineRun "wfe" was cancelled')
+# What Tekton says of the task, by what it says of the run; of any other run the task was stopped.
+_OF_TASK = {
+    "Succeeded": ("True", "Succeeded", "All Steps have completed executing"),
+    "Failed": ("False", "Failed", '"step-run" exited with code 1: Error'),
+}
+_STOPPED = ("False", "TaskRunCancelled", 'TaskRun "run" was cancelled')
 _GOES_ON = ("Unknown", "Running", "Tasks Completed: 0 (Failed: 0, Cancelled 0), Incomplete: 1")
 
 
@@ -76,7 +82,8 @@ class Hands:
         if task is not None:
             worked = "imageID" in task["status"]["steps"][0]
             code = 0 if condition[0] == "True" else 1
-            self._say_task(run, condition, builders.step(exit_code=code, ran=worked), at)
+            of_task = _OF_TASK.get(condition[1], _STOPPED)
+            self._say_task(run, of_task, builders.step(exit_code=code, ran=worked), at)
         self._say_run(run, condition, at)
         if not lingers:
             self.end_pod(run["metadata"]["uid"])

@@ -101,9 +101,11 @@ class SafetyMachine(stateful.RuleBasedStateMachine):
         ]
 
     def removable(self) -> list[Run]:
-        """Who deletes the run of a success whose pod still works takes away its lock."""
-        runs = self.walk.rules.runs()
-        return [it for it in runs if not (it.owner.is_over and it.works and it.stubborn)]
+        """Who deletes a run whose pod outlives its execution takes away its lock."""
+        owners = [it for it in self.walk.rules.alive() if it.run is not None and it.run.exists]
+        lasting = [it for it in owners if it.phase != rules_model.COMPLETED]
+        safe = [it for it in owners if it.run and not (it.run.works and it.run.stubborn)]
+        return [it.run for it in owners if it in lasting or it in safe if it.run is not None]
 
     def stoppable(self) -> list[Execution]:
         """Executions that nobody has cancelled."""
