@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime
+import pathlib
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import yaml
 
 from tests import builders
 from tests.fake import kinds
@@ -16,7 +20,6 @@ from workflowexecution.runtime import client, clock, connection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
     from tests.fake.cluster import FakeCluster
     from tests.fake.requestlog import Request
@@ -28,6 +31,7 @@ NAMESPACE = "kubernaut-workflows"
 TEAM = "payment"
 RUN = locking.run_name(builders.TARGET)
 AGENT = "workflowexecution/"
+POLICIES = pathlib.Path(__file__).parents[2] / "manifests" / "policies"
 SUCCEEDED = ("True", "Succeeded", "Tasks Completed: 2 (Failed: 0, Cancelled 0), Skipped: 0")
 CANCELLED = ("False", "Cancelled", 'PipelineRun "wfe" was cancelled')
 FAILED = ("False", "Failed", "Tasks Completed: 2 (Failed: 1, Cancelled 0), Skipped: 0")
@@ -62,10 +66,18 @@ def settings_of(**flags: Any) -> Settings:  # noqa: ANN401 - settings
     return config.load(None, environ={}, flags={**own, **wished})
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Way:
+    """How the program reaches its cluster."""
+
+    api: client.Client
+    clock: clock.ServerClock
+
+
 class World:
     """What a test sees and does around the program."""
 
-    def __init__(self, cluster: FakeCluster, folder: Path) -> None:
+    def __init__(self, cluster: FakeCluster, folder: pathlib.Path) -> None:
         """Prepare the team's namespace."""
         self.cluster = cluster
         self._folder = folder
@@ -74,16 +86,28 @@ class World:
     @contextlib.asynccontextmanager
     async def controller(self, **flags: Any) -> AsyncIterator[None]:  # noqa: ANN401 - settings
         """Run the program, its services and all; a failure of it is the test's."""
-        settings = settings_of(**flags)
-        way = await self.connect()
+        async with self.way() as way, self.program(way, **flags):
+            yield
+
+    @contextlib.asynccontextmanager
+    async def way(self) -> AsyncIterator[Way]:
+        """The program's way to the cluster: a client, and the clock that it keeps right."""
         server_clock = clock.ServerClock(now=virtual_now)
         api = client.Client(
-            connection=way,
+            connection=await self.connect(),
             user_agent=identity.user_agent("component"),
             observe_date=server_clock.observe,
         )
-        program = app.App(settings, api, server_clock)
-        task = asyncio.create_task(program.run())
+        try:
+            yield Way(api, server_clock)
+        finally:
+            await api.close()
+
+    @contextlib.asynccontextmanager
+    async def program(self, way: Way, **flags: Any) -> AsyncIterator[None]:  # noqa: ANN401 - settings
+        """Run the program on a way to the cluster that is there already."""
+        settings = settings_of(**flags)
+        task = asyncio.create_task(app.App(settings, way.api, way.clock).run())
         try:
             yield
             assert not task.done(), task.exception()
@@ -91,7 +115,6 @@ class World:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-            await api.close()
 
     async def connect(self) -> connection.Connection:
         """The way to the cluster."""
@@ -104,6 +127,22 @@ class World:
         given = (parts.get("metadata") or {}).items()
         raw["metadata"] = {"name": name, "namespace": TEAM, **dict(given)}
         return self.cluster.create(raw)
+
+    def install_policies(self) -> None:
+        """Apply what proves who clears; the fake cluster enforces nothing of it."""
+        for file in ("policy.yaml", "binding.yaml"):
+            self.cluster.create(yaml.safe_load((POLICIES / file).read_text(encoding="utf-8")))
+
+    def clear(self, name: str = "restart-payment", *, by: str = "jane") -> None:
+        """Clear an execution, as a person who has looked at its target."""
+        given = {
+            "clearedAt": _stamp(),
+            "clearedBy": by,
+            "clearReason": "the target has been put right",
+            "clearMethod": "StatusField",
+        }
+        patch = {"status": {"blockClearance": given}}
+        self.cluster.patch(kinds.EXECUTIONS, TEAM, name, patch, subresource="status")
 
     def execution(self, name: str = "restart-payment") -> JsonObject | None:
         """The execution as it is stored."""

@@ -181,6 +181,38 @@ class OwnerContract:
         await bed.patch("child", {"metadata": {"finalizers": None}})
         assert await self._deletions(bed, version, 2) == ["child", "owner"]
 
+    async def test_owner_waits_when_a_finalizer_holds_a_dependent_of_its_dependent(
+        self, bed: Bed
+    ) -> None:
+        owner = await bed.create("owner")
+        child = await bed.create("child", ownerReferences=_owned_by(owner))
+        references = _owned_by(child)
+        await bed.create("grandchild", ownerReferences=references, finalizers=[FINALIZER])
+        version = await bed.version()
+        async with bed.api.watch(WIDGETS, bed.namespace, resourceVersion=version) as watch:
+            await bed.api.delete(WIDGETS, bed.namespace, "owner", propagationPolicy="Foreground")
+            marked = await watch.take(3)
+        names = [event.object["metadata"]["name"] for event in marked]
+        assert ({event.type for event in marked}, names) == (
+            {"MODIFIED"},
+            ["owner", "child", "grandchild"],
+        )
+        version = marked[-1].object["metadata"]["resourceVersion"]
+        await bed.patch("grandchild", {"metadata": {"finalizers": None}})
+        assert await self._deletions(bed, version, 3) == ["grandchild", "child", "owner"]
+
+    async def test_owner_waits_no_more_when_it_is_deleted_again_in_background(
+        self, bed: Bed
+    ) -> None:
+        owner = await bed.create("owner")
+        references = _owned_by(owner)
+        await bed.create("child", ownerReferences=references, finalizers=[FINALIZER])
+        version = await bed.version()
+        await bed.api.delete(WIDGETS, bed.namespace, "owner", propagationPolicy="Foreground")
+        await bed.api.delete(WIDGETS, bed.namespace, "owner", propagationPolicy="Background")
+        assert await self._deletions(bed, version, 1) == ["owner"]
+        await bed.patch("child", {"metadata": {"finalizers": None}})
+
     async def test_object_is_collected_when_its_owner_never_existed(self, bed: Bed) -> None:
         version = await bed.version()
         owner = {"metadata": {"name": "ghost", "uid": "0f6a1b1e-0000-4000-8000-000000000000"}}

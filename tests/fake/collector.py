@@ -103,7 +103,10 @@ class Collector:
             return
         for child_place, child in blocking:
             if "deletionTimestamp" not in child["metadata"]:
-                self._objects.delete(*child_place, {"propagationPolicy": "Background"})
+                # What has dependents of its own is deleted as its owner is.
+                nested = bool(self._dependents.get(child["metadata"]["uid"]))
+                policy = "Foreground" if nested else "Background"
+                self._objects.delete(*child_place, {"propagationPolicy": policy})
 
     def _orphan(self, place: _Place, item: JsonObject) -> None:
         uid = item["metadata"]["uid"]

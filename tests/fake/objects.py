@@ -201,7 +201,7 @@ class Objects:
         old = self.get(resource, key)
         _check_preconditions(resource, old, options.get("preconditions") or {})
         finalizers = _finalizers_for(old, options.get("propagationPolicy", ""))
-        if not finalizers and not _held(resource, old):
+        if not finalizers and resource.plural != "namespaces":
             self._storage.drop(resource, key)
             self.settle()
             return old, True

@@ -60,6 +60,8 @@ async def _step(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> 
         await _say(tools, seen, run)
         return Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
     if run is None:
+        if not overdue and await _is_survived(tools, seen):
+            return Result(requeue_after_s=LOOK_AGAIN_S, priority=queue.Priority.LOW)
         left_s = await tools.audit.part(seen, overdue=overdue)
         if left_s > 0:
             # The last answer of the audit store wakes this earlier.
@@ -86,6 +88,19 @@ async def _step(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> 
         await tools.engine.delete(seen.key, run)
         _log.info("Run of a deleted execution deleted", run=f"{run.namespace}/{run.name}")
     return Result(requeue_after_s=LOOK_AGAIN_S, priority=queue.Priority.LOW)
+
+
+async def _is_survived(tools: common.Tools, seen: view.Execution) -> bool:
+    """Whether pods go on whose run is gone already, of an execution that was deleted while it ran.
+
+    Who deletes both at once takes the lock off while it is still needed. An execution that had
+    ended before costs no request.
+    """
+    ended_at = tekton.parse_time(seen.completion_time)
+    since = tekton.parse_time(seen.deletion_time)
+    if not seen.run_uid or ended_at is None or since is None or ended_at < since:
+        return False
+    return await tools.engine.has_live_pods(seen.run_uid)
 
 
 def _is_stuck(tools: common.Tools, run: tekton.PipelineRun) -> bool:

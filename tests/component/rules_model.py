@@ -1,0 +1,414 @@
+"""The rules of a safe target, said plainly: what `test_safety_model` holds the program to.
+
+Read it as the specification. It shares nothing with the program. `Rules` is told what happens in the
+world and says what has become of every execution, as soon as all is quiet again. Times are seconds,
+targets are canonical.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+COOLDOWN_S = 300.0
+BACKOFF_S = (60.0, 120.0, 240.0, 480.0, 600.0)
+MOST_FAILURES = 5
+TIMEOUT_S = 86400.0
+DEADLINE_GRACE_S = 120.0
+RETENTION_S = 300.0
+ORDERLY_S = 300.0
+"""For a run to end in order."""
+FORCED_S = 120.0
+"""For a run to end once Tekton was told to end it."""
+DELETED_S = 60.0
+"""For a run to be gone once it was deleted."""
+GIVE_UP_S = 600.0
+"""For a deleted execution to wait for its run."""
+
+PENDING, RUNNING, COMPLETED, FAILED, SKIPPED = (
+    "Pending",
+    "Running",
+    "Completed",
+    "Failed",
+    "Skipped",
+)
+
+
+class End(enum.Enum):
+    """What Tekton says at a run's end."""
+
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class Run:
+    """A run. It can be gone while a pod of it still works."""
+
+    owner: Execution
+    made_at: float
+    exists: bool = True
+    begun: bool = False
+    """It has a task."""
+    worked: bool = False
+    """A container of it has started."""
+    works: bool = False
+    """A pod of it has not ended."""
+    stubborn: bool = False
+    """That pod goes on when it is deleted."""
+    end: End | None = None
+    ended_at: float = 0.0
+    asked_at: float | None = None
+    forced_at: float | None = None
+    removed_at: float | None = None
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"run of {self.owner.name}"
+
+    @property
+    def lives(self) -> bool:
+        """Tekton has not said the end, or has, but a pod works."""
+        return self.works or (self.exists and self.end is None)
+
+    def remove(self, now: float) -> None:
+        """Deleted, its pods first: a pod that goes on keeps it there."""
+        self.removed_at = now
+        self.works = self.works and self.stubborn
+        self.exists = self.works
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class Execution:
+    """An execution; what its status must say, and what its end means for those after it."""
+
+    uid: str
+    name: str
+    target: str
+    workflow: str
+    asked_at: float
+    faulty: bool = False
+
+    phase: str = PENDING
+    outcome: str | None = None
+    reason: str | None = None
+    other: str | None = None
+    retry_at: float | None = None
+    failures: int | None = None
+    locked_until: float | None = None
+    harmed: bool | None = None
+    """It may have left its target half changed."""
+
+    run: Run | None = None
+    counts: bool = False
+    """It failed before anything ran, and may be tried again, later and later."""
+    found: frozenset[Execution] = frozenset()
+    """The failures in a row before it, when it failed."""
+    next_at: float = 0.0
+    ended_at: float = 0.0
+    cancelled: bool = False
+    cleared_at: float = 0.0
+    deleted_at: float | None = None
+    gone: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Its phase is terminal."""
+        return self.phase in {COMPLETED, FAILED, SKIPPED}
+
+    @property
+    def cleared(self) -> bool:
+        """A person has taken it out of its target's history."""
+        return self.cleared_at > 0
+
+
+class Rules:
+    """The rules. What is told happens `now`; `pass_to` lets time pass."""
+
+    def __init__(self) -> None:
+        """Begin with a program that is up, and nothing to do."""
+        self.now = 0.0
+        self.asleep = False
+        """The program is down: things happen, and it decides nothing."""
+        self.suspended = False
+        self.executions: list[Execution] = []
+
+    # What happens in the world.
+
+    def asked(self, execution: Execution) -> None:
+        """Somebody creates an execution."""
+        self.executions.append(execution)
+
+    def begins(self, run: Run, *, worked: bool, stubborn: bool) -> None:
+        """Tekton makes a task, and its pod is there: it pulls its image, or works."""
+        run.begun, run.worked, run.works, run.stubborn = True, worked, True, stubborn
+
+    def ends(self, run: Run, end: End, *, lingers: bool) -> None:
+        """Tekton says the end; the pod ends with it, or lingers."""
+        run.end, run.ended_at, run.works = end, self.now, run.works and lingers
+
+    def pod_ends(self, run: Run) -> None:
+        """The last pod ends, and lets a deleted run go."""
+        run.works = False
+        run.exists = run.exists and run.removed_at is None
+
+    def vanishes(self, run: Run) -> None:
+        """Somebody deletes the run, and nobody waits for its pods."""
+        run.exists, run.works = False, run.works and run.stubborn
+        if self.asleep:
+            # Who was not there to see it go knows nothing of its end.
+            run.end = None
+
+    def cancels(self, execution: Execution) -> None:
+        """Somebody asks that the execution ends."""
+        execution.cancelled = True
+
+    def clears(self, execution: Execution) -> None:
+        """Somebody has looked at the target: the execution is taken out of its history."""
+        execution.cleared_at = self.now
+
+    def deletes(self, execution: Execution) -> None:
+        """Somebody deletes the execution; it stays while it has, or may have, a run."""
+        run = execution.run
+        if run is not None and (run.exists or not execution.is_over):
+            execution.deleted_at = self.now
+        else:
+            execution.gone = True
+
+    def pass_to(self, now: float) -> None:
+        """Let time pass: what falls due in it happens in its order."""
+        while not self.asleep:
+            self.settle()
+            due = min((at for at, _ in self.due() if self.now < at <= now), default=None)
+            if due is None:
+                break
+            self.now = due
+        self.now = now
+        self.settle()
+
+    def settle(self) -> None:
+        """Let the program do all that it can do now: all get their answers before one starts."""
+        while not self.asleep:
+            there = self.alive()
+            if not (any(map(self._tend, there)) or any(map(self._start, there))):
+                break
+
+    def alive(self) -> list[Execution]:
+        """The executions that are there, the older first."""
+        there = (each for each in self.executions if not each.gone)
+        return sorted(there, key=lambda each: (int(each.asked_at), each.uid))
+
+    def runs(self) -> list[Run]:
+        """The runs that are there."""
+        made = (each.run for each in self.executions if each.run is not None)
+        return [run for run in made if run.exists]
+
+    def due(self) -> Iterator[tuple[float, float]]:
+        """When something changes though nothing happens, and how late that may be seen."""
+        for each in self.alive():
+            if each.locked_until is not None:
+                yield each.locked_until, 0.0
+            if each.next_at:
+                yield each.next_at, 0.0
+            if each.deleted_at is not None:
+                yield each.deleted_at + GIVE_UP_S, 35.0
+        for run in self.runs():
+            if run.owner.is_over:
+                yield run.owner.ended_at + RETENTION_S, 5.0
+            steps = (run.asked_at, ORDERLY_S), (run.forced_at, FORCED_S)
+            yield from ((at + span, 5.0) for at, span in steps if at is not None)
+            if run.removed_at is not None:
+                yield run.removed_at + DELETED_S, 35.0
+
+    # What the program does. Each says whether it has changed anything.
+
+    def _tend(self, it: Execution) -> bool:
+        if it.deleted_at is not None:
+            return self._let_go(it, it.deleted_at)
+        if it.is_over:
+            return self._keep(it)
+        return self._run_on(it, it.run) if it.run is not None else self._answer(it)
+
+    def _answer(self, it: Execution) -> bool:
+        """Nothing is queued: who cannot start is told why."""
+        if it.cancelled or it.faulty:
+            return self._fail(it, harmed=False, cancelled=it.cancelled)
+        return not self.suspended and (self._is_running(it) or self._is_forbidden(it))
+
+    def _start(self, it: Execution) -> bool:
+        """Of those who can the oldest starts."""
+        if it.phase != PENDING or self.suspended or self._older_waits(it):
+            return False
+        if not self._is_held(it):
+            it.phase, it.run = RUNNING, Run(it, self.now)
+        return True
+
+    def _older_waits(self, it: Execution) -> bool:
+        """Of two that wait the older goes first."""
+        waiting = (each for each in self.alive() if each.phase == PENDING and not each.cancelled)
+        return next((each for each in waiting if each.target == it.target), it) is not it
+
+    def _is_running(self, it: Execution) -> bool:
+        """First: another execution runs on the target."""
+        for other in self._others(it):
+            if other.phase == RUNNING and other.run is not None:
+                return self._skip_for_run(it, other.run)
+        return False
+
+    def _is_forbidden(self, it: Execution) -> bool:
+        """Then: what happened before, cleared executions left out."""
+        past = [each for each in self._past(it) if not each.cleared]
+        harmed = [each for each in past if each.harmed]
+        if harmed:
+            # A person must look at the target.
+            return self._skip(it, "PreviousExecutionFailed", harmed[-1].name, None)
+        tries = [each for each in past if each.counts or each.phase == COMPLETED]
+        if tries and tries[-1].counts:
+            last = tries[-1]
+            if self._count(last) >= MOST_FAILURES:
+                # A person must look at the cause.
+                return self._skip(it, "ExhaustedRetries", last.name, None)
+            if self.now < last.next_at:
+                return self._skip(it, "RecentlyRemediated", last.name, last.next_at)
+        done = [each for each in past if each.phase == COMPLETED and each.workflow == it.workflow]
+        if done and self.now < done[-1].ended_at + COOLDOWN_S:
+            until = done[-1].ended_at + COOLDOWN_S
+            return self._skip(it, "RecentlyRemediated", done[-1].name, until)
+        return False
+
+    def _is_held(self, it: Execution) -> bool:
+        """Last: the target's run is there, and lives. One that does not makes room."""
+        for run in self.runs():
+            if run.owner.target == it.target:
+                if run.lives:
+                    return self._skip_for_run(it, run)
+                run.remove(self.now)
+        return False
+
+    def _run_on(self, it: Execution, run: Run) -> bool:
+        """It ends as its run does, and a failure not before all of it has ended."""
+        if run.end is End.SUCCEEDED:
+            return self._complete(it, run)
+        if run.lives:
+            return it.cancelled and run.exists and self._climb(run)
+        # What is not there to be looked at has worked for all that anybody knows.
+        harmed = run.worked or run.end is None or (run.begun and not run.exists)
+        stopped = run.end is None and run.asked_at is not None
+        return self._fail(it, harmed=harmed, cancelled=stopped or run.end is End.CANCELLED)
+
+    def _keep(self, it: Execution) -> bool:
+        """A run that has ended is kept for people to look at, for a while."""
+        run = it.run
+        if run is None or not run.exists or run.removed_at is not None:
+            return False
+        if self.now < it.ended_at + RETENTION_S:
+            return False
+        run.remove(self.now)
+        return True
+
+    def _let_go(self, it: Execution, deleted_at: float) -> bool:
+        """A deleted execution goes when nothing of its run is left, or has been for too long."""
+        run = it.run
+        if not it.is_over:
+            return self._fail(it, harmed=run is not None, cancelled=True)
+        if run is None or not (run.exists or run.works):
+            it.gone = True
+            return True
+        is_late = self.now >= deleted_at + GIVE_UP_S
+        if run.removed_at is not None or not run.exists:
+            since = deleted_at if run.removed_at is None else run.removed_at + DELETED_S
+            it.gone = is_late and self.now >= since
+            return it.gone
+        if is_late or run.end is not None:
+            run.remove(self.now)
+            return True
+        return self._climb(run)
+
+    def _climb(self, run: Run) -> bool:
+        """In order where a task has begun; then not so; then by deleting it."""
+        if run.removed_at is not None:
+            return False
+        if run.asked_at is None:
+            run.asked_at = self.now
+            run.forced_at = None if run.begun and run.end is None else self.now
+        elif run.forced_at is None and self.now >= run.asked_at + ORDERLY_S:
+            run.forced_at = self.now
+        elif run.forced_at is not None and self.now >= run.forced_at + FORCED_S:
+            run.remove(self.now)
+        else:
+            return False
+        return True
+
+    # How an execution ends.
+
+    def _skip_for_run(self, it: Execution, run: Run) -> bool:
+        until = run.made_at + TIMEOUT_S + DEADLINE_GRACE_S
+        return self._skip(it, "ResourceBusy", run.owner.name, until)
+
+    def _skip(self, it: Execution, reason: str, other: str, until: float | None) -> bool:
+        it.phase, it.outcome, it.ended_at = SKIPPED, SKIPPED, self.now
+        it.reason, it.other, it.retry_at = reason, other, until
+        return True
+
+    def _complete(self, it: Execution, run: Run) -> bool:
+        """It cools down for the same workflow, and ends a row of failures."""
+        it.phase, it.outcome, it.ended_at = COMPLETED, "Success", run.ended_at
+        it.failures, it.locked_until = 0, it.ended_at + COOLDOWN_S
+        return True
+
+    def _fail(self, it: Execution, *, harmed: bool, cancelled: bool) -> bool:
+        """It blocks, or backs off, or, without a run or cancelled in time, means nothing."""
+        it.phase, it.outcome = FAILED, "Cancelled" if cancelled else FAILED
+        it.harmed = harmed
+        said = it.run is not None and it.run.end is not None and it.deleted_at is None
+        it.ended_at = it.run.ended_at if it.run is not None and said else self.now
+        it.counts = it.run is not None and not (harmed or cancelled)
+        if it.counts:
+            self._back_off(it)
+        return True
+
+    def _back_off(self, it: Execution) -> None:
+        before = [each for each in self._past(it) if not each.cleared]
+        tries = [each for each in before if each.counts or each.phase == COMPLETED]
+        inherits = bool(tries) and tries[-1].counts
+        it.failures = 1 + (self._count(tries[-1]) if inherits else 0)
+        it.found = frozenset({tries[-1], *tries[-1].found}) if inherits else frozenset()
+        it.next_at = it.ended_at + BACKOFF_S[min(it.failures, len(BACKOFF_S)) - 1]
+        it.locked_until = it.next_at if it.failures < MOST_FAILURES else None
+
+    def _count(self, last: Execution) -> int:
+        """How many failures in a row the target has behind it, of which this is the last.
+
+        It has written down how many there were. Who was cleared since counts no more, and where a
+        completion between them was cleared, those before it count again.
+        """
+        since = [it for it in last.found if it.cleared_at > last.ended_at and not it.gone]
+        written = (last.failures or 0) - len(since)
+        return max(written, 1 + len(self._row(last)))
+
+    def _row(self, last: Execution) -> list[Execution]:
+        """The failures just before it that are there to be seen, and not cleared."""
+        row: list[Execution] = []
+        for each in self._past(last):
+            if each.ended_at > last.ended_at:
+                break
+            if each.phase == COMPLETED and not each.cleared:
+                row = []
+            elif each.counts and not each.cleared:
+                row.append(each)
+        return row
+
+    def _past(self, it: Execution) -> list[Execution]:
+        """Those of the target that have ended, the latest last."""
+        over = (each for each in self._others(it) if each.phase in {COMPLETED, FAILED})
+        return sorted(over, key=lambda each: (int(each.ended_at), each.uid))
+
+    def _others(self, it: Execution) -> Iterable[Execution]:
+        there = self.alive()
+        return [each for each in there if each.target == it.target and each is not it]

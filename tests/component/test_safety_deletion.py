@@ -1,0 +1,237 @@
+"""Deletion of executions and runs, and runs that nobody waits for any more."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.component import hands, pasts, world
+from tests.fake import faults, kinds
+from tests.fake.paths import Match
+from workflowexecution.api import names
+
+if TYPE_CHECKING:
+    from tests.component.world import World
+    from tests.fake.requestlog import Request
+    from tests.fake.statuses import JsonObject
+
+pytestmark = pytest.mark.looptime
+
+NAME = "restart-payment"
+CREATE = Match(verbs=("create",), resource="pipelineruns")
+
+
+def told(here: World) -> str:
+    said: str = ((here.run() or {}).get("spec") or {}).get("status", "")
+    return said
+
+
+def delete(here: World) -> None:
+    here.cluster.delete(kinds.EXECUTIONS, world.TEAM, NAME)
+
+
+def deletions(here: World) -> list[Request]:
+    return [it for it in here.writes("pipelineruns") if it.call.verb == "delete"]
+
+
+async def running(here: World, *, begun: bool = True, stubborn: bool = False) -> JsonObject:
+    here.ask()
+    await here.until_phase("Running")
+    run = here.run() or {}
+    if begun:
+        hands.Hands(here.cluster).begin(run, stubborn=stubborn)
+    return run
+
+
+async def test_running_execution_says_its_end_before_its_run_is_told(here: World) -> None:
+    async with here.controller():
+        run = await running(here)
+        delete(here)
+        await world.until(lambda: told(here))
+        status = (here.execution() or {})["status"]
+        assert (status["phase"], status["outcome"]) == ("Failed", "Cancelled")
+        assert status["failureDetails"]["wasExecutionFailure"] is True
+        assert "deleted before it had ended" in status["failureDetails"]["message"]
+        assert told(here) == "CancelledRunFinally"
+        hands.Hands(here.cluster).end(run, hands.CANCELLED)
+        await world.until(lambda: here.execution() is None)
+    assert here.run() is None
+    (deletion,) = deletions(here)
+    assert deletion.body is not None
+    assert deletion.body["preconditions"] == {"uid": run["metadata"]["uid"]}
+    assert deletion.body["propagationPolicy"] == "Foreground"
+
+
+async def test_deletion_climbs_the_ladder_when_tekton_does_not_obey(here: World) -> None:
+    async with here.controller():
+        await running(here)
+        delete(here)
+        at = asyncio.get_running_loop().time()
+        await asyncio.sleep(299)
+        assert told(here) == "CancelledRunFinally"
+        await asyncio.sleep(5)
+        assert told(here) == "Cancelled"
+        await asyncio.sleep(114)
+        assert here.execution() is not None
+        await world.until(lambda: here.execution() is None, within_s=10)
+        assert 420 <= asyncio.get_running_loop().time() - at <= 426
+    assert here.run() is None
+
+
+async def test_execution_is_let_go_alone_when_its_run_cannot_be_ended(here: World) -> None:
+    async with here.controller():
+        run = await running(here, stubborn=True)
+        delete(here)
+        at = asyncio.get_running_loop().time()
+        await asyncio.sleep(598)
+        assert here.execution() is not None
+        await world.until(lambda: here.execution() is None, within_s=40)
+        assert 600 <= asyncio.get_running_loop().time() - at <= 632
+        assert (here.run() or {})["metadata"]["uid"] == run["metadata"]["uid"]
+        here.ask("second", spec=pasts.spec(pasts.OTHER))
+        status = await here.until_phase("Skipped", "second")
+        assert status["skipDetails"]["reason"] == "ResourceBusy"
+        hands.Hands(here.cluster).end_pod(run["metadata"]["uid"])
+        here.ask("third", spec=pasts.spec(pasts.OTHER))
+        await here.until_phase("Running", "third")
+
+
+async def test_target_stays_locked_when_execution_and_run_are_deleted_but_a_pod_works(
+    here: World,
+) -> None:
+    async with here.controller():
+        run = await running(here, stubborn=True)
+        delete(here)
+        here.cluster.delete(
+            kinds.PIPELINE_RUNS, world.NAMESPACE, world.RUN, propagation="Background"
+        )
+        await asyncio.sleep(45)
+        here.ask("second", spec=pasts.spec(pasts.OTHER))
+        await here.until_phase("Skipped", "second")
+        hands.Hands(here.cluster).end_pod(run["metadata"]["uid"])
+        await world.until(lambda: here.execution() is None)
+        here.ask("third", spec=pasts.spec(pasts.OTHER))
+        await here.until_phase("Running", "third")
+
+
+async def test_skipped_execution_takes_no_run_with_it(here: World) -> None:
+    async with here.controller():
+        run = await running(here)
+        here.ask("second", spec=pasts.spec())
+        await here.until_phase("Skipped", "second")
+        here.cluster.delete(kinds.EXECUTIONS, world.TEAM, "second")
+        await world.until(lambda: here.execution("second") is None)
+        await asyncio.sleep(60)
+    assert (here.run() or {})["metadata"]["uid"] == run["metadata"]["uid"]
+    assert told(here) == ""
+
+
+@pytest.mark.requirement(
+    "BR-WF-007", "Phase transitioned to Failed if PipelineRun deleted externally"
+)
+async def test_execution_fails_once_when_somebody_deletes_its_run(here: World) -> None:
+    async with here.controller():
+        await running(here)
+        hold = {"metadata": {"finalizers": ["example.com/hold"]}}
+        here.cluster.patch(kinds.PIPELINE_RUNS, world.NAMESPACE, world.RUN, hold)
+        here.cluster.delete(kinds.PIPELINE_RUNS, world.NAMESPACE, world.RUN)
+        await asyncio.sleep(1)
+        deleted_at = (here.run() or {})["metadata"]["deletionTimestamp"]
+        let_go = {"metadata": {"finalizers": None}}
+        here.cluster.patch(kinds.PIPELINE_RUNS, world.NAMESPACE, world.RUN, let_go)
+        status = await here.until_phase("Failed")
+        await asyncio.sleep(1300)
+    details = status["failureDetails"]
+    assert details["message"] == (
+        f"PipelineRun {world.RUN} was deleted by somebody else at {deleted_at}"
+    )
+    assert (details["reason"], details["wasExecutionFailure"]) == ("Unknown", True)
+    assert (here.execution() or {})["status"] == status
+    assert len([it for it in here.writes("pipelineruns") if it.call.verb == "create"]) == 1
+
+
+async def test_result_counts_when_the_run_goes_just_after_its_end(here: World) -> None:
+    async with here.controller():
+        run = await running(here)
+        lag = Match(verbs=("patch",), resource="workflowexecutions", subresource="status")
+        held = here.cluster.faults.hold(lag)
+        hands.Hands(here.cluster).end(run, hands.SUCCEEDED)
+        await held.reached.wait()
+        here.cluster.delete(kinds.PIPELINE_RUNS, world.NAMESPACE, world.RUN)
+        held.release()
+        status = await here.until_phase("Completed")
+    assert status["outcome"] == "Success"
+
+
+async def test_no_execution_fails_while_tektons_api_is_away(here: World) -> None:
+    async with here.controller():
+        await running(here)
+        delete(here)
+        await world.until(lambda: told(here))
+        here.cluster.remove_api(kinds.PIPELINE_RUNS)
+        await asyncio.sleep(120)
+        assert here.execution() is not None
+        here.cluster.restore_api(kinds.PIPELINE_RUNS)
+        await world.until(lambda: here.execution() is None, within_s=120)
+
+
+async def test_late_create_never_runs_on_when_its_execution_is_over(here: World) -> None:
+    held = here.cluster.faults.hold(CREATE)
+    async with here.controller():
+        here.ask()
+        await held.reached.wait()
+        asked = {"spec": {"cancel": {"requestedBy": "jane", "reason": "no"}}}
+        here.cluster.patch(kinds.EXECUTIONS, world.TEAM, NAME, asked)
+    async with here.controller():
+        # The first life's request is still on its way when the second ends the execution.
+        assert (await here.until_phase("Failed"))["outcome"] == "Cancelled"
+        held.release()
+        await here_late_run(here)
+        await world.until(lambda: told(here) == "Cancelled")
+        marks = (here.run() or {})["metadata"]["annotations"]
+        assert marks[names.ANNOTATION_CANCEL_CAUSE] == "late"
+        hands.Hands(here.cluster).end(here.run() or {}, hands.CANCELLED)
+        await asyncio.sleep(700)
+    assert here.run() is None
+    assert (here.execution() or {})["status"]["outcome"] == "Cancelled"
+
+
+async def here_late_run(here: World) -> None:
+    """The request of a client that is gone was dropped with its connection: send it again."""
+    (first, *_) = here.writes("pipelineruns")
+    if here.run() is None and first.body is not None:
+        here.cluster.create({"apiVersion": "tekton.dev/v1", "kind": "PipelineRun", **first.body})
+    await world.until(here.run)
+
+
+async def test_late_create_never_runs_on_when_its_execution_is_gone(here: World) -> None:
+    held = here.cluster.faults.hold(CREATE)
+    async with here.controller():
+        here.ask()
+        await held.reached.wait()
+    let_go = {"metadata": {"finalizers": None}}
+    here.cluster.patch(kinds.EXECUTIONS, world.TEAM, NAME, let_go)
+    delete(here)
+    async with here.controller():
+        held.release()
+        await here_late_run(here)
+        await world.until(lambda: told(here) == "Cancelled", within_s=70)
+        await asyncio.sleep(170)
+    assert here.run() is None
+
+
+async def test_late_create_starts_nothing_when_the_kept_run_has_its_name(here: World) -> None:
+    async with here.controller():
+        run = await running(here)
+        hands.Hands(here.cluster).end(run, hands.SUCCEEDED)
+        await here.until_phase("Completed")
+        (first, *_) = here.writes("pipelineruns")
+        assert first.body is not None
+        with pytest.raises(faults.StatusError, match="already exists"):
+            here.cluster.create({
+                "apiVersion": "tekton.dev/v1",
+                "kind": "PipelineRun",
+                **first.body,
+            })
