@@ -130,7 +130,7 @@ def check(story: Story, executions: dict[str, JsonObject], cooldown_s: float) ->
 
 FEW, MANY = Load(executions=60, targets=12), Load(executions=500, targets=100)
 SMALL = pytest.param(FEW, 1, 5.0, id="small")
-BIG = pytest.param(MANY, 2, 30.0, id="big", marks=[pytest.mark.long, pytest.mark.timeout(400)])
+BIG = pytest.param(MANY, 2, 30.0, id="big", marks=[pytest.mark.long, pytest.mark.timeout(600)])
 
 
 @pytest.mark.usefixtures("tekton")
