@@ -1,18 +1,21 @@
 """The command line: arguments in, an exit code out.
 
 Exit codes: 0 after a clean stop, 1 when the program failed, 2 when arguments or settings are wrong.
+`uninstall` is a command of its own; without a command the controller runs.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workflowexecution import app, config, identity, logs
+from workflowexecution import app, config, identity, logs, uninstall
+from workflowexecution.runtime import errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,8 +29,10 @@ _BOOLEANS = {"1": True, "t": True, "true": True, "0": False, "f": False, "false"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the controller until it is told to stop; returns the exit code."""
+    """Run what the arguments ask for, the controller mostly; returns the exit code."""
     arguments = _parser().parse_args(argv)
+    if arguments.command == "uninstall":
+        return _uninstall(arguments)
     flags = {key: value for key, value in vars(arguments).items() if "." in key}
     try:
         settings = config.load(arguments.config, flags=flags)
@@ -48,6 +53,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     except app.Failed:
         return EXIT_FAILED
     return EXIT_OK
+
+
+def _uninstall(arguments: argparse.Namespace) -> int:
+    """Free what a controller that was removed has left."""
+    wish = uninstall.Wish(arguments.namespace, arguments.dry_run)
+    work = uninstall.run(
+        wish,
+        kubeconfig=arguments.kubeconfig,
+        identity=identity.identity_of(),
+        tell=functools.partial(print, flush=True),
+        confirm=_confirmed if arguments.yes else _asked,
+    )
+    try:
+        outcome = asyncio.run(work)
+    except uninstall.CannotUninstall as error:
+        print(f"workflowexecution: {error}", file=sys.stderr)  # noqa: T201 - a person started it
+        return EXIT_USAGE
+    except errors.ClusterError as error:
+        print(f"workflowexecution: {error}", file=sys.stderr)  # noqa: T201 - a person started it
+        return EXIT_FAILED
+    return EXIT_FAILED if outcome.failed or outcome.refused else EXIT_OK
+
+
+def _confirmed(question: str) -> bool:
+    """Who says --yes has read the question."""
+    return bool(question)
+
+
+def _asked(question: str) -> bool:
+    """Ask the person at the terminal; where nobody can answer, the answer is no."""
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+    except EOFError:
+        return False
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,7 +111,29 @@ def _parser() -> argparse.ArgumentParser:
     for flag, key, convert in _ALIASES:
         optional: dict[str, Any] = {"nargs": "?", "const": "true"} if flag in _SWITCHES else {}
         aliases.add_argument(flag, dest=key, type=convert, metavar="VALUE", help=key, **optional)
+    _add_uninstall(parser)
     return parser
+
+
+def _add_uninstall(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command="")
+    commands = parser.add_subparsers(dest="command", metavar="[uninstall]")
+    uninstalling = commands.add_parser(
+        "uninstall",
+        help="free the executions that a controller which was removed has left",
+        allow_abbrev=False,
+    )
+    uninstalling.add_argument(
+        "--finalizers", action="store_true", required=True,
+        help="take this program's finalizers off all executions; their runs are not touched",
+    )  # fmt: skip
+    uninstalling.add_argument("--namespace", default="", help="only of this one (default: all)")
+    uninstalling.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    uninstalling.add_argument("--yes", action="store_true", help="do not ask")
+    uninstalling.add_argument(
+        "--kubeconfig", type=Path, default=argparse.SUPPRESS, metavar="FILE",
+        help="as without a command",
+    )  # fmt: skip
 
 
 def _boolean(text: str) -> bool:
