@@ -115,7 +115,7 @@ SLOW = [pytest.param("deaf", marks=pytest.mark.long)]
 
 @pytest.mark.usefixtures("controller")
 class TestStages:
-    @pytest.mark.parametrize("stage", QUICK + SLOW)
+    @pytest.mark.parametrize("stage", [*QUICK, *SLOW])
     def test_execution_is_cancelled_when_nothing_of_it_works_any_more(
         self, where: place.Place, bundles: dict[str, Workflow | str], stage: str
     ) -> None:
@@ -132,7 +132,7 @@ class TestStages:
         said = {it["type"]: it["status"] for it in status["conditions"]}
         assert said["CancelConfirmed"] == "True"
 
-    @pytest.mark.parametrize("stage", QUICK + SLOW)
+    @pytest.mark.parametrize("stage", [*QUICK, *SLOW])
     def test_deleted_execution_takes_everything_along(
         self, where: place.Place, bundles: dict[str, Workflow | str], stage: str
     ) -> None:
