@@ -148,9 +148,7 @@ def _lives(name: str, requests: list[Request]) -> Iterator[Life]:
             for it in requests
             if it.kind == "patch pipelineruns/status" and start.at < it.at < until
         ]
-        pods = [
-            it for it in requests if it.kind == _CREATE_POD and start.at < it.at < until
-        ]
+        pods = [it for it in requests if it.kind == _CREATE_POD and start.at < it.at < until]
         ends = [_end_of_pod(pod, requests) for pod in pods]
         yield Life(name, start.agent, start.at, max([start.at, *words, *ends]))
 

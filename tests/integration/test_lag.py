@@ -15,10 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
-from tests.fake.api import Api
-from tests.fake.stage import Pace, Stage
-from tests.fake.tekton import AGENT, SimulatedTekton
-from tests.integration import contest
+from tests.fake.stage import Pace
+from tests.integration import contest, tekton
 from tests.integration.contest import Load
 from tests.integration.story import Story
 from tests.proxy import calls
@@ -106,14 +104,11 @@ class Fight:
 
 
 @pytest_asyncio.fixture
-async def tekton(endpoint: Endpoint, controllers: Controllers) -> AsyncIterator[None]:
-    """A simulated Tekton for the runs of this test's controllers, with pods."""
-    async with Api(endpoint, agent=AGENT) as api, asyncio.TaskGroup() as group:
-        stage = Stage(api, pace=PACE, pods=True)
-        player = SimulatedTekton(stage, controllers.world.runs, choose=contest.choose)
-        task = group.create_task(player.run())
+async def played(endpoint: Endpoint, controllers: Controllers) -> AsyncIterator[None]:
+    """The runs of this test's controllers are played."""
+    runs = controllers.world.runs
+    async with tekton.playing(endpoint, runs, choose=contest.choose, pace=PACE):
         yield
-        task.cancel()
 
 
 def check(story: Story, executions: dict[str, JsonObject], cooldown_s: float) -> int:
@@ -133,7 +128,7 @@ SMALL = pytest.param(FEW, 1, 5.0, id="small")
 BIG = pytest.param(MANY, 2, 30.0, id="big", marks=[pytest.mark.long, pytest.mark.timeout(600)])
 
 
-@pytest.mark.usefixtures("tekton")
+@pytest.mark.usefixtures("played")
 @pytest.mark.parametrize(("load", "late", "lag_s"), [SMALL, BIG])
 class TestLag:
     @requirement("BR-WE-009", "Prevent parallel execution on same target resource")
