@@ -53,7 +53,7 @@ contracts: $(READY) ## The import directions
 
 .PHONY: unit
 unit: $(READY) ## Pure and fast
-	$(PYTEST) tests/unit --timeout 20
+	$(PYTEST) tests/unit tests/proxy --timeout 20
 
 .PHONY: component
 component: $(READY) ## The whole program against the in-process cluster
@@ -74,12 +74,12 @@ e2e: binaries ## Real Tekton, real containers
 
 .PHONY: check
 check: lint types contracts ## The fast inner loop: no cluster
-	$(PYTEST) tests/unit tests/component --timeout 60
+	$(PYTEST) tests/unit tests/proxy tests/component --timeout 60
 
 .PHONY: coverage
 coverage: $(READY) ## Branch coverage of the whole package; domain, api and runtime at 100 %
 	rm -f .coverage .coverage.*
-	$(PYTEST) tests/unit tests/component --timeout 60 --cov --cov-report=
+	$(PYTEST) tests/unit tests/proxy tests/component --timeout 60 --cov --cov-report=
 	$(BIN)/coverage report --fail-under=90
 	$(BIN)/coverage report --fail-under=100 \
 	  --include='workflowexecution/domain/*,workflowexecution/api/*,workflowexecution/runtime/*'
@@ -88,7 +88,7 @@ coverage: $(READY) ## Branch coverage of the whole package; domain, api and runt
 # pytest's closing line is the last that is printed.
 test: lint types contracts binaries ## Everything CI runs: static checks and all four suites
 	rm -f .coverage .coverage.*
-	$(PYTEST) tests/unit tests/component tests/integration tests/e2e -m 'not long' \
+	$(PYTEST) tests/unit tests/proxy tests/component tests/integration tests/e2e -m 'not long' \
 	  --timeout 600 --cov --cov-report=
 	@$(BIN)/coverage report --fail-under=90 > .coverage-report.txt || { cat .coverage-report.txt; exit 1; }
 	@$(BIN)/coverage report --fail-under=100 \

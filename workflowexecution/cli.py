@@ -1,21 +1,26 @@
 """The command line: arguments in, an exit code out.
 
 Exit codes: 0 after a clean stop, 1 when the program failed, 2 when arguments or settings are wrong.
+`uninstall` is a command of its own; without a command the controller runs.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workflowexecution import app, auditcommands, config, identity, logs
+from workflowexecution import app, auditcommands, config, identity, logs, uninstall
+from workflowexecution.runtime import errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 GC_THRESHOLDS = (50_000, 20, 50)
@@ -28,6 +33,8 @@ _BOOLEANS = {"1": True, "t": True, "true": True, "0": False, "f": False, "false"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the controller until it is told to stop, or a command; returns the exit code."""
     arguments = _parser().parse_args(argv)
+    if arguments.command == "uninstall":
+        return _uninstall(arguments)
     flags = {key: value for key, value in vars(arguments).items() if "." in key}
     try:
         settings = config.load(arguments.config, flags=flags)
@@ -35,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for problem in error.problems:
             print(f"workflowexecution: {problem}", file=sys.stderr)  # noqa: T201 - before logging
         return EXIT_USAGE
-    if "command" in arguments:
+    if arguments.command == "audit":
         logs.configure(level="warning", form="console", identity=identity.identity_of())
         wish = auditcommands.Wish(arguments.since, arguments.export)
         return auditcommands.run(settings, wish, kubeconfig=arguments.kubeconfig)
@@ -52,6 +59,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     except app.Failed:
         return EXIT_FAILED
     return EXIT_OK
+
+
+def _uninstall(arguments: argparse.Namespace) -> int:
+    """Free what a controller that was removed has left."""
+    wish = uninstall.Wish(arguments.namespace, arguments.dry_run)
+    work = uninstall.run(
+        wish,
+        kubeconfig=arguments.kubeconfig,
+        identity=identity.identity_of(),
+        tell=functools.partial(print, flush=True),
+        confirm=_confirmed if arguments.yes else _asked,
+    )
+    try:
+        outcome = asyncio.run(work)
+    except uninstall.CannotUninstall as error:
+        print(f"workflowexecution: {error}", file=sys.stderr)  # noqa: T201 - a person started it
+        return EXIT_USAGE
+    except errors.ClusterError as error:
+        print(f"workflowexecution: {error}", file=sys.stderr)  # noqa: T201 - a person started it
+        return EXIT_FAILED
+    return EXIT_FAILED if outcome.failed or outcome.refused else EXIT_OK
+
+
+def _confirmed(question: str) -> bool:
+    """Who says --yes has read the question."""
+    return bool(question)
+
+
+def _asked(question: str) -> bool:
+    """Ask the person at the terminal; where nobody can answer, the answer is no."""
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+    except EOFError:
+        return False
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,26 +117,46 @@ def _parser() -> argparse.ArgumentParser:
     for flag, key, convert in _ALIASES:
         optional: dict[str, Any] = {"nargs": "?", "const": "true"} if flag in _SWITCHES else {}
         aliases.add_argument(flag, dest=key, type=convert, metavar="VALUE", help=key, **optional)
-    _add_commands(parser)
+    parser.set_defaults(command="")
+    commands = parser.add_subparsers(title="commands", metavar="audit | uninstall")
+    _add_audit(commands)
+    _add_uninstall(commands)
     return parser
 
 
-def _add_commands(parser: argparse.ArgumentParser) -> None:
-    """Without a command the controller runs."""
-    audit = parser.add_subparsers(title="commands", metavar="audit").add_parser(
-        "audit", help="set the audit trail right"
-    )
+def _add_audit(commands: Commands) -> None:
+    audit = commands.add_parser("audit", help="set the audit trail right")
     audit.set_defaults(command="audit", since=None, export=None)
-    commands = audit.add_subparsers(required=True, metavar="replay | verify")
-    replay = commands.add_parser("replay", help="send what the Data Storage lacks")
+    steps = audit.add_subparsers(required=True, metavar="replay | verify")
+    replay = steps.add_parser("replay", help="send what the Data Storage lacks")
     replay.add_argument(
         "--since", type=auditcommands.moment, required=True, metavar="TIME",
         help="of transitions since then: 2026-03-01, or 2026-03-01T12:00:00Z",
     )  # fmt: skip
-    verify = commands.add_parser("verify", help="report gaps and doubles of an export")
+    verify = steps.add_parser("verify", help="report gaps and doubles of an export")
     verify.add_argument(
         "--export", type=Path, required=True, metavar="FILE",
         help="JSON lines: rows of the Data Storage, or the log",
+    )  # fmt: skip
+
+
+def _add_uninstall(commands: Commands) -> None:
+    uninstalling = commands.add_parser(
+        "uninstall",
+        help="free the executions that a controller which was removed has left",
+        allow_abbrev=False,
+    )
+    uninstalling.set_defaults(command="uninstall")
+    uninstalling.add_argument(
+        "--finalizers", action="store_true", required=True,
+        help="take this program's finalizers off all executions; their runs are not touched",
+    )  # fmt: skip
+    uninstalling.add_argument("--namespace", default="", help="only of this one (default: all)")
+    uninstalling.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    uninstalling.add_argument("--yes", action="store_true", help="do not ask")
+    uninstalling.add_argument(
+        "--kubeconfig", type=Path, default=argparse.SUPPRESS, metavar="FILE",
+        help="as without a command",
     )  # fmt: skip
 
 

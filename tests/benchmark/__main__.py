@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from tests.benchmark import cluster, machine, measure, processes, report, results, targets
+from tests.benchmark import cluster, lock, machine, measure, processes, report, results, targets
 from tests.benchmark.measure import Measurement, Plan
 from tests.benchmark.results import Results
 from tests.benchmark.subjects import Subject
@@ -29,7 +29,9 @@ SCENARIOS = {
     "burst-small": Plan("burst-small", Subject.CONTROLLER, _SMALL_BURST, whole_life=True),
     "steady": Plan("steady", Subject.CONTROLLER, int(_RATE * _SECONDS), rate=_RATE),
     "start": Plan("start", Subject.CONTROLLER, _STORED),
+    "lock": Plan("lock", Subject.CONTROLLER, _STORED),
 }
+_TAKES = {"start": measure.take_start, "lock": lock.take}
 _WITH_FLOOR = ("burst", "burst-full")
 
 
@@ -58,7 +60,7 @@ def _run(options: argparse.Namespace) -> int:
     for _ in range(options.repeat):
         for plan in _plans(options, measurements):
             _say(f"{plan.scenario}: {plan.subject.value}, {plan.size} executions ...")
-            take = measure.take_start if plan.scenario == "start" else measure.take
+            take = _TAKES.get(plan.scenario, measure.take)
             measurements.append(take(plan, options.crd))
     found = Results(date=date, facts=facts, measurements=measurements)
     sys.stdout.write(f"{report.terminal(found)}\n")

@@ -16,6 +16,7 @@ _TITLES = {
     "burst-small": "burst of {size:,}",
     "steady": "20 a second",
     "start": "start with {size:,} executions and runs",
+    "lock": "index check of the lock among {size:,} executions",
 }
 # Without Kubernetes events and audit the controller has fewer requests to make.
 _REQUESTS_BARE = 5.0
@@ -212,6 +213,28 @@ TARGETS = (
         kopf="1000",
     ),
     Target(scenario="start", what="writes", value=_figure("writes"), most=0, go="few"),
+    Target(
+        scenario="lock",
+        what="free target, median",
+        value=_figure("free_p50_us"),
+        unit="us",
+        most=1000,
+    ),
+    Target(scenario="lock", what="free target, p99", value=_figure("free_p99_us"), unit="us"),
+    Target(
+        scenario="lock",
+        what="target with 20 ended executions, median",
+        value=_figure("past_p50_us"),
+        unit="us",
+        most=1000,
+    ),
+    Target(
+        scenario="lock",
+        what="target with 20 ended executions, p99",
+        value=_figure("past_p99_us"),
+        unit="us",
+    ),
+    Target(scenario="lock", what="API requests", value=_figure("live_reads"), most=0),
     Target(
         scenario="burst",
         what="peak memory",

@@ -48,6 +48,7 @@ class Play:
         self._tally = Tally(incomplete=total, skipped=len(scenario.skipped))
         self._open: TaskPlay | None = None
         self._finally = False
+        self._played: list[TaskPlay] = []
 
     def order(self, status: str) -> None:
         """Take note of the run's `spec.status`."""
@@ -59,6 +60,9 @@ class Play:
         """Play to the end; a run that is deleted meanwhile ends the play."""
         with contextlib.suppress(RunGone):
             await self._perform()
+            await asyncio.sleep(self._stage.pace.linger_s)
+            for play in self._played:
+                await play.end_pod()
 
     async def _perform(self) -> None:
         await asyncio.sleep(self._stage.pace.start_s)
@@ -135,6 +139,7 @@ class Play:
         task_run = await self._stage.create(kinds.TASK_RUNS, namespace, body)
         play = TaskPlay(stage=self._stage, task=task, task_run=task_run)
         self._open = play
+        self._played.append(play)
         await play.start()
         stop = await self._wait(play.duration_s)
         if stop is None:

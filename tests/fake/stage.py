@@ -24,12 +24,15 @@ class Pace:
         task_s: a task that does not say otherwise, or a run without tasks.
         cancel_s: from a cancellation to the end of the TaskRun it stops.
         pod_s: from the end of a cancelled TaskRun to the end of its pod.
+        linger_s: from the end of the run to the end of the pods whose tasks ended by themselves;
+            0 ends each before its TaskRun, as Tekton mostly has it.
     """
 
     start_s: float = 0.0
     task_s: float = 0.0
     cancel_s: float = 0.0
     pod_s: float = 0.0
+    linger_s: float = 0.0
 
 
 def _utc_now() -> datetime.datetime:

@@ -18,6 +18,7 @@ class TaskPlay:
         self._task = task
         self._task_run = task_run
         self._pod: JsonObject | None = None
+        self._last_phase = ""
         self._status: JsonObject = {"startTime": stage.time(), "podName": ""}
 
     @property
@@ -63,11 +64,23 @@ class TaskPlay:
             place = (namespace, self._status["podName"], tektonobjects.CONTAINER)
             self._stage.logs[place] = self._task.log
         succeeded = bool(condition["status"] == "True")
-        # Tekton learns of a step's end from its pod.
-        await self._set_pod_phase("Succeeded" if succeeded else "Failed")
+        self._last_phase = "Succeeded" if succeeded else "Failed"
+        if not self._stage.pace.linger_s:
+            # Tekton learns of a step's end from its pod.
+            await self.end_pod()
         self._status |= {"completionTime": at, "conditions": [condition]}
         await self._write()
         return succeeded
+
+    async def end_pod(self) -> None:
+        """End the pod of a task that ended by itself, unless that is done.
+
+        Raises:
+            RunGone: the pod is not there any more.
+        """
+        if self._last_phase:
+            phase, self._last_phase = self._last_phase, ""
+            await self._set_pod_phase(phase)
 
     async def cancel(self, message: str) -> None:
         """End the TaskRun from outside, as Tekton does; its pod goes last.

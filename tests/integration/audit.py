@@ -24,9 +24,12 @@ _WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 @dataclass(frozen=True)
 class Request:
-    """One answered request; `resource` has the subresource, as `workflowexecutions/status`.
+    """One answered request, by the clock of this machine.
 
-    `at` is when the server received it, by the clock of this machine.
+    Attributes:
+        resource: with the subresource, as `workflowexecutions/status`.
+        at: when the server received it.
+        answered: when it had done it.
     """
 
     agent: str
@@ -36,6 +39,7 @@ class Request:
     name: str
     code: int
     at: datetime.datetime
+    answered: datetime.datetime
 
     @property
     def kind(self) -> str:
@@ -123,4 +127,5 @@ def _request(event: dict[str, Any]) -> Request:
         name=about.get("name", ""),
         code=event.get("responseStatus", {}).get("code", 0),
         at=datetime.datetime.fromisoformat(event["requestReceivedTimestamp"]),
+        answered=datetime.datetime.fromisoformat(event["stageTimestamp"]),
     )

@@ -8,8 +8,8 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tests.integration.proxy import Proxy
 from tests.integration.world import create_namespace
+from tests.proxy.proxy import Proxy
 from tests.support import program
 
 if TYPE_CHECKING:
@@ -68,4 +68,4 @@ class Controllers:
 
     def proxy(self) -> Proxy:
         """A proxy that these controllers can go by."""
-        return Proxy(self.world.api, self.endpoint)
+        return Proxy(self.endpoint)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tests.integration.audit import AuditLog, Request
     from tests.integration.controllers import Controllers
-    from tests.integration.proxy import Proxy
+    from tests.proxy.proxy import Proxy
     from tests.support.program import Program
 
 LEASE_S, RENEW_S, RETRY_S = 6.0, 4.0, 1.0

@@ -1,20 +1,50 @@
-"""Tekton's part, played by the test: what Tekton 1.9 writes, when the test wants it."""
+"""Tekton's part: played by the test, step by step, or by the simulated Tekton, by itself."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.fake import kinds
+from tests.fake.api import Api
+from tests.fake.scenarios import End, Scenario, Task
+from tests.fake.stage import Pace, Stage
+from tests.fake.tekton import AGENT, SimulatedTekton
 
 if TYPE_CHECKING:
-    from tests.fake.api import Api
+    from collections.abc import AsyncGenerator
+
+    from tests.fake.api import Endpoint
     from tests.fake.resources import ResourceType
+    from tests.fake.tekton import Choose
 
 JsonObject = dict[str, Any]
 
 IMAGE_ID = "registry.example/tools@sha256:" + "e" * 64
 RESOLVED = "c" * 64
+_ENDLESS = Scenario(tasks=(Task("apply", End.HANGS),))
+
+
+def work_on(run: JsonObject) -> Scenario:
+    """Every run works until it is told to end."""
+    assert run
+    return _ENDLESS
+
+
+@contextlib.asynccontextmanager
+async def playing(
+    endpoint: Endpoint, namespace: str, *, choose: Choose = work_on, pace: Pace | None = None
+) -> AsyncGenerator[None]:
+    """Let the simulated Tekton play the runs of a namespace, with pods."""
+    async with Api(endpoint, agent=AGENT) as api, asyncio.TaskGroup() as group:
+        stage = Stage(api, pace=pace or Pace(), pods=True)
+        task = group.create_task(SimulatedTekton(stage, namespace, choose=choose).run())
+        try:
+            yield
+        finally:
+            task.cancel()
 
 
 class Run:

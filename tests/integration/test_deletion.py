@@ -5,14 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import pytest_asyncio
 
-from tests.fake import kinds
-from tests.integration import objects
+from tests.fake import definitions, kinds
+from tests.integration import objects, tekton
 from tests.integration.world import until, until_gone
+from tests.stack import crds
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.fake.api import Endpoint
     from tests.integration.audit import AuditLog
     from tests.integration.world import JsonObject, Place, World
+    from tests.stack.cluster import Stack
     from tests.support.program import Program
 
 pytestmark = pytest.mark.usefixtures("controller")
@@ -25,6 +31,19 @@ HOLD = "integration.test/hold"
 
 # The garbage collector, which ends a foreground deletion, looks for new kinds every 30 s.
 COLLECTED_S = 60.0
+
+
+@pytest_asyncio.fixture
+async def played(endpoint: Endpoint) -> AsyncIterator[None]:
+    """Every run works until it is told to end."""
+    async with tekton.playing(endpoint, objects.RUNS):
+        yield
+
+
+@pytest.fixture(scope="module")
+def remediations(stack: Stack) -> None:
+    """A stand-in for the CRD of those who own executions."""
+    crds.install(stack.api, [definitions.build_definition(kinds.REMEDIATION_REQUESTS)])
 
 
 async def running(world: World, name: str) -> tuple[JsonObject, Place]:
@@ -46,6 +65,7 @@ async def delete(world: World, name: str, policy: str = "Background") -> None:
     (await world.api.delete(*place, propagationPolicy=policy)).accept()
 
 
+@pytest.mark.usefixtures("played")
 class TestExecution:
     @requirement("BR-WF-004", "PipelineRun deleted when WorkflowExecution deleted")
     @requirement("BR-WF-004", "No orphaned PipelineRuns")
@@ -129,18 +149,19 @@ class TestExecution:
         assert (await world.api.get(*run)).status == 404
 
 
+@pytest.mark.usefixtures("played", "remediations")
 class TestOwner:
     @pytest.mark.parametrize("policy", ["Background", "Foreground"])
     async def test_everything_goes_when_the_owner_of_the_execution_goes(
         self, world: World, policy: str
     ) -> None:
-        owner = kinds.CONFIG_MAPS, world.namespace, "remediation"
+        owner = kinds.REMEDIATION_REQUESTS, world.namespace, "remediation"
         made = (await world.api.create(*owner[:2], {"metadata": {"name": owner[2]}})).accept()
         body = world.execution("owned")
         body["metadata"]["ownerReferences"] = [
             {
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
+                "apiVersion": owner[0].api_version,
+                "kind": owner[0].kind,
                 "name": owner[2],
                 "uid": made["metadata"]["uid"],
                 "controller": True,

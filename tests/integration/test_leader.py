@@ -11,12 +11,12 @@ import pytest
 
 from tests.integration import leaders
 from tests.integration.leaders import HANDED_OVER_S, RENEW_S, TAKEN_OVER_S, Leaders
-from tests.integration.proxy import Point
+from tests.proxy.rules import Point
 
 if TYPE_CHECKING:
     from tests.integration.audit import AuditLog
     from tests.integration.controllers import Controllers
-    from tests.integration.proxy import Call
+    from tests.proxy.calls import Call
     from tests.stack.cluster import Stack
     from tests.support.program import Program
 
@@ -97,7 +97,7 @@ async def test_leader_ends_before_another_acts_when_its_way_to_the_lease_is_a_bl
     ):
         await elected.works("before")
         for _ in range(20):
-            proxy.trap(_is_of_the_lease, Point.BEFORE)
+            proxy.hold(_is_of_the_lease, Point.BEFORE)
         assert await ended(first, within_s=RENEW_S + 4) == 1
         await elected.works("after")
         assert leaders.in_turn(elected.acts(audit, first), elected.acts(audit, second))

@@ -9,16 +9,16 @@ import pytest
 
 from tests.fake import kinds
 from tests.integration import tekton
-from tests.integration.proxy import Point
 from tests.integration.world import until_gone
+from tests.proxy.rules import Point
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.integration.audit import AuditLog
     from tests.integration.controllers import Controllers
-    from tests.integration.proxy import Call
     from tests.integration.world import JsonObject, World
+    from tests.proxy.calls import Call
 
 CLAIM = "patch workflowexecutions"
 CREATE = "create pipelineruns"
@@ -110,10 +110,10 @@ class TestCrash:
     ) -> None:
         world = controllers.world
         async with controllers.proxy() as proxy:
-            trap = proxy.trap(FITS[method], point)
+            hold = proxy.hold(FITS[method], point)
             async with controllers.running(by_way_of=proxy) as first:
                 made = await world.create(world.execution("killed"))
-                await trap.wait()
+                await hold.wait()
                 first.kill()
         before = await world.runs_of(made["metadata"]["uid"])
         async with controllers.running() as second:
@@ -131,11 +131,11 @@ class TestCrash:
     ) -> None:
         world = controllers.world
         async with controllers.proxy() as proxy:
-            trap = proxy.trap(_ends, Point.BEFORE)
+            hold = proxy.hold(_ends, Point.BEFORE)
             async with controllers.running(by_way_of=proxy) as first:
                 await world.create(world.execution("ends"))
                 await (await world.play(await world.phase("ends", "Running"))).end()
-                await trap.wait()
+                await hold.wait()
                 first.kill()
         assert (await world.read("ends"))["status"]["phase"] == "Running"
         async with controllers.running():
@@ -175,11 +175,11 @@ class TestLoss:
     ) -> None:
         world = controllers.world
         async with controllers.proxy() as proxy:
-            trap = proxy.trap(FITS[method], point)
+            hold = proxy.hold(FITS[method], point)
             async with controllers.running(by_way_of=proxy):
                 made = await world.create(world.execution("lost"))
-                await trap.wait()
-                trap.drop()
+                await hold.wait()
+                hold.drop()
                 status = await world.phase("lost", "Running")
                 (run,) = await world.runs_of(made["metadata"]["uid"])
                 assert status["pipelineRunRef"]["uid"] == run["metadata"]["uid"]

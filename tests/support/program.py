@@ -77,6 +77,14 @@ class Program:
         self.process.kill()
         self.process.wait()
 
+    def freeze(self) -> None:
+        """Stop it where it is, as a machine does that is suspended."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self.process.send_signal(signal.SIGCONT)
+
     def stop(self) -> int:
         """Ask it to end and wait for that; returns its exit code."""
         if self.process.poll() is None:
@@ -119,6 +127,7 @@ def running(
         yield program
     finally:
         if process.poll() is None:
+            program.thaw()
             process.send_signal(signal.SIGTERM)
             try:
                 process.wait(STOP_S)

@@ -41,21 +41,28 @@ class Workflow:
 
 
 def push(
-    where: place.Place, name: str, *tasks: Task, params: tuple[str, ...] = (), tag: str = "v1"
+    where: place.Place,
+    name: str,
+    *tasks: Task,
+    params: tuple[str, ...] = (),
+    tag: str = "v1",
+    final: Task | None = None,
 ) -> Workflow:
-    """Push a pipeline of tasks, one after the other."""
+    """Push a pipeline of tasks, one after the other, and one that runs in the end whatever was."""
     before: list[str] = []
     made = []
     for task in tasks:
         made.append(_task(where, task, before, params))
         before = [task.name]
     declared = [{"name": param, "type": "string"} for param in ("TARGET_RESOURCE", *params)]
-    pipeline = {
+    pipeline: JsonObject = {
         "apiVersion": "tekton.dev/v1",
         "kind": "Pipeline",
         "metadata": {"name": "workflow"},
         "spec": {"params": declared, "tasks": made},
     }
+    if final is not None:
+        pipeline["spec"]["finally"] = [_task(where, final, [], params)]
     repository = f"workflows/{name}"
     digest = bundles.push_bundle(where.registry, repository, tag, [pipeline])
     return Workflow(f"{where.registry}/{repository}:{tag}", digest)
@@ -120,9 +127,9 @@ def _task(where: place.Place, task: Task, before: list[str], params: tuple[str, 
     if task.memory:
         step["computeResources"] = {"limits": {"memory": task.memory}}
     names = ("TARGET_RESOURCE", *params)
-    return {
+    made: JsonObject = {"runAfter": before} if before else {}
+    return made | {
         "name": task.name,
-        "runAfter": before,
         "params": [{"name": name, "value": f"$(params.{name})"} for name in names],
         "taskSpec": {
             "params": [{"name": name, "type": "string"} for name in names],

@@ -1,0 +1,158 @@
+"""What can happen to a request, its answer, or the events of a watch."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.proxy.calls import Call
+
+CAUGHT_S = 15.0
+"""For the request that a test waits for."""
+
+
+class Point(enum.Enum):
+    """Where something happens: before the server has the request, or to its answer."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+@dataclass(eq=False)
+class Hold:
+    """Holds the first request that fits, or its answer, until it is released or dropped.
+
+    A request that is released goes to the server also when its client has gone away meanwhile, as
+    one that was under way for long does.
+
+    Attributes:
+        status: what the server has answered, 0 before it has.
+    """
+
+    fits: Callable[[Call], bool]
+    point: Point
+    status: int = 0
+    _caught: asyncio.Event = field(default_factory=asyncio.Event)
+    _decided: asyncio.Event = field(default_factory=asyncio.Event)
+    _answered: asyncio.Event = field(default_factory=asyncio.Event)
+    _passes: bool = False
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it has caught nothing yet."""
+        return not self._caught.is_set()
+
+    async def wait(self, *, deadline_s: float = CAUGHT_S) -> None:
+        """Wait until a request is held."""
+        async with asyncio.timeout(deadline_s):
+            await self._caught.wait()
+
+    async def wait_answered(self, *, deadline_s: float = CAUGHT_S) -> int:
+        """Wait until the server has answered the released request; returns the status."""
+        async with asyncio.timeout(deadline_s):
+            await self._answered.wait()
+        return self.status
+
+    def release(self) -> None:
+        """Let what is held go on its way."""
+        self._passes = True
+        self._decided.set()
+
+    def drop(self) -> None:
+        """Break the connection of what is held; nothing of it goes on."""
+        self._decided.set()
+
+    def note(self, status: int) -> None:
+        """The server has answered."""
+        self.status = status
+        self._answered.set()
+
+    async def hold(self) -> bool:
+        """Hold what was caught; returns whether it goes on."""
+        self._caught.set()
+        await self._decided.wait()
+        return self._passes
+
+
+@dataclass(eq=False)
+class Answer:
+    """Answers the next requests that fit with a failure, once the server has done the work.
+
+    Attributes:
+        status: of the answer; 0 breaks the connection instead.
+        point: BEFORE does not even pass the requests on.
+        left: how many more requests, None for all.
+    """
+
+    fits: Callable[[Call], bool]
+    status: int
+    point: Point = Point.AFTER
+    left: int | None = 1
+
+    def take(self, call: Call) -> bool:
+        """Whether it is for this request, which is counted."""
+        if self.left == 0 or not self.fits(call):
+            return False
+        if self.left is not None:
+            self.left -= 1
+        return True
+
+
+@dataclass(eq=False)
+class Lag:
+    """Lets the events of the watches that fit come late, open ones included; order is kept.
+
+    Attributes:
+        seconds: from the server's sending to the program's receiving, for what comes from now on.
+    """
+
+    fits: Callable[[Call], bool]
+    seconds: float
+    _ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def end(self) -> None:
+        """Deliver what is late, and what comes, at once."""
+        self.seconds = 0.0
+        self._ended.set()
+
+    async def wait(self, due: float) -> None:
+        """Wait until that loop time, or for the end of the lag."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(due):
+                await self._ended.wait()
+
+
+class Rules:
+    """What is in force at one proxy; the first that fits counts."""
+
+    def __init__(self) -> None:
+        """Nothing happens."""
+        self.holds: list[Hold] = []
+        self.answers: list[Answer] = []
+        self.lags: list[Lag] = []
+
+    def hold_of(self, call: Call) -> Hold | None:
+        """What holds the request."""
+        return next((it for it in self.holds if it.is_free and it.fits(call)), None)
+
+    def answer_of(self, call: Call) -> Answer | None:
+        """What answers instead of the server."""
+        return next((it for it in self.answers if it.take(call)), None)
+
+    def lag_of(self, call: Call) -> Lag | None:
+        """What delays the events of a watch."""
+        return next((it for it in self.lags if it.seconds > 0 and it.fits(call)), None)
+
+    def end(self) -> None:
+        """End everything: what is held is dropped, what is late comes."""
+        for hold in self.holds:
+            hold.drop()
+        for lag in self.lags:
+            lag.end()
+        self.answers.clear()
