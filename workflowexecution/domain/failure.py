@@ -44,6 +44,7 @@ class Facts:
         vanished_reason: what that counts as.
         stopped: when this program ended the run, the sentence that says why.
         stopped_reason: what that counts as.
+        lingers: whether something of it is still there, and may begin yet.
         pods: its pods, as far as they can still be read.
         waited_for: what a task that never began was last seen waiting for; Tekton writes over that
             when the run's time is over.
@@ -56,6 +57,7 @@ class Facts:
     vanished_reason: FailureReason = FailureReason.UNKNOWN
     stopped: str = ""
     stopped_reason: FailureReason = FailureReason.CANCELLED
+    lingers: bool = False
     pods: Sequence[tekton.Pod] = ()
     waited_for: str = ""
 
@@ -88,7 +90,9 @@ def nothing_ran(facts: Facts) -> bool:
     Pods count for themselves: Tekton leaves one that lacked its ConfigMap to run when that comes.
     """
     run = facts.run
-    if run is None or facts.vanished or facts.started or any(pod.ran for pod in facts.pods):
+    if run is None or facts.vanished or facts.started or facts.lingers:
+        return False
+    if any(pod.ran for pod in facts.pods):
         return False
     listed = {child.name for child in facts.children}
     for reference in run.children:

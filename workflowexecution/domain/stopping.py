@@ -30,6 +30,8 @@ FORCED_S = 120.0
 """For the containers, after Tekton was told to end them."""
 DELETED_S = 60.0
 """For the pods, after the run was deleted."""
+LINGER_S = 60.0
+"""For what still works, or may begin yet, of a run that Tekton calls ended."""
 
 _GRACEFUL, _FORCED = "CancelledRunFinally", "Cancelled"
 _RESOLVING = "ResolvingPipelineRef"
@@ -44,6 +46,7 @@ class Cause(StrEnum):
     DEADLINE = "deadline"
     RESOLUTION = "resolution"
     DIGEST = "digest"
+    LINGERING = "lingering"
     LATE = "late"
     ORPHAN = "orphan"
 
@@ -87,6 +90,10 @@ def due(spec: Spec, run: api.PipelineRun, now: datetime.datetime, limits: Limits
         now: the server's time.
         limits: from the settings.
     """
+    if run.is_done and run.completed_at is not None:
+        if now < run.completed_at + timedelta(seconds=LINGER_S):
+            return None
+        return explain(Cause.LINGERING, spec, run, limits)
     if spec.cancel is not None:
         return explain(Cause.USER, spec, run, limits)
     wanted = spec.workflow_ref.container_digest
@@ -117,6 +124,13 @@ def explain(cause: Cause, spec: Spec, run: api.PipelineRun, limits: Limits) -> S
         case Cause.DELETED:
             message = "The execution was deleted before it had ended"
             return Stop(cause, FailureReason.CANCELLED, message)
+        case Cause.LINGERING:
+            left = duration.format_seconds(LINGER_S)
+            message = (
+                f"A task or pod of the run was still there {left} after Tekton had called the run "
+                "ended, so the run was deleted"
+            )
+            return Stop(cause, FailureReason.UNKNOWN, message)
         case Cause.DEADLINE:
             given = duration.format_seconds(run.timeout_s or 0)
             grace = duration.format_seconds(limits.deadline_grace_s)
@@ -180,6 +194,9 @@ def next_step(run: api.PipelineRun, cause: Cause, now: datetime.datetime) -> tup
     if run.deleted_at is not None:
         left = _left(run.deleted_at, DELETED_S, now)
         return (Step.WAIT, left) if left > 0 else (Step.STUCK, DELETED_S)
+    if cause is Cause.LINGERING:
+        # Nothing of Tekton's is left to be told.
+        return Step.DELETE, 0.0
     asked = _at(run, names.ANNOTATION_CANCEL_REQUESTED_AT)
     if asked is None:
         return Step.ASK, 0.0

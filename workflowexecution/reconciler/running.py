@@ -16,22 +16,20 @@ from workflowexecution.api.status import (
     ConditionReason,
     ConditionStatus,
     ConditionType,
-    FailureReason,
-    Phase,
 )
-from workflowexecution.domain import failure, history, progress, stalling, status, stopping
+from workflowexecution.domain import failure, progress, stalling, status, stopping
 from workflowexecution.domain.events import Reason
-from workflowexecution.reconciler import evidence, health, ladder, view
+from workflowexecution.reconciler import conclusion, health, ladder
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
-    import datetime
     from collections.abc import Sequence
 
     from workflowexecution.api import tekton
     from workflowexecution.api.status import Status
+    from workflowexecution.reconciler import view
     from workflowexecution.runtime.resource import ObjectKey
 
 _log = structlog.get_logger(__name__)
@@ -42,15 +40,6 @@ PROGRESS_PER_S = 5.0
 AFTER_TRANSITION_S = 1.0
 SETTLE_S = 0.5
 UNWATCHED_S = 10.0
-
-_REASONS = {
-    "OOMKilled": ConditionReason.OOM_KILLED,
-    "DeadlineExceeded": ConditionReason.DEADLINE_EXCEEDED,
-    "TaskFailed": ConditionReason.TASK_FAILED,
-    "Forbidden": ConditionReason.FORBIDDEN,
-    "ResourceExhausted": ConditionReason.RESOURCE_EXHAUSTED,
-    "ImagePullBackOff": ConditionReason.IMAGE_PULL_FAILED,
-}
 
 
 class Mirror:
@@ -66,6 +55,7 @@ class Mirror:
         self._unsettled: dict[ObjectKey, float] = {}
         self._next_slot = 0.0
         self._health = health.Health(tools)
+        self._conclusion = conclusion.Conclusion(tools)
 
     def forget(self, key: ObjectKey) -> None:
         """Drop what is remembered of an execution that is not running any more."""
@@ -127,11 +117,34 @@ class Mirror:
             after = status.completed(mirrored, case.moment, at)
         elif await common.is_working(self._tools, run, children):
             again = Result(requeue_after_s=self._patience(case.seen.key))
+            if case.status.failure_details is None:
+                await self._remember(case, mirrored, run, children)
+                return again
             return common.sooner(again, await self._go_on(case, run, children))
         else:
-            after = await self._failed(case, mirrored, await self._facts(case, run, children), at)
+            after = await self._conclusion.failed(
+                case, mirrored, await self._conclusion.facts(case, run, children), at
+            )
         await self._end(case, after)
         return Result()
+
+    async def _remember(
+        self,
+        case: common.Case,
+        mirrored: Status,
+        run: tekton.PipelineRun,
+        children: Sequence[tekton.TaskRun],
+    ) -> None:
+        """Write down why a run failed while that can be read: what lingers of it may have to go.
+
+        It is no end yet: something of the run still works on the target, or may begin to.
+        """
+        facts = await self._conclusion.facts(case, run, children)
+        details, _ = await self._conclusion.record(
+            case, dataclasses.replace(facts, lingers=True), run.completed_at or case.moment.now
+        )
+        after = mirrored.model_copy(update={"failure_details": details})
+        await common.write(self._tools, case, after)
 
     async def _go_on(
         self, case: common.Case, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
@@ -185,17 +198,8 @@ class Mirror:
         return Result()
 
     async def _end(self, case: common.Case, after: Status) -> None:
-        tools, seen = self._tools, case.seen
-        pasts: Sequence[history.Past] = ()
-        if after.phase is Phase.FAILED:
-            others = tools.executions.by_index(view.BY_LOCK_PAST, seen.lock)
-            pasts = await common.pasts(tools, (it for it in others if it.uid != seen.uid))
-        after = ladder.concluded(history.ended(after, pasts, tools.policy.history), case.moment)
-        await common.write(tools, case, after)
+        await self._conclusion.write(case, after)
         self.forget(case.seen.key)
-        _log.info(
-            "Execution ended", phase=after.phase, outcome=after.outcome, duration=after.duration
-        )
 
     async def _missing(self, case: common.Case) -> Result:
         """The cache has no run of ours: engine away, run deleted, or its marks lost.
@@ -249,68 +253,28 @@ class Mirror:
         uid = ref.uid if ref else ""
         if uid and await engine.has_live_pods(uid):
             return Result(requeue_after_s=self._patience(case.seen.key))
+        remembered = case.status.failure_details
+        if remembered is not None:
+            # It had ended, and what lingered of it is gone by now.
+            await self._end(case, self._conclusion.remembered(case, remembered, last))
+            return Result()
         if last is not None and last.is_done:
-            children = await self._remains(last)
-            facts = await self._facts(case, last, children)
-            after = await self._failed(case, _mirrored(case, last, children), facts, at)
+            children = await self._conclusion.remains(last)
+            facts = await self._conclusion.facts(case, last, children)
+            after = await self._conclusion.failed(case, _mirrored(case, last, children), facts, at)
             await self._end(case, after)
             return Result()
-        facts = failure.Facts(last, (), _started(case), vanished=_deleted_by_others(case, last))
-        await self._end(case, await self._failed(case, case.status, facts, now))
+        facts = failure.Facts(
+            last, (), conclusion.started(case), vanished=_deleted_by_others(case, last)
+        )
+        await self._end(case, await self._conclusion.failed(case, case.status, facts, now))
         return Result()
-
-    async def _facts(
-        self, case: common.Case, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
-    ) -> failure.Facts:
-        """What is known of a run that has ended badly, its pods included while they are there."""
-        pods = await self._tools.engine.read_pods(run.uid)
-        warned = status.condition(case.status, ConditionType.PODS_HEALTHY)
-        waits = warned is not None and warned.status is ConditionStatus.FALSE
-        return failure.Facts(
-            run,
-            children,
-            _started(case),
-            pods=pods,
-            waited_for=warned.message if warned is not None and waits else "",
-        )
-
-    async def _failed(
-        self, case: common.Case, mirrored: Status, facts: failure.Facts, at: datetime.datetime
-    ) -> Status:
-        limits = self._tools.policy.limits
-        stop = _stop_of(case, facts.run, limits)
-        notes = []
-        if stop is not None:
-            facts = dataclasses.replace(facts, stopped=stop.message, stopped_reason=stop.reason)
-            notes.append(ladder.confirmed(stop))
-        details = failure.classify_run(facts, case.subject, at)
-        details = await evidence.gathered(self._tools, details, facts.children)
-        notes.append(
-            status.Note(
-                ConditionType.TEKTON_PIPELINE_COMPLETE,
-                ConditionStatus.FALSE,
-                _REASONS.get(details.reason, ConditionReason.PIPELINE_FAILED),
-                details.message,
-            )
-        )
-        outcome = failure.outcome_of(details.reason)
-        return status.failed(mirrored, case.moment, details, outcome=outcome, at=at, notes=notes)
-
-    async def _remains(self, run: tekton.PipelineRun) -> Sequence[tekton.TaskRun]:
-        """What is left of the TaskRuns of a run that is gone, by the server and by the cache."""
-        live = await self._tools.engine.read_children(run.uid)
-        known = {child.name: child for child in (*self._tools.engine.children(run.uid), *live)}
-        return tuple(known.values())
 
 
 def _is_own(case: common.Case, run: tekton.PipelineRun) -> bool:
     """Whether this very run was made for the execution: names and labels can be copied."""
     ref = case.status.pipeline_run_ref
     return run.uid == ref.uid if ref and ref.uid else run.owner_uid == case.seen.uid
-
-
-def _started(case: common.Case) -> frozenset[str]:
-    return frozenset(entry.name for entry in case.status.task_runs or () if entry.started)
 
 
 def _is_settled(run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]) -> bool:
@@ -346,18 +310,6 @@ def _moving(case: common.Case, after: Status, stall: str) -> Status:
     else:
         return after
     return status.noted(after, case.moment, [note])
-
-
-def _stop_of(
-    case: common.Case, run: tekton.PipelineRun | None, limits: stopping.Limits
-) -> stopping.Stop | None:
-    """Why this program ended the run, if it did; a run unseen is what its execution says of it."""
-    if run is not None:
-        return stopping.stopped(case.execution.spec, run, limits)
-    begun = status.condition(case.status, ConditionType.CANCEL_CONFIRMED)
-    if begun is None:
-        return None
-    return stopping.Stop(stopping.Cause.USER, FailureReason.CANCELLED, begun.message)
 
 
 def _deleted_by_others(case: common.Case, last: tekton.PipelineRun | None) -> str:

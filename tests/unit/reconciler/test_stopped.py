@@ -21,6 +21,7 @@ from tests.unit.reconciler.test_running import (
 )
 from workflowexecution.api import names, tekton
 from workflowexecution.api.status import ConditionStatus, ConditionType, Outcome, Phase
+from workflowexecution.domain import status
 from workflowexecution.reconciler import ladder, running
 from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
@@ -91,16 +92,16 @@ async def test_cancelled_is_said_only_when_nothing_works_any_more() -> None:
     it.has(CANCELLED_RUN, marks=marks | {names.ANNOTATION_CANCEL_REQUESTED_AT: builders.stamp()})
     await it.reconcile()
     assert it.phase() is Phase.RUNNING
-    assert it.world.said(CONFIRMED).status is ConditionStatus.UNKNOWN
+    assert status.condition(it.world.status, CONFIRMED) is None
     it.world.engine.working = set()
     assert await it.reconcile() == Result()
-    status = it.world.status
-    assert (status.phase, status.outcome) == (Phase.FAILED, Outcome.CANCELLED)
-    assert status.requires_manual_review
+    now = it.world.status
+    assert (now.phase, now.outcome) == (Phase.FAILED, Outcome.CANCELLED)
+    assert now.requires_manual_review
     said = it.world.said(CONFIRMED)
     assert (said.status, said.message) == (ConditionStatus.TRUE, CANCELLED)
-    assert status.failure_details is not None
-    assert status.failure_details.message == CANCELLED
+    assert now.failure_details is not None
+    assert now.failure_details.message == CANCELLED
 
 
 async def test_one_that_completes_all_the_same_is_completed() -> None:
