@@ -23,6 +23,7 @@ RETENTION_S = 300.0
 ORDERLY_S = 300.0
 """For a run to end in order."""
 FORCED_S = 120.0
+LINGER_S = 60.0
 """For a run to end once Tekton was told to end it."""
 DELETED_S = 60.0
 """For a run to be gone once it was deleted."""
@@ -66,6 +67,8 @@ class Run:
     asked_at: float | None = None
     forced_at: float | None = None
     removed_at: float | None = None
+    noted: bool = False
+    """Why it failed was written down while it lingered."""
 
     @property
     def name(self) -> str:
@@ -161,7 +164,7 @@ class Rules:
     def vanishes(self, run: Run) -> None:
         """Somebody deletes the run, and nobody waits for its pods."""
         run.exists, run.works = False, run.works and run.stubborn
-        if self.asleep:
+        if self.asleep and not run.noted:
             # Who was not there to see it go knows nothing of its end.
             run.end = None
 
@@ -223,6 +226,8 @@ class Rules:
                 yield run.owner.ended_at + RETENTION_S, 5.0
             steps = (run.asked_at, ORDERLY_S), (run.forced_at, FORCED_S)
             yield from ((at + span, 5.0) for at, span in steps if at is not None)
+            if run.works and run.end is not None:
+                yield run.ended_at + LINGER_S, 12.0
             if run.removed_at is not None:
                 yield run.removed_at + DELETED_S, 35.0
 
@@ -295,12 +300,22 @@ class Rules:
         """It ends as its run does, and a failure not before all of it has ended."""
         if run.end is End.SUCCEEDED:
             return self._complete(it, run)
+        if run.lives and run.end is not None:
+            return self._clear_away(run)
         if run.lives:
             return it.cancelled and run.exists and self._climb(run)
         # What is not there to be looked at has worked for all that anybody knows.
         harmed = run.worked or run.end is None or (run.begun and not run.exists)
         stopped = run.end is None and run.asked_at is not None
         return self._fail(it, harmed=harmed, cancelled=stopped or run.end is End.CANCELLED)
+
+    def _clear_away(self, run: Run) -> bool:
+        """What lingers of a run that has failed is deleted after a while; why is written down."""
+        run.noted = run.owner.harmed = True
+        if not run.exists or run.removed_at is not None or self.now < run.ended_at + LINGER_S:
+            return False
+        run.remove(self.now)
+        return True
 
     def _keep(self, it: Execution) -> bool:
         """A run that has ended is kept for people to look at, for a while."""

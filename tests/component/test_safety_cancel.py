@@ -200,7 +200,7 @@ async def test_cancelled_is_said_only_when_the_last_pod_has_ended(here: World) -
     assert status["outcome"] == "Cancelled"
 
 
-async def test_run_that_has_failed_keeps_its_reason_when_its_pods_are_cancelled(
+async def test_run_that_has_failed_keeps_its_reason_when_what_lingers_is_taken_away(
     here: World,
 ) -> None:
     async with here.controller():
@@ -208,9 +208,11 @@ async def test_run_that_has_failed_keeps_its_reason_when_its_pods_are_cancelled(
         hands.Hands(here.cluster).end(run, hands.FAILED, lingers=True)
         await asyncio.sleep(5)
         cancel(here)
-        await asyncio.sleep(5)
+        await asyncio.sleep(50)
         assert told(here) == ""
-        assert mark(here, names.ANNOTATION_CANCEL_FORCED_AT) is not None
+        assert "deletionTimestamp" not in (here.run() or {})["metadata"]
+        await asyncio.sleep(20)
+        assert "deletionTimestamp" in (here.run() or {})["metadata"]
         hands.Hands(here.cluster).end_pod(run["metadata"]["uid"])
         status = await here.until_phase("Failed")
     assert status["outcome"] == "Failed"
