@@ -88,7 +88,7 @@ coverage: $(READY) ## Branch coverage of the whole package; domain, api and runt
 # pytest's closing line is the last that is printed.
 test: lint types contracts binaries ## Everything CI runs: static checks and all four suites
 	rm -f .coverage .coverage.*
-	$(PYTEST) tests/unit tests/proxy tests/component tests/integration tests/e2e -m 'not long' \
+	WFE_TEST_WALKS=200 $(PYTEST) tests/unit tests/proxy tests/component tests/integration tests/e2e -m 'not long' \
 	  --timeout 600 --cov --cov-report=
 	@$(BIN)/coverage report --fail-under=90 > .coverage-report.txt || { cat .coverage-report.txt; exit 1; }
 	@$(BIN)/coverage report --fail-under=100 \

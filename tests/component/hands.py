@@ -73,6 +73,10 @@ class Hands:
         child = {"kind": "TaskRun", "name": task["metadata"]["name"], "pipelineTaskName": "run"}
         self._say_run(run, _GOES_ON, {"childReferences": [child]})
 
+    def go_on(self, run: JsonObject) -> None:
+        """Say that the run goes on, now."""
+        self._say_run(run, _GOES_ON, {})
+
     def end(
         self, run: JsonObject, condition: tuple[str, str, str], *, lingers: bool = False
     ) -> None:

@@ -1,8 +1,8 @@
 """The rules of a safe target, said plainly: what `test_safety_model` holds the program to.
 
-Read it as the specification. It shares nothing with the program. `Rules` is told what happens in the
-world and says what has become of every execution, as soon as all is quiet again. Times are seconds,
-targets are canonical.
+Read it as the specification. It shares nothing with the program. `Rules` is told what happens in
+the world and says what has become of every execution, as soon as all is quiet again. Times are
+seconds, targets are canonical.
 """
 
 from __future__ import annotations

@@ -37,8 +37,7 @@ def mark(here: World, annotation: str) -> float | None:
     text = (here.run() or {})["metadata"].get("annotations", {}).get(annotation)
     if text is None:
         return None
-    when = world.datetime.datetime.fromisoformat(text)
-    return (when - world.builders.NOW).total_seconds()
+    return world.seconds_of(text)
 
 
 def confirmed(here: World) -> tuple[str, str]:
@@ -262,9 +261,9 @@ async def test_rest_of_the_timeout_is_all_that_an_orderly_end_is_given(here: Wor
         assert told(here) == "Cancelled"
         started = (here.run() or {})["status"]["startTime"]
         forced = mark(here, names.ANNOTATION_CANCEL_FORCED_AT)
-    since = world.datetime.datetime.fromisoformat(started) - world.builders.NOW
+    since = world.seconds_of(started)
     assert forced is not None
-    assert 240 <= forced - since.total_seconds() <= 242
+    assert 240 <= forced - since <= 242
 
 
 async def test_cancel_goes_on_when_tektons_api_comes_back(here: World) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.component import hands, pasts, world
-from tests.fake import faults, kinds
+from tests.fake import kinds, statuses
 from tests.fake.paths import Match
 from workflowexecution.api import names
 
@@ -128,9 +128,9 @@ async def test_skipped_execution_takes_no_run_with_it(here: World) -> None:
     assert told(here) == ""
 
 
-@pytest.mark.requirement(
-    "BR-WF-007", "Phase transitioned to Failed if PipelineRun deleted externally"
-)
+@pytest.mark.requirement("BR-WF-007", "WorkflowExecution marked Failed")
+@pytest.mark.requirement("BR-WF-007", "Message indicates external deletion")
+@pytest.mark.requirement("BR-WF-007", "No retry loop on deleted PipelineRun")
 async def test_execution_fails_once_when_somebody_deletes_its_run(here: World) -> None:
     async with here.controller():
         await running(here)
@@ -229,7 +229,7 @@ async def test_late_create_starts_nothing_when_the_kept_run_has_its_name(here: W
         await here.until_phase("Completed")
         (first, *_) = here.writes("pipelineruns")
         assert first.body is not None
-        with pytest.raises(faults.StatusError, match="already exists"):
+        with pytest.raises(statuses.StatusError, match="already exists"):
             here.cluster.create({
                 "apiVersion": "tekton.dev/v1",
                 "kind": "PipelineRun",

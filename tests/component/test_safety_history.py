@@ -69,8 +69,8 @@ async def test_execution_starts_when_a_success_is_none_of_its_concern(
 
 ORDER = {
     "failure-before-all": (
-        [("ran", failed(ran=True), 900.0, OTHER), ("tried", failed(ran=False, failures=5), 60.0, OTHER),
-         ("done", completed(), 1000.0, WORKFLOW)],
+        [("ran", failed(ran=True), 900.0, OTHER), ("done", completed(), 1000.0, WORKFLOW),
+         ("tried", failed(ran=False, failures=5), 60.0, OTHER)],
         ("PreviousExecutionFailed", "ran"),
     ),
     "failure-hidden-by-success": (

@@ -9,7 +9,6 @@ import pytest
 
 from tests import builders
 from tests.component import hands, pasts, world
-from tests.fake import kinds
 from workflowexecution.api import names
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def told(here: World) -> str:
     return said
 
 
-def annotations(here: World) -> JsonObject:
+def marks(here: World) -> JsonObject:
     found: JsonObject = (here.run() or {})["metadata"].get("annotations", {})
     return found
 
@@ -35,8 +34,8 @@ def progressing(here: World) -> JsonObject:
     return pasts.condition((here.execution() or {})["status"], "Progressing")
 
 
-async def running(here: World, **parts: object) -> JsonObject:
-    here.ask(**parts)
+async def running(here: World, spec: JsonObject | None = None) -> JsonObject:
+    here.ask(spec=spec)
     await here.until_phase("Running")
     return here.run() or {}
 
@@ -54,7 +53,7 @@ async def test_overdue_run_is_stopped_when_tekton_forgets_it(here: World) -> Non
         assert told(here) == ""
         await sleep_until(since + 720 + 3)
         assert told(here) == "Cancelled"
-        assert annotations(here)[names.ANNOTATION_CANCEL_CAUSE] == "deadline"
+        assert marks(here)[names.ANNOTATION_CANCEL_CAUSE] == "deadline"
         hands.Hands(here.cluster).end(here.run() or {}, hands.CANCELLED)
         status = await here.until_phase("Failed")
     assert status["outcome"] == "Timeout"
@@ -82,7 +81,7 @@ async def test_timeout_of_tekton_is_left_to_tekton(here: World) -> None:
         hands.Hands(here.cluster).end(run, late)
         status = await here.until_phase("Failed")
     assert status["outcome"] == "Timeout"
-    assert "cancel" not in str(annotations(here))
+    assert "cancel" not in str(marks(here))
 
 
 async def test_run_without_progress_is_named_once_and_its_progress_too(here: World) -> None:
@@ -100,17 +99,9 @@ async def test_run_without_progress_is_named_once_and_its_progress_too(here: Wor
         before = len(here.writes())
         await asyncio.sleep(1200)
         assert len(here.writes()) == before
-        moved = {"status": {"conditions": [{"type": "Succeeded", "status": "Unknown",
-                 "reason": "Running", "message": "it moves", "lastTransitionTime": now()}]}}  # fmt: skip
-        here.cluster.patch(
-            kinds.PIPELINE_RUNS, world.NAMESPACE, world.RUN, moved, subresource="status"
-        )
+        hands.Hands(here.cluster).go_on(run)
         await asyncio.sleep(5)
         assert (progressing(here)["status"], progressing(here)["reason"]) == ("True", "Moving")
-
-
-def now() -> str:
-    return world.virtual_now().strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 async def test_run_that_is_not_resolved_is_nudged_once_and_then_stopped(here: World) -> None:
@@ -119,13 +110,13 @@ async def test_run_that_is_not_resolved_is_nudged_once_and_then_stopped(here: Wo
         here.end_run(RESOLVING)
         since = asyncio.get_running_loop().time()
         await sleep_until(since + 297)
-        assert names.ANNOTATION_NUDGED_AT not in annotations(here)
+        assert names.ANNOTATION_NUDGED_AT not in marks(here)
         await sleep_until(since + 305)
-        nudged = annotations(here)[names.ANNOTATION_NUDGED_AT]
+        nudged = marks(here)[names.ANNOTATION_NUDGED_AT]
         assert told(here) == ""
         await sleep_until(since + 595)
         assert told(here) == ""
-        assert annotations(here)[names.ANNOTATION_NUDGED_AT] == nudged
+        assert marks(here)[names.ANNOTATION_NUDGED_AT] == nudged
         await sleep_until(since + 610)
         assert told(here) == "Cancelled"
         here.end_run(world.CANCELLED)
@@ -149,7 +140,7 @@ async def test_run_of_another_bundle_is_stopped_as_soon_as_it_is_seen(
         other = {"refSource": {"uri": "r/w", "digest": {"sha256": "b" * 64}}}
         here.end_run(("Unknown", "Running", "x"), provenance=other)
         await world.until(lambda: told(here) == "Cancelled", within_s=5)
-        assert annotations(here)[names.ANNOTATION_CANCEL_CAUSE] == "digest"
+        assert marks(here)[names.ANNOTATION_CANCEL_CAUSE] == "digest"
         hands.Hands(here.cluster).end(here.run() or {}, hands.CANCELLED)
         status = await here.until_phase("Failed")
     assert status["outcome"] == "Failed"

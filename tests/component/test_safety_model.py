@@ -61,7 +61,7 @@ class SafetyMachine(stateful.RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._loop = looptime.patch_event_loop(asyncio.new_event_loop(), start=0, noop_cycles=2)
+        self._loop = looptime.patch_event_loop(asyncio.SelectorEventLoop(), start=0, noop_cycles=2)
         self._folder = tempfile.TemporaryDirectory()
         self.walk = Walk(pathlib.Path(self._folder.name))
         self._story: list[str] = []
@@ -194,8 +194,8 @@ KINDS = {
     "run fails": _Kind(3, lambda it: it.going(), _ends(rules_model.End.FAILED)),
     "run obeys": _Kind(3, lambda it: it.told(), _ends(rules_model.End.CANCELLED)),
     "pod ends": _Kind(4, lambda it: it.lingering(), lambda it, run, _: it.walk.pod_ends(run)),
-    "run is deleted": _Kind(1, lambda it: it.removable(), lambda it, run, _: it.walk.vanishes(run)),
-    "cancel": _Kind(1, lambda it: it.stoppable(), lambda it, one, _: it.walk.cancels(one)),
+    "run is deleted": _Kind(2, lambda it: it.removable(), lambda it, run, _: it.walk.vanishes(run)),
+    "cancel": _Kind(2, lambda it: it.stoppable(), lambda it, one, _: it.walk.cancels(one)),
     "clear": _Kind(2, lambda it: it.clearable(), lambda it, one, _: it.walk.clears(one)),
     "clear what blocks": _Kind(3, lambda it: it.blocking(), lambda it, one, _: it.walk.clears(one)),
     "delete": _Kind(1, lambda it: it.deletable(), lambda it, one, _: it.walk.deletes(one)),

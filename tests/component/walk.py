@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 from typing import TYPE_CHECKING, Any
 
-from tests import builders
 from tests.component import hands, rules_model, world
 from tests.fake import kinds
 from tests.fake.cluster import FakeCluster
@@ -201,12 +199,11 @@ class Walk:
 
     async def calm(self, ahead_s: float = _NEAR_S) -> None:
         """Wait for a moment from which on nothing falls due for so long."""
-        while True:
-            while (left_s := self._left_s(ahead_s)) > 0:
+        while (left_s := self._left_s(ahead_s)) > 0 or self.rules.now < self._now():
+            if left_s > 0:
                 await asyncio.sleep(left_s)
-            if self.rules.now == self._now():
-                return
-            self.rules.pass_to(self._now())
+            else:
+                self.rules.pass_to(self._now())
 
     def _left_s(self, ahead_s: float) -> float:
         """Seconds until what falls due next, or has just fallen due, can be told for sure."""
@@ -306,7 +303,4 @@ def _is_same(left: object, right: object) -> bool:
 
 
 def _seconds(stamp: str | None) -> float | None:
-    if stamp is None:
-        return None
-    when = datetime.datetime.fromisoformat(stamp)
-    return (when - builders.NOW).total_seconds()
+    return None if stamp is None else world.seconds_of(stamp)

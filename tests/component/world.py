@@ -54,6 +54,12 @@ async def until(look: Callable[[], T | None], *, within_s: float = 60.0) -> T:
     return found
 
 
+def seconds_of(stamp: str) -> float:
+    """A metav1.Time as loop time."""
+    when = datetime.datetime.fromisoformat(stamp)
+    return (when - builders.NOW).total_seconds()
+
+
 def settings_of(**flags: Any) -> Settings:  # noqa: ANN401 - settings
     """The settings of a program under test: `controller__workers=2`."""
     wished = {key.replace("__", "."): value for key, value in flags.items()}
