@@ -10,7 +10,7 @@ import structlog
 
 from workflowexecution import identity as who
 from workflowexecution.adapters import events, executions, guard, tekton
-from workflowexecution.adapters.prometheus import moment
+from workflowexecution.adapters.prometheus import moment, records
 from workflowexecution.reconciler import reconciler, routing, sweeper, tools, view
 from workflowexecution.runtime import (
     client,
@@ -297,6 +297,18 @@ class App:
                 tekton.TASKRUNS.plural: self._watch_tasks,
             },
             metrics.sizes({kind.plural: cache for kind, cache in self._stores().items()}),
+        )
+        records.add_audit(
+            families,
+            counts=self._trail.counts,
+            waiting=self._trail.pending,
+            breaker=self._trail.breaker,
+        )
+        elector = self._elector
+        records.add_leader(
+            families,
+            name=self._settings.controller.leader_election_id,
+            leading=lambda: elector is None or elector.is_leading,
         )
         moment.add_backlog(
             families,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -45,8 +46,8 @@ class Trail:
         observers: who is told of statuses.
         services: in the order of their start; they write, so they come after a leader.
         store: the way to the Data Storage, if there is one.
-        sender: what sends to it; its counts and its breaker's state are for metrics.
-        auditor: its counts are, too.
+        sender: what sends to it.
+        auditor: what keeps the account.
     """
 
     audit: duty.Audit = field(default_factory=duty.NoAudit)
@@ -55,6 +56,20 @@ class Trail:
     store: auditclient.AuditClient | None = None
     sender: auditstore.HttpTrail | None = None
     auditor: auditing.Auditor | None = None
+
+    def counts(self) -> dict[str, int]:
+        """What became of records since the start, for metrics."""
+        sent = dataclasses.asdict(self.sender.counts) if self.sender is not None else {}
+        parted = dataclasses.asdict(self.auditor.counts) if self.auditor is not None else {}
+        return sent | parted
+
+    def pending(self) -> int:
+        """How many records are on their way."""
+        return self.sender.pending if self.sender is not None else 0
+
+    def breaker(self) -> str:
+        """State of the circuit breaker; empty without a Data Storage."""
+        return self.sender.breaker_state.value if self.sender is not None else ""
 
     async def close(self) -> None:
         """Close the connections."""

@@ -11,7 +11,7 @@ import structlog.testing
 from tests import builders
 from tests.unit.adapters.fakes import FakeClient
 from tests.unit.runtime.authority import Authority
-from workflowexecution.adapters.prometheus import book, moment
+from workflowexecution.adapters.prometheus import book, moment, records
 from workflowexecution.domain import locking
 from workflowexecution.domain.events import Reason
 from workflowexecution.reconciler import view
@@ -140,6 +140,8 @@ def everything() -> book.Book:
     moment.add_work(families, work=idle, workers=idle, most_workers=1)
     moment.add_watches(families, {"pipelineruns": idle}, {"pipelineruns": idle.__len__})
     moment.add_backlog(families, parked=idle.__len__, events=idle.__len__, skew_s=float)
+    records.add_audit(families, counts=dict, waiting=idle.__len__, breaker=str)
+    records.add_leader(families, name="lease", leading=bool)
     return families
 
 

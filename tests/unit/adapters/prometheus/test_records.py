@@ -1,0 +1,35 @@
+"""Audit records and the lease in the metrics: as they stand when somebody reads."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from workflowexecution.adapters import auditstore, breaker
+from workflowexecution.adapters.prometheus import book, records
+from workflowexecution.reconciler import auditing
+
+
+def test_counts_are_those_of_the_moment() -> None:
+    families, counts = book.Book(), {"recorded": 1}
+    records.add_audit(families, counts=lambda: counts, waiting=lambda: 3, breaker=lambda: "open")
+    assert 'audit_records_total{result="recorded"} 1.0' in families.render().decode()
+    counts["recorded"] = 5
+    text = families.render().decode()
+    assert 'audit_records_total{result="recorded"} 5.0' in text
+    assert 'audit_records_total{result="lost"} 0.0' in text
+    assert "audit_waiting 3.0" in text
+    assert 'audit_breaker{state="open"} 1.0' in text
+    assert 'audit_breaker{state="closed"} 0.0' in text
+
+
+def test_leader_is_told_by_the_name_of_its_lease() -> None:
+    families = book.Book()
+    records.add_leader(families, name="lease", leading=lambda: True)
+    assert 'leader_election_master_status{name="lease"} 1.0' in families.render().decode()
+
+
+def test_every_count_and_state_has_its_series() -> None:
+    counted = {it.name for it in dataclasses.fields(auditstore.Counts)}
+    counted |= {it.name for it in dataclasses.fields(auditing.Counts)}
+    assert counted == set(records.RESULTS)
+    assert {state.value for state in breaker.State} == set(records.BREAKER_STATES)

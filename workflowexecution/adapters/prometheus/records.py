@@ -1,0 +1,64 @@
+"""Audit records and the lease, as they stand when the metrics are read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from workflowexecution.adapters.prometheus import book
+
+RESULTS = ("recorded", "found", "refused", "untaken", "shed", "failed_attempts", "moved", "lost")
+BREAKER_STATES = ("closed", "half-open", "open")
+
+
+def add_audit(
+    families: book.Book,
+    *,
+    counts: Callable[[], Mapping[str, int]],
+    waiting: Callable[[], int],
+    breaker: Callable[[], str],
+) -> None:
+    """Add what became of audit records.
+
+    Args:
+        families: the metrics.
+        counts: by result, since the start; what is not in it is none.
+        waiting: how many records are on their way.
+        breaker: state of the circuit breaker; empty without a Data Storage.
+    """
+    total = families.counter(
+        "workflowexecution_audit_records_total",
+        "Audit records by what became of them",
+        "result",
+    )
+    series = {result: total.series(result) for result in RESULTS}
+
+    def look() -> None:
+        for result, number in counts().items():
+            series[result].value = float(number)
+
+    families.on_render(look)
+    families.gauge(
+        "workflowexecution_audit_waiting", "Audit records on their way to the Data Storage", waiting
+    )
+    families.gauges(
+        "workflowexecution_audit_breaker",
+        "1 for the state that the circuit breaker before the Data Storage is in",
+        "state",
+        read=lambda: [((state,), float(state == breaker())) for state in BREAKER_STATES],
+    )
+
+
+def add_leader(families: book.Book, *, name: str, leading: Callable[[], bool]) -> None:
+    """Add whether this process may act.
+
+    Source: client-go tools/leaderelection, metric of the same name.
+    """
+    families.gauges(
+        "leader_election_master_status",
+        "1 where this process holds the lease, or needs none",
+        "name",
+        read=lambda: [((name,), float(leading()))],
+    )
