@@ -184,6 +184,13 @@ class Rules:
         else:
             execution.gone = True
 
+    def falls_asleep(self) -> None:
+        """The program goes down, and forgets what it alone has seen: the end of runs now gone."""
+        self.asleep = True
+        for it in self.alive():
+            if it.run is not None and not (it.run.exists or it.is_over):
+                it.run.end = None
+
     def pass_to(self, now: float) -> None:
         """Let time pass: what falls due in it happens in its order."""
         while not self.asleep:

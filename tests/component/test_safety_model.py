@@ -107,6 +107,10 @@ class SafetyMachine(stateful.RuleBasedStateMachine):
         safe = [it for it in owners if it.run and not (it.run.works and it.run.stubborn)]
         return [it.run for it in owners if it in lasting or it in safe if it.run is not None]
 
+    def given_up(self) -> list[Run]:
+        """Runs that are told to end, and that somebody else may lose patience with."""
+        return [run for run in self.removable() if run.asked_at is not None]
+
     def stoppable(self) -> list[Execution]:
         """Executions that nobody has cancelled."""
         there = self.walk.rules.alive()
@@ -195,6 +199,9 @@ KINDS = {
     "run obeys": _Kind(3, lambda it: it.told(), _ends(rules_model.End.CANCELLED)),
     "pod ends": _Kind(4, lambda it: it.lingering(), lambda it, run, _: it.walk.pod_ends(run)),
     "run is deleted": _Kind(2, lambda it: it.removable(), lambda it, run, _: it.walk.vanishes(run)),
+    "told run is deleted": _Kind(
+        3, lambda it: it.given_up(), lambda it, run, _: it.walk.vanishes(run)
+    ),
     "cancel": _Kind(2, lambda it: it.stoppable(), lambda it, one, _: it.walk.cancels(one)),
     "clear": _Kind(2, lambda it: it.clearable(), lambda it, one, _: it.walk.clears(one)),
     "clear what blocks": _Kind(3, lambda it: it.blocking(), lambda it, one, _: it.walk.clears(one)),
@@ -210,7 +217,7 @@ KINDS = {
         2, lambda _: _ALWAYS, lambda it, _, __: it.walk.passes_to_what_is_due()
     ),
 }
-SLOW = {"pod ends", "run is deleted", "delete"}
+SLOW = {"pod ends", "run is deleted", "told run is deleted", "delete"}
 WAKEFUL = {"fail in a row", "restart", "resume"}
 
 

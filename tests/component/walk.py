@@ -153,7 +153,7 @@ class Walk:
         """Stop the program, take a step and let time pass, and start it again."""
         await self.calm()
         await self._program.aclose()
-        self.rules.asleep = True
+        self.rules.falls_asleep()
         await step
         await asyncio.sleep(seconds)
         await self._wake(suspended=self.rules.suspended)
@@ -162,6 +162,7 @@ class Walk:
         """Stop the program, and start it with execution.suspend or without."""
         await self.calm()
         await self._program.aclose()
+        self.rules.falls_asleep()
         await self._wake(suspended=suspended)
 
     async def _wake(self, *, suspended: bool) -> None:
