@@ -30,6 +30,7 @@ _RUN_NAME = len("wfe-") + 16
 # Pending, Running, and how it ended.
 _WORDS_OF_A_POD = 3
 _CREATE_RUN, _CREATE_POD = "create pipelineruns", "create pods"
+_DELETE_RUN = "delete pipelineruns"
 _CLAIM = "patch workflowexecutions"
 _NEVER = Time.max.replace(tzinfo=datetime.UTC)
 
@@ -75,6 +76,16 @@ class Story:
         pairs = (pair for of in self.lives.values() for pair in itertools.pairwise(of))
         return [(one, next_one) for one, next_one in pairs if one.ended >= next_one.begun]
 
+    def cut_short(self) -> list[Life]:
+        """Runs that a controller deleted while something of them worked."""
+        gone = [it for it in self._done if it.kind == _DELETE_RUN]
+        return [
+            life
+            for of in self.lives.values()
+            for life in of
+            if any(it.name == life.name and life.begun < it.at < life.ended for it in gone)
+        ]
+
     def created_by(self, program: Program) -> int:
         """How many runs a program created."""
         return sum(it.kind == _CREATE_RUN for it in audit.by(program, self._done))
@@ -86,7 +97,7 @@ class Story:
     def foreign_writes(self, programs: Sequence[Program]) -> set[str]:
         """Who else than these programs created or deleted runs."""
         own = {it.agent for program in programs for it in audit.by(program, self._done)}
-        verbs = {_CREATE_RUN, "delete pipelineruns"}
+        verbs = {_CREATE_RUN, _DELETE_RUN}
         return {it.agent for it in self._done if it.kind in verbs} - own
 
     def untrue(self, executions: Mapping[str, JsonObject], cooldown_s: float) -> list[str]:

@@ -196,6 +196,34 @@ async def test_running_execution_does_not_fail_while_tekton_is_away(
         assert status["failureDetails"]["wasExecutionFailure"] is True
 
 
+async def test_no_end_is_changed_and_nothing_starts_twice_when_tekton_goes_and_comes_back(
+    installer: Installer, controllers: Controllers
+) -> None:
+    world = controllers.world
+    await installer.install_tekton()
+    async with controllers.running() as program:
+        await world.create(world.execution("ended"))
+        await (await world.play(await world.phase("ended", "Running"))).end()
+        ended = await world.phase("ended", "Completed")
+        await world.create(world.execution("works"))
+        await world.phase("works", "Running")
+        await installer.remove(*TEKTON)
+        await world.until("works", lambda it: engine(it) == "False", deadline_s=RECOVERED_S)
+        await world.create(world.execution("waits"))
+        await world.until("waits", lambda it: engine(it) == "False", deadline_s=RECOVERED_S)
+        await installer.install_tekton()
+        await world.phase("waits", "Running", deadline_s=RECOVERED_S)
+        failed = await world.phase("works", "Failed", deadline_s=RECOVERED_S)
+        assert failed["requiresManualReview"] is True
+        assert (await world.read("ended"))["status"] == ended
+        # Its target may have been changed: nothing runs there before a person has looked.
+        target = f"{world.namespace}/deployment/works"
+        await world.create(world.execution("again", targetResource=target))
+        skipped = await world.phase("again", "Skipped")
+        assert skipped["skipDetails"]["reason"] == "PreviousExecutionFailed"
+        assert program.probe("/readyz")[0] == 200
+
+
 async def test_executions_wait_and_start_when_the_namespace_of_runs_comes_later(
     installer: Installer, controllers: Controllers
 ) -> None:

@@ -114,6 +114,7 @@ async def played(endpoint: Endpoint, controllers: Controllers) -> AsyncIterator[
 def check(story: Story, executions: dict[str, JsonObject], cooldown_s: float) -> int:
     """One run at a time, one for each execution, true reasons; returns how many runs there were."""
     assert story.overlaps() == []
+    assert story.cut_short() == []
     assert story.untrue(executions, cooldown_s) == []
     ran = [it for it in executions.values() if contest.phase_of(it) != "Skipped"]
     wanted = ["Failed" if contest.is_bad(it) else "Completed" for it in ran]

@@ -15,6 +15,7 @@ from tests.proxy.rules import Point
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.fake.api import Endpoint
     from tests.integration.audit import AuditLog
     from tests.integration.controllers import Controllers
     from tests.integration.world import JsonObject, World
@@ -71,7 +72,7 @@ class TestAbsence:
         assert (await world.api.get(*run)).status == 404
 
     async def test_execution_goes_when_it_was_deleted_meanwhile(
-        self, controllers: Controllers
+        self, controllers: Controllers, endpoint: Endpoint
     ) -> None:
         world = controllers.world
         async with controllers.running() as first:
@@ -80,7 +81,7 @@ class TestAbsence:
             first.kill()
         place = kinds.EXECUTIONS, world.namespace, "deleted"
         (await world.api.delete(*place)).accept()
-        async with controllers.running():
+        async with tekton.playing(endpoint, world.runs), controllers.running():
             await until_gone(world.api, place, deadline_s=60)
         run = kinds.PIPELINE_RUNS, world.runs, status["pipelineRunRef"]["name"]
         assert (await world.api.get(*run)).status == 404
@@ -201,6 +202,17 @@ class TestTwo:
             assert status["pipelineRunRef"]["uid"] == run["metadata"]["uid"]
 
 
+async def keep(world: World, name: str, uid: str) -> None:
+    """A run that has ended, as it is kept for an execution."""
+    labels = {"kubernaut.ai/workflow-execution-uid": uid}
+    body = {"metadata": {"name": name, "labels": labels}}
+    (await world.api.create(kinds.PIPELINE_RUNS, world.runs, body)).accept()
+    over = {"type": "Succeeded", "status": "True", "reason": "Succeeded"}
+    patch = {"status": {"conditions": [over], "completionTime": tekton.now()}}
+    place = kinds.PIPELINE_RUNS, world.runs, name
+    (await world.api.patch(*place, patch, subresource="status")).accept()
+
+
 async def end(world: World, name: str, *, finalizer: bool, run: bool) -> JsonObject:
     """An execution that has ended, as a former controller left it."""
     body = world.execution(name)
@@ -217,9 +229,7 @@ async def end(world: World, name: str, *, finalizer: bool, run: bool) -> JsonObj
     place = kinds.EXECUTIONS, world.namespace, name
     (await world.api.patch(*place, patch, subresource="status")).accept()
     if run:
-        labels = {"kubernaut.ai/workflow-execution-uid": made["metadata"]["uid"]}
-        kept = {"metadata": {"name": f"run-of-{name}", "labels": labels}}
-        (await world.api.create(kinds.PIPELINE_RUNS, world.runs, kept)).accept()
+        await keep(world, f"run-of-{name}", made["metadata"]["uid"])
     return made
 
 
