@@ -188,7 +188,7 @@ class Rules:
         """The program goes down, and forgets what it alone has seen: the end of runs now gone."""
         self.asleep = True
         for it in self.alive():
-            if it.run is not None and not (it.run.exists or it.is_over or it.run.noted):
+            if it.run is not None and not (it.run.exists or it.is_over):
                 it.run.end = None
 
     def pass_to(self, now: float) -> None:
@@ -267,12 +267,9 @@ class Rules:
         return next((each for each in waiting if each.target == it.target), it) is not it
 
     def _is_running(self, it: Execution) -> bool:
-        """First: another execution runs on the target, or is deleted and something of it works."""
+        """First: another execution runs on the target."""
         for other in self._others(it):
-            leaves = other.is_over and other.deleted_at is not None
-            if other.run is None:
-                continue
-            if other.phase == RUNNING or (leaves and other.run.lives):
+            if other.phase == RUNNING and other.run is not None:
                 return self._skip_for_run(it, other.run)
         return False
 

@@ -77,9 +77,6 @@ class Admission:
             if running.uid != seen.uid:
                 live = await self._confirmed(running)
                 return Held(live) if live is not None else Wait(STALE_S)
-        leaving = await self._leaving(seen)
-        if leaving is not None:
-            return Held(leaving)
         verdict = await self._judge(seen, cache.by_index(view.BY_LOCK_PAST, seen.lock))
         turn = self._turn(seen)
         waits = turn if turn is not None and turn.seconds > 0 else None
@@ -94,9 +91,6 @@ class Admission:
         Raises:
             ClusterError: the server did not answer; nothing is free because of that.
         """
-        leaving = await self._leaving(seen)
-        if leaving is not None:
-            return Held(leaving)
         listed, cached = await self._others(seen)
         while True:
             known = {**cached, **listed}.values()
@@ -137,24 +131,6 @@ class Admission:
             return Held(held)
         verdict = await self._judge(seen, others)
         return Forbidden(verdict) if verdict is not None else None
-
-    async def _leaving(self, seen: view.Execution) -> view.Execution | None:
-        """An execution of the target that is being deleted, while something of its run works.
-
-        It has said its end already: a deletion is one, whatever becomes of the run.
-        """
-        tools = self._tools
-        for other in tools.executions.by_index(view.BY_LOCK_LEAVING, seen.lock):
-            run = tools.engine.observe(other.uid)
-            works = run is not None and not run.is_done
-            if other.uid == seen.uid or not (
-                works or await tools.engine.has_live_pods(other.run_uid)
-            ):
-                continue
-            raw = await tools.reader.read(other.key)
-            if raw is not None and raw["metadata"]["uid"] == other.uid:
-                return tools.project(raw)
-        return None
 
     async def _confirmed(self, cached: view.Execution) -> view.Execution | None:
         """The execution as it is now, if it still runs."""

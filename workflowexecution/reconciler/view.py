@@ -32,7 +32,6 @@ BY_UID = "uid"
 BY_LOCK_WAITING = "lock-waiting"
 BY_LOCK_RUNNING = "lock-running"
 BY_LOCK_PAST = "lock-past"
-BY_LOCK_LEAVING = "lock-leaving"
 
 _LONG_AGO = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _FINISHED = (Phase.COMPLETED, Phase.FAILED)
@@ -107,11 +106,6 @@ class Execution:
         return self.phase in status.TERMINAL
 
     @property
-    def leaving(self) -> bool:
-        """Whether its deletion has ended it, and something of its run may still work."""
-        return self.ended and self.deleting and self.held and bool(self.run_uid)
-
-    @property
     def held(self) -> bool:
         """Whether a finalizer of this program keeps it."""
         return any(name in self.finalizers for name in names.FINALIZERS)
@@ -176,7 +170,6 @@ def indexes() -> dict[str, Callable[[Execution], Iterable[str]]]:
         BY_UID: lambda it: (it.uid,),
         BY_LOCK_WAITING: lambda it: (it.lock,) if it.served and it.phase is Phase.PENDING else (),
         BY_LOCK_RUNNING: lambda it: (it.lock,) if it.phase is Phase.RUNNING else (),
-        BY_LOCK_LEAVING: lambda it: (it.lock,) if it.leaving else (),
         BY_LOCK_PAST: lambda it: (it.lock,) if it.past is not None else (),
     }
 

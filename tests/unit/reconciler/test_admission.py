@@ -9,7 +9,7 @@ import pytest
 
 from tests import builders
 from tests.unit.reconciler import fakes
-from workflowexecution.api import names, tekton
+from workflowexecution.api import names
 from workflowexecution.api.status import SkipReason
 from workflowexecution.reconciler import admission
 from workflowexecution.runtime import errors, resource
@@ -300,37 +300,3 @@ async def test_an_older_one_goes_first_although_the_cache_forbade_in_error() -> 
     door.world.other("other", status=RAN)
     door.unstore()
     assert await door.check() == admission.Wait(5.0)
-
-
-GOING: dict[str, Any] = {
-    "deletionTimestamp": builders.stamp(40),
-    "finalizers": [names.FINALIZER],
-}
-
-
-async def test_one_that_is_deleted_holds_its_target_while_a_pod_of_it_works() -> None:
-    door = Door()
-    door.world.other("other", status=CLEARED, metadata=GOING)
-    door.world.engine.working = {"r"}
-    assert held_by(await door.check()) == "other"
-    assert held_by(await door.admission.check_live(door.seen)) == "other"
-    door.world.engine.working = set()
-    assert await door.check() is None
-
-
-async def test_one_that_is_deleted_holds_its_target_while_its_run_goes_on() -> None:
-    door = Door()
-    other = door.world.other("other", status=CLEARED, metadata=GOING)
-    raw = builders.raw_run(condition=("Unknown", "Running", ""))
-    run = tekton.project_pipelinerun(raw, tekton.PipelineRun)
-    door.world.engine.cached[other.uid] = run
-    assert held_by(await door.check()) == "other"
-    assert door.world.journal == [GET]
-
-
-async def test_one_that_is_gone_by_now_holds_nothing() -> None:
-    door = Door()
-    door.world.other("other", status=CLEARED, metadata=GOING)
-    door.world.engine.working = {"r"}
-    door.unstore()
-    assert await door.check() is None
