@@ -267,9 +267,10 @@ class Rules:
         return next((each for each in waiting if each.target == it.target), it) is not it
 
     def _is_running(self, it: Execution) -> bool:
-        """First: another execution runs on the target."""
+        """First: another execution runs on the target, or was deleted while it ran."""
         for other in self._others(it):
-            if other.phase == RUNNING and other.run is not None:
+            ended = other.deleted_at is not None and other.ended_at >= other.deleted_at
+            if other.run is not None and (other.phase == RUNNING or ended):
                 return self._skip_for_run(it, other.run)
         return False
 

@@ -101,6 +101,7 @@ async def test_execution_is_let_go_alone_when_its_run_cannot_be_ended(here: Worl
 async def test_target_stays_locked_when_execution_and_run_are_deleted_but_a_pod_works(
     here: World,
 ) -> None:
+    here.install_policies()
     async with here.controller():
         run = await running(here, stubborn=True)
         delete(here)
@@ -109,7 +110,12 @@ async def test_target_stays_locked_when_execution_and_run_are_deleted_but_a_pod_
         )
         await asyncio.sleep(45)
         here.ask("second", spec=pasts.spec(pasts.OTHER))
-        await here.until_phase("Skipped", "second")
+        status = await here.until_phase("Skipped", "second")
+        assert status["skipDetails"]["reason"] == "ResourceBusy"
+        here.clear()
+        here.ask("too-early", spec=pasts.spec(pasts.OTHER))
+        status = await here.until_phase("Skipped", "too-early")
+        assert status["skipDetails"]["conflictingWorkflow"]["name"] == NAME
         hands.Hands(here.cluster).end_pod(run["metadata"]["uid"])
         await world.until(lambda: here.execution() is None)
         here.ask("third", spec=pasts.spec(pasts.OTHER))

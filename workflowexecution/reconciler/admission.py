@@ -12,7 +12,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workflowexecution.api.status import Phase
 from workflowexecution.domain import history, locking
 from workflowexecution.reconciler import tools as common
 from workflowexecution.reconciler import view
@@ -126,7 +125,7 @@ class Admission:
     async def _obstacle(
         self, seen: view.Execution, others: Iterable[view.Execution]
     ) -> Held | Forbidden | None:
-        held = next((it for it in others if it.phase is Phase.RUNNING), None)
+        held = next((it for it in others if it.occupies), None)
         if held is not None:
             return Held(held)
         verdict = await self._judge(seen, others)
@@ -136,7 +135,7 @@ class Admission:
         """The execution as it is now, if it still runs."""
         raw = await self._tools.reader.read(cached.key)
         live = self._tools.project(raw) if raw is not None else None
-        if live is None or live.uid != cached.uid or live.phase is not Phase.RUNNING:
+        if live is None or live.uid != cached.uid or not live.occupies:
             return None
         return live
 

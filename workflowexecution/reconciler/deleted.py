@@ -96,9 +96,7 @@ async def _is_survived(tools: common.Tools, seen: view.Execution) -> bool:
     Who deletes both at once takes the lock off while it is still needed. An execution that had
     ended before costs no request.
     """
-    ended_at = tekton.parse_time(seen.completion_time)
-    since = tekton.parse_time(seen.deletion_time)
-    if not seen.run_uid or ended_at is None or since is None or ended_at < since:
+    if not seen.was_running_when_deleted:
         return False
     return await tools.engine.has_live_pods(seen.run_uid)
 

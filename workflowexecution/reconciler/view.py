@@ -106,6 +106,19 @@ class Execution:
         return self.phase in status.TERMINAL
 
     @property
+    def was_running_when_deleted(self) -> bool:
+        """Whether only its deletion ended it, whatever has become of its run."""
+        if not (self.deleting and self.run_uid and self.completion_time):
+            return False
+        # Both are metav1.Time, in UTC and of one length.
+        return self.completion_time >= self.deletion_time
+
+    @property
+    def occupies(self) -> bool:
+        """Whether a run of it may work on the target, which its phase alone does not tell."""
+        return self.phase is Phase.RUNNING or (self.was_running_when_deleted and self.held)
+
+    @property
     def held(self) -> bool:
         """Whether a finalizer of this program keeps it."""
         return any(name in self.finalizers for name in names.FINALIZERS)
@@ -169,7 +182,7 @@ def indexes() -> dict[str, Callable[[Execution], Iterable[str]]]:
     return {
         BY_UID: lambda it: (it.uid,),
         BY_LOCK_WAITING: lambda it: (it.lock,) if it.served and it.phase is Phase.PENDING else (),
-        BY_LOCK_RUNNING: lambda it: (it.lock,) if it.phase is Phase.RUNNING else (),
+        BY_LOCK_RUNNING: lambda it: (it.lock,) if it.occupies else (),
         BY_LOCK_PAST: lambda it: (it.lock,) if it.past is not None else (),
     }
 
