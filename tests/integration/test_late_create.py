@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.fake import kinds
+from tests.integration.audit import LINE_S, LOOK_EVERY_S
 from tests.integration.world import until, until_gone
 from tests.proxy import calls
 from tests.proxy.rules import Point
@@ -71,6 +73,15 @@ def said(program: Program, event: str) -> list[Any]:
     return [line for line in lines if line["event"] == event]
 
 
+async def told_once(program: Program, event: str) -> None:
+    """Assert that the program tells of an event, once; its effect may be seen before its line."""
+    deadline = asyncio.get_running_loop().time() + LINE_S
+    while not said(program, event):
+        assert asyncio.get_running_loop().time() < deadline, program.tail()
+        await asyncio.sleep(LOOK_EVERY_S)
+    assert len(said(program, event)) == 1
+
+
 async def test_late_create_meets_the_kept_run_when_its_execution_has_ended(
     controllers: Controllers,
 ) -> None:
@@ -113,7 +124,7 @@ async def test_late_run_is_stopped_once_when_the_kept_run_was_removed(
         await (await world.play(before["status"])).end(("False", "Cancelled", "was cancelled"))
         await world.stays(NAME, for_s=1.0)
         assert await world.read(NAME) == before
-        assert len(said(second, STOPPED)) == 1
+        await told_once(second, STOPPED)
 
 
 async def test_late_create_finds_no_place_when_the_next_execution_has_evicted_the_kept_run(
@@ -147,7 +158,7 @@ async def test_late_run_is_stopped_when_its_execution_was_cancelled_before_it(
             (run,) = await world.runs_of(made["metadata"]["uid"])
             place = kinds.PIPELINE_RUNS, world.runs, run["metadata"]["name"]
             await stopped(world, place, "late")
-            assert len(said(second, STOPPED)) == 1
+            await told_once(second, STOPPED)
 
 
 @pytest.mark.long
@@ -168,6 +179,6 @@ async def test_late_run_is_swept_away_when_its_execution_was_deleted(
         hold.release()
         assert await hold.wait_answered() == 201
         await stopped(world, run, "orphan", deadline_s=SWEPT_S)
-        assert len(said(second, ORPHANED)) == 1
+        await told_once(second, ORPHANED)
         await (await world.play(status)).end(("False", "Cancelled", "was cancelled"))
         await until_gone(world.api, run, deadline_s=SWEPT_S)
