@@ -188,7 +188,7 @@ class Rules:
         """The program goes down, and forgets what it alone has seen: the end of runs now gone."""
         self.asleep = True
         for it in self.alive():
-            if it.run is not None and not (it.run.exists or it.is_over):
+            if it.run is not None and not (it.run.exists or it.is_over or it.run.noted):
                 it.run.end = None
 
     def pass_to(self, now: float) -> None:
