@@ -215,7 +215,16 @@ def _readable_spec(raw: Mapping[str, Any]) -> Spec:
                 container_image=_text(reference.get("containerImage")),
             ),
             target_resource=_text(spec.get("targetResource")),
+            cancel=_readable_cancel(spec.get("cancel")),
         )
+
+
+def _readable_cancel(value: object) -> Cancel | None:
+    """What asks for the end holds whatever else of the spec cannot be read."""
+    try:
+        return Cancel.model_validate(value) if value is not None else None
+    except pydantic.ValidationError:
+        return None
 
 
 def _readable(model: type[ModelT], members: Mapping[str, Any]) -> ModelT:

@@ -79,6 +79,19 @@ def test_parse_leniently_takes_texts_of_any_length() -> None:
     assert spec.target_resource == "t" * 501
 
 
+@pytest.mark.parametrize(
+    ("cancel", "read"),
+    [
+        pytest.param({"requestedBy": "ann", "reason": "wrong"}, "ann", id="asked"),
+        pytest.param({"requestedBy": 7}, None, id="odd"),
+        pytest.param(None, None, id="none"),
+    ],
+)
+def test_parse_leniently_keeps_a_cancel(cancel: object, read: str | None) -> None:
+    found = api.parse_leniently(builders.raw_execution(spec={"parameters": 7, "cancel": cancel}))
+    assert (found.spec.cancel.requested_by if found.spec.cancel else None) == read
+
+
 def test_an_empty_phase_counts_as_none() -> None:
     assert builders.execution(status={"phase": ""}).status == status.Status()
 
