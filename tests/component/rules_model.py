@@ -203,10 +203,18 @@ class Rules:
         self.settle()
 
     def settle(self) -> None:
-        """Let the program do all that it can do now: all get their answers before one starts."""
+        """Let the program do all that it can do now.
+
+        Who asks is answered by what stands there at that moment, and all are before one starts.
+        """
         while not self.asleep:
             there = self.alive()
-            if not (any(map(self._tend, there)) or any(map(self._start, there))):
+            waiting = [it for it in there if it.phase == PENDING]
+            if not (
+                any(map(self._answer, waiting))
+                or any(map(self._tend, there))
+                or any(map(self._start, waiting))
+            ):
                 break
 
     def alive(self) -> list[Execution]:
@@ -245,7 +253,7 @@ class Rules:
             return self._let_go(it, it.deleted_at)
         if it.is_over:
             return self._keep(it)
-        return self._run_on(it, it.run) if it.run is not None else self._answer(it)
+        return it.run is not None and self._run_on(it, it.run)
 
     def _answer(self, it: Execution) -> bool:
         """Nothing is queued: who cannot start is told why."""
@@ -255,7 +263,7 @@ class Rules:
 
     def _start(self, it: Execution) -> bool:
         """Of those who can the oldest starts."""
-        if it.phase != PENDING or self.suspended or self._older_waits(it):
+        if self.suspended or self._older_waits(it):
             return False
         if not self._is_held(it):
             it.phase, it.run = RUNNING, Run(it, self.now)

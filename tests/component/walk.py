@@ -49,6 +49,7 @@ class Walk:
         self._surroundings = contextlib.AsyncExitStack()
         self._program = contextlib.AsyncExitStack()
         self._count = 0
+        self._begun: dict[Run, str] = {}
 
     async def begin(self) -> None:
         """Start cluster and program."""
@@ -101,7 +102,9 @@ class Walk:
     async def begins(self, run: Run, *, worked: bool, stubborn: bool) -> None:
         """Tekton makes the run's task."""
         await self.calm()
-        self._hands.begin(self._stored(run), worked=worked, stubborn=stubborn)
+        stored = self._stored(run)
+        self._begun[run] = stored["metadata"]["uid"]
+        self._hands.begin(stored, worked=worked, stubborn=stubborn)
         self.rules.begins(run, worked=worked, stubborn=stubborn)
         await self._quieten(QUIET_S)
 
@@ -115,7 +118,7 @@ class Walk:
     async def pod_ends(self, run: Run) -> None:
         """The last pod of a run ends."""
         await self.calm(LONG_QUIET_S)
-        self._hands.end_pod(self._run_uid(run))
+        self._hands.end_pod(self._begun[run])
         self.rules.pod_ends(run)
         await self._quieten(LONG_QUIET_S)
 
@@ -239,12 +242,6 @@ class Walk:
         )
         assert found is not None
         return found
-
-    def _run_uid(self, run: Run) -> str:
-        if run.exists:
-            return str(self._stored(run)["metadata"]["uid"])
-        status = (self._here.execution(run.owner.name) or {})["status"]
-        return str(status["pipelineRunRef"]["uid"])
 
 
 def _owner(run: JsonObject) -> str:
