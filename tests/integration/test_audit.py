@@ -80,7 +80,7 @@ class TestRecords:
         late = (await trail.rows_of(storage, "late"))["skipped"]
         assert (late["event_outcome"], late["event_data"]["skip_reason"]) == (
             "success",
-            "ResourceBusy",
+            "PreviousExecutionFailed",
         )
 
     async def test_current_dialect_is_taken_by_that_server(
