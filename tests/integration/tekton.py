@@ -113,6 +113,15 @@ class Run:
         self.succeeded += not exit_code
         await self._say({}, ("Unknown", "Running", self._counts()))
 
+    async def time_out_task(self, task: str) -> None:
+        """Tekton ends the TaskRun since the run's time is over: its step's exit code is made up."""
+        ended = {"exitCode": 1, "reason": "TaskRunTimeout", "startedAt": now(), "finishedAt": now()}
+        step = {"name": "run", "container": "step-run", "imageID": IMAGE_ID, "terminated": ended}
+        said = ("False", "TaskRunTimeout", f'TaskRun "{self.name}-{task}" failed to finish in time')
+        status = {"completionTime": now(), "conditions": [_condition(*said)], "steps": [step]}
+        await self._patch(kinds.TASK_RUNS, f"{self.name}-{task}", status)
+        self.failed += 1
+
     async def end(self, said: tuple[str, str, str] | None = None) -> None:
         """The run ends as its tasks did, or as `said`."""
         counts = self._counts(final=True)

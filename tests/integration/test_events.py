@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fake import kinds
+from tests.integration import tekton
 from tests.integration.world import until_gone
 
 if TYPE_CHECKING:
+    from tests.fake.api import Endpoint
     from tests.integration.audit import AuditLog
     from tests.integration.controllers import Controllers
     from tests.integration.world import JsonObject, World
@@ -79,10 +81,10 @@ async def test_event_of_a_refused_execution_is_a_warning(controllers: Controller
 
 
 async def test_executions_of_a_namespace_on_its_way_out_end_all_the_same(
-    controllers: Controllers,
+    controllers: Controllers, endpoint: Endpoint
 ) -> None:
     world = controllers.world
-    async with controllers.running() as program:
+    async with tekton.playing(endpoint, world.runs), controllers.running() as program:
         await world.create(world.execution("leaves"))
         await world.phase("leaves", "Running")
         await world.api.delete(kinds.NAMESPACES, "", world.namespace)
