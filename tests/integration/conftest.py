@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,12 +21,27 @@ from tests.integration.audit import AuditLog
 from tests.integration.controllers import Controllers
 from tests.integration.world import World, create_namespace
 from tests.stack.cluster import Parts, Stack
-from tests.support import kubectl, program
+from tests.support import kubectl, program, sockets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+PARTED_S = 5.0
 CRD_FOLDER = Path(__file__).parents[2] / "manifests" / "crd"
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def _parted() -> AsyncIterator[None]:
+    """Let every connection say its TLS goodbye before the test's loop is closed.
+
+    One that is cut off in it is a leak to the interpreter, which then blames a later test. It is
+    set up before all others, so what they hold is closed by then.
+    """
+    yield
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PARTED_S):
+            while sockets.are_open():  # noqa: ASYNC110 - nothing tells when a socket closes
+                await asyncio.sleep(0.01)
 
 
 @pytest.fixture(scope="session")
