@@ -6,13 +6,13 @@ import contextlib
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.stack import debian, errors
+from tests.support.program import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ def running() -> Iterator[str]:
     user = NOBODY if os.geteuid() == 0 else None
     if user is not None:
         os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
-    port = _free_port()
+    port = free_port()
     data = folder / "data"
     options = (
         f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} "
@@ -84,10 +84,3 @@ def _run(user: str | None, program: Path, *arguments: object) -> None:
     if done.returncode != 0:
         message = f"{program.name} ended with {done.returncode}"
         raise errors.StackError(message)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -8,9 +8,11 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 from aiohttp import web
 
 from tests.datastorage import dialects
+from tests.support import program
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -49,6 +51,8 @@ class Seen:
 
     batches: list[int] = field(default_factory=list)
     """Size of each batch, stored or not."""
+    doubtful: int = 0
+    """How many of them were stored, and answered with 500."""
     queries: int = 0
     unauthorized: int = 0
 
@@ -61,13 +65,19 @@ class DataStorage:
         self.dialect = dialect
         self.faults = Faults()
         self.seen = Seen()
-        self._port = port
+        # One that nobody else is given while it is stopped.
+        self._port = port or program.free_port()
         self._runner: web.AppRunner | None = None
 
     @property
     def url(self) -> str:
         """Where it is, running or not."""
         return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it answers."""
+        return self._runner is not None
 
     async def start(self) -> None:
         """Answer from now on."""
@@ -76,11 +86,10 @@ class DataStorage:
         app.router.add_post("/api/v1/audit/events", self._single)
         app.router.add_get("/api/v1/audit/events", self._query)
         app.router.add_get("/readyz", self._ready)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port)
         await site.start()
-        self._port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
         """Refuse connections."""
@@ -133,9 +142,13 @@ class DataStorage:
             except dialects.Invalid as error:
                 return problem(request, 400, "Validation Error", f"event at index {index}: {error}")
         await asyncio.sleep(self.faults.before_s)
-        ids = await self.table.insert(rows)
+        try:
+            ids = await self.table.insert(rows)
+        except asyncpg.PostgresError as error:
+            return problem(request, 500, "Database Error", str(error))
         await asyncio.sleep(self.faults.after_s)
         if self.faults.broken_after:
+            self.seen.doubtful += 1
             return problem(request, 500, "Database Error", "asked for by a test, after storing")
         body = {"event_ids": ids, "message": f"{len(ids)} audit events created successfully"}
         return web.json_response(body, status=201)

@@ -11,6 +11,7 @@ class Request:
     """One request: `at` is loop time in seconds, `status` 0 as long as there is no answer.
 
     `status` stays 0 when the connection was dropped. `response_bytes` counts the body.
+    `traceparent` is the header of that name.
     """
 
     call: Call
@@ -20,6 +21,7 @@ class Request:
     at: float
     status: int = 0
     response_bytes: int = 0
+    traceparent: str = ""
 
 
 class RequestLog:

@@ -98,7 +98,14 @@ class Server:
             name = (body.get("metadata") or {}).get("name", "")
             call = dataclasses.replace(call, name=name)
         now = asyncio.get_running_loop().time()
-        entry = Request(call=call, query=query, body=body, request_bytes=len(raw), at=now)
+        entry = Request(
+            call=call,
+            query=query,
+            body=body,
+            request_bytes=len(raw),
+            at=now,
+            traceparent=request.headers.get("traceparent", ""),
+        )
         self._parts.requests.add(entry)
         effects = self._parts.faults.take(call)
         inquiry = _Inquiry(call, target, query, body, raw, request.content_type, effects)

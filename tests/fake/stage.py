@@ -83,6 +83,6 @@ class Stage:
 
 
 def _check(reply: Reply) -> JsonObject:
-    if reply.status in {403, 404}:
+    if reply.status == 404 or (reply.status == 403 and b"being terminated" in reply.raw):
         raise RunGone
     return reply.accept()

@@ -24,6 +24,7 @@ class Call:
     Attributes:
         agent: its User-Agent.
         raw: its body.
+        token: what it is let in by.
     """
 
     method: str
@@ -31,6 +32,7 @@ class Call:
     query: dict[str, str]
     agent: str
     raw: bytes
+    token: str = ""
 
     @cached_property
     def body(self) -> JsonObject:
@@ -48,8 +50,8 @@ def of(head: Head, body: bytes) -> Call:
     """The request with this head and body."""
     method, target, _ = head.first
     path, _, query = target.partition("?")
-    agent = head.field("user-agent")
-    return Call(method, path, dict(urllib.parse.parse_qsl(query)), agent, body)
+    agent, token = head.field("user-agent"), head.field("authorization").removeprefix("Bearer ")
+    return Call(method, path, dict(urllib.parse.parse_qsl(query)), agent, body, token)
 
 
 def watches(*plurals: str) -> Callable[[Call], bool]:
@@ -60,6 +62,24 @@ def watches(*plurals: str) -> Callable[[Call], bool]:
 def creates(plural: str) -> Callable[[Call], bool]:
     """Creates of a resource."""
     return lambda call: call.method == "POST" and _plural(call.path) == plural
+
+
+def of_group(group: str) -> Callable[[Call], bool]:
+    """Everything of an API group."""
+    return lambda call: call.path.startswith(f"/apis/{group}/") or call.path == f"/apis/{group}"
+
+
+def writes(*plurals: str) -> Callable[[Call], bool]:
+    """Whatever would change something of these resources, of all without any."""
+    return lambda call: (
+        call.method != "GET"
+        and (not plurals or any(f"/{plural}" in call.path for plural in plurals))
+    )
+
+
+def any_at_all(call: Call) -> bool:
+    """Every request there is."""
+    return bool(call.path)
 
 
 def _plural(path: str) -> str:

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from typing import TYPE_CHECKING
 
-import orjson
-
-from tests.proxy import calls, wire
+from tests.proxy import calls, mishaps, replies, wire
 from tests.proxy.rules import Point
+from tests.proxy.shape import Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from tests.proxy.calls import Call
-    from tests.proxy.rules import Lag, Rules
+    from tests.proxy.mishaps import Breach, Tale
+    from tests.proxy.rules import Answer, Hold, Lag, Rules
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Late = asyncio.Queue[tuple[float, "Lag | None", bytes]]
+_LINGER_NOT = struct.pack("ii", 1, 0)
 
 
 class Broken(Exception):
     """The connection to the program is to be broken."""
+
+
+class Over(Exception):
+    """The connection to the program ends in order, with all that was sent."""
 
 
 class Passage:
@@ -47,17 +55,23 @@ class Passage:
             while (head := await wire.read_head(self._reader)) is not None:
                 body = b"".join([piece async for piece in wire.pieces(self._reader, head)])
                 await self._pass(calls.of(head, wire.content(body, head)), head.raw + body)
+        except* Over:
+            self._writer.close()
+            await self._writer.wait_closed()
         finally:
             if self._server is not None:
                 self._server[1].transport.abort()
 
     async def _pass(self, call: Call, request: bytes) -> None:
         """Pass one request on, and its answer back, by the rules."""
+        await self._swallow(call)
         hold, answer = self._rules.hold_of(call), self._rules.answer_of(call)
-        if hold is not None and hold.point is Point.BEFORE and not await hold.hold():
-            raise Broken
+        await self._held(hold, Point.BEFORE)
         if answer is not None and answer.point is Point.BEFORE:
-            return await self._fail(answer.status)
+            return await self._fail(answer)
+        past = self._rules.recall(call)
+        if past is not None:
+            return await self._reply(past)
         reader, head = await self._ask(request)
         if hold is not None:
             hold.note(head.status)
@@ -66,12 +80,42 @@ class Passage:
         raw = head.raw
         async for piece in wire.pieces(reader, head, answers=call.method):
             raw += piece
-        if hold is not None and hold.point is Point.AFTER and not await hold.hold():
-            raise Broken
+        self._rules.note(call, raw)
+        await self._held(hold, Point.AFTER)
+        await self._swallow(call)
+        if (delay := self._rules.delay_of(call)) is not None:
+            await delay.wait()
         if answer is not None:
-            return await self._fail(answer.status)
-        await self._reply(raw)
-        return None
+            return await self._fail(answer)
+        return await self._answer(call, raw, len(head.raw))
+
+    async def _answer(self, call: Call, raw: bytes, head_bytes: int) -> None:
+        """Give the server's answer, up to where a rule ends it."""
+        breach = self._rules.breach_of(call)
+        if breach is None:
+            return await self._reply(raw)
+        await self._reply(raw[: head_bytes + breach.after_bytes])
+        return self._break(breach)
+
+    async def _held(self, hold: Hold | None, point: Point) -> None:
+        """Wait where a hold has caught the request, or its answer.
+
+        Raises:
+            Broken: it was dropped.
+        """
+        if hold is not None and hold.point is point and not await hold.hold():
+            raise Broken
+
+    async def _swallow(self, call: Call) -> None:
+        """Let it get lost where a hole is, and the connection with it when the hole is over.
+
+        Raises:
+            Broken: it is.
+        """
+        hole = self._rules.hole_of(call)
+        if hole is not None:
+            await hole.wait()
+            raise Broken
 
     async def _ask(self, request: bytes) -> tuple[asyncio.StreamReader, wire.Head]:
         if self._server is None or self._server[0].at_eof():
@@ -88,39 +132,72 @@ class Passage:
         self._writer.write(raw)
         await self._writer.drain()
 
-    async def _fail(self, status: int) -> None:
-        """Answer as an API server in trouble does.
+    async def _fail(self, answer: Answer) -> None:
+        """Answer as a server in trouble does.
 
         Raises:
             Broken: there is to be no answer.
+            Over: and there is to be no further one.
         """
-        if status == 0:
+        if not answer.raw:
             raise Broken
-        said = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status}
-        body = orjson.dumps({**said, "message": "the proxy says so", "reason": "InternalError"})
-        head = f"HTTP/1.1 {status} Proxy\r\nContent-Type: application/json\r\n"
-        await self._reply(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        await self._reply(answer.raw)
+        if replies.CLOSES in answer.raw:
+            raise Over
+
+    def _break(self, by: Breach | Tale) -> None:
+        """End the connection as a rule wants it.
+
+        Raises:
+            Broken: by RST.
+            Over: in order.
+        """
+        if not isinstance(by, mishaps.Breach) or not by.reset:
+            raise Over
+        self._writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT
+        )
+        raise Broken
 
     async def _stream(self, call: Call, reader: asyncio.StreamReader, head: wire.Head) -> None:
         """Pass the events of a watch on, late if so ruled, until either side ends it.
 
         Raises:
-            Broken: the program has gone away.
+            Broken: the program has gone away, or a rule says so.
+            Over: a rule ends it.
         """
         await self._reply(head.raw)
-        late: asyncio.Queue[tuple[float, Lag | None, bytes]] = asyncio.Queue()
+        late: Late = asyncio.Queue()
+        shape = Shape(self._rules, call)
         async with asyncio.TaskGroup() as group:
             leaving = group.create_task(self._watch_leaving())
-            sending = group.create_task(self._send(late))
-            loop = asyncio.get_running_loop()
-            async for piece in wire.pieces(reader, head, answers=call.method):
-                lag = self._rules.lag_of(call)
-                late.put_nowait((loop.time() + lag.seconds if lag else 0.0, lag, piece))
+            sending = group.create_task(self._send(call, late))
+            self._put(call, late, shape.begin())
+            await self._shaped(call, late, shape, wire.pieces(reader, head, answers=call.method))
             late.put_nowait((0.0, None, b""))
             await sending
             leaving.cancel()
+        if shape.over is not None:
+            self._break(shape.over)
 
-    async def _send(self, late: asyncio.Queue[tuple[float, Lag | None, bytes]]) -> None:
+    async def _shaped(
+        self, call: Call, late: Late, shape: Shape, pieces: AsyncIterator[bytes]
+    ) -> None:
+        """Have what comes sent in its shape, until the stream or a rule is at its end."""
+        while not shape.is_over:
+            piece = await anext(pieces, None)
+            if piece is None:
+                return
+            self._put(call, late, shape.feed(piece))
+
+    def _put(self, call: Call, late: Late, made: list[bytes]) -> None:
+        """Have pieces sent, each when it is due."""
+        now = asyncio.get_running_loop().time()
+        for piece in filter(None, made):
+            lag = self._rules.lag_of(call)
+            late.put_nowait((now + lag.seconds if lag else 0.0, lag, piece))
+
+    async def _send(self, call: Call, late: Late) -> None:
         """Send pieces when they are due; none overtakes another."""
         while True:
             due, lag, piece = await late.get()
@@ -128,6 +205,7 @@ class Passage:
                 return
             if lag is not None:
                 await lag.wait(due)
+            await self._swallow(call)
             await self._reply(piece)
 
     async def _watch_leaving(self) -> None:

@@ -8,7 +8,7 @@ import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from tests.proxy import passage, rules, wire
+from tests.proxy import mishaps, passage, rules, wire
 from tests.stack import kubeconfig
 
 if TYPE_CHECKING:
@@ -89,9 +89,10 @@ class Proxy:
         point: Point = rules.Point.AFTER,
         *,
         times: int | None = 1,
+        reply: bytes = b"",
     ) -> Answer:
         """Answer the next requests that fit with a failure; status 0 breaks their connections."""
-        made = rules.Answer(fits, status, point, times)
+        made = rules.Answer(fits, status, point, times, reply)
         self._rules.answers.append(made)
         return made
 
@@ -99,6 +100,56 @@ class Proxy:
         """Let the events of watches come late, of those that are open too."""
         made = rules.Lag(fits, seconds)
         self._rules.lags.append(made)
+        return made
+
+    def swallow(self, fits: Callable[[Call], bool]) -> mishaps.Hole:
+        """Swallow what fits, both ways, in streams that are open too."""
+        made = mishaps.Hole(fits)
+        self._rules.holes.append(made)
+        return made
+
+    def delay(self, fits: Callable[[Call], bool], seconds: float) -> mishaps.Delay:
+        """Let every answer come late."""
+        made = mishaps.Delay(fits, seconds)
+        self._rules.delays.append(made)
+        return made
+
+    def record(self, fits: Callable[[Call], bool]) -> mishaps.Recording:
+        """Note the answers to reads, to give them again once the recording is frozen."""
+        made = mishaps.Recording(fits)
+        self._rules.recordings.append(made)
+        return made
+
+    def cut(
+        self,
+        fits: Callable[[Call], bool],
+        *,
+        after_bytes: int = 0,
+        reset: bool = False,
+        times: int | None = 1,
+    ) -> mishaps.Breach:
+        """End the next answers that fit before their time."""
+        made = mishaps.Breach(fits, after_bytes, reset=reset, left=times)
+        self._rules.breaches.append(made)
+        return made
+
+    def tell(
+        self,
+        fits: Callable[[Call], bool],
+        line: bytes,
+        *,
+        after_events: int = 0,
+        times: int | None = 1,
+    ) -> mishaps.Tale:
+        """Put an event into the next watches that fit, and end them there."""
+        made = mishaps.Tale(fits, line, after_events, times)
+        self._rules.tales.append(made)
+        return made
+
+    def swell(self, fits: Callable[[Call], bool], size: int, *, times: int = 1) -> mishaps.Swelling:
+        """Make the next events of watches that fit longer by so many bytes."""
+        made = mishaps.Swelling(fits, size, times)
+        self._rules.swellings.append(made)
         return made
 
     def break_connections(self) -> None:

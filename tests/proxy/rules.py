@@ -8,10 +8,13 @@ import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tests.proxy import replies
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.proxy.calls import Call
+    from tests.proxy.mishaps import Breach, Delay, Hole, Recording, Swelling, Tale
 
 CAUGHT_S = 15.0
 """For the request that a test waits for."""
@@ -88,12 +91,23 @@ class Answer:
         status: of the answer; 0 breaks the connection instead.
         point: BEFORE does not even pass the requests on.
         left: how many more requests, None for all.
+        reply: what is answered, where a Status with that code is not meant.
     """
 
     fits: Callable[[Call], bool]
     status: int
     point: Point = Point.AFTER
     left: int | None = 1
+    reply: bytes = b""
+
+    @property
+    def raw(self) -> bytes:
+        """The answer; empty: none, the connection breaks."""
+        return self.reply or (replies.trouble(self.status) if self.status else b"")
+
+    def end(self) -> None:
+        """Let the server answer."""
+        self.left = 0
 
     def take(self, call: Call) -> bool:
         """Whether it is for this request, which is counted."""
@@ -136,6 +150,12 @@ class Rules:
         self.holds: list[Hold] = []
         self.answers: list[Answer] = []
         self.lags: list[Lag] = []
+        self.holes: list[Hole] = []
+        self.delays: list[Delay] = []
+        self.recordings: list[Recording] = []
+        self.breaches: list[Breach] = []
+        self.tales: list[Tale] = []
+        self.swellings: list[Swelling] = []
 
     def hold_of(self, call: Call) -> Hold | None:
         """What holds the request."""
@@ -149,10 +169,38 @@ class Rules:
         """What delays the events of a watch."""
         return next((it for it in self.lags if it.seconds > 0 and it.fits(call)), None)
 
+    def hole_of(self, call: Call) -> Hole | None:
+        """What swallows the request, its answer, or more of its stream."""
+        return next((it for it in self.holes if it.is_open and it.fits(call)), None)
+
+    def delay_of(self, call: Call) -> Delay | None:
+        """What lets the answer come late."""
+        return next((it for it in self.delays if it.is_open and it.fits(call)), None)
+
+    def recall(self, call: Call) -> bytes | None:
+        """The answer of the past that is to be given."""
+        found = (it.recall(call) for it in self.recordings)
+        return next((it for it in found if it is not None), None)
+
+    def note(self, call: Call, answer: bytes) -> None:
+        """Keep an answer for those that will show the past."""
+        for recording in self.recordings:
+            recording.note(call, answer)
+
+    def breach_of(self, call: Call) -> Breach | None:
+        """What ends the answer before its time."""
+        return next((it for it in self.breaches if it.take(call)), None)
+
+    def tale_of(self, call: Call) -> Tale | None:
+        """What tells of an error in a watch."""
+        return next((it for it in self.tales if it.take(call)), None)
+
     def end(self) -> None:
-        """End everything: what is held is dropped, what is late comes."""
+        """End everything: what is held or swallowed is dropped, what is late comes."""
         for hold in self.holds:
             hold.drop()
-        for lag in self.lags:
-            lag.end()
-        self.answers.clear()
+        lasting = (self.lags, self.holes, self.delays, self.recordings)
+        counted = (self.answers, self.breaches, self.tales, self.swellings)
+        for rules in (*lasting, *counted):
+            for rule in rules:
+                rule.end()

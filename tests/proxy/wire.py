@@ -120,6 +120,12 @@ async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
     yield size
 
 
+def chunk_content(piece: bytes) -> bytes:
+    """What is in one chunk."""
+    size, _, rest = piece.partition(b"\r\n")
+    return rest[: int(size.partition(b";")[0], 16)]
+
+
 def content(body: bytes, head: Head) -> bytes:
     """A whole body without the framing of chunks."""
     if not head.is_chunked:

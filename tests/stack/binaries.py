@@ -20,7 +20,11 @@ LOG = logging.getLogger(__name__)
 KUBERNETES = "kubernetes"
 ETCD = "etcd"
 TEKTON = "tekton"
+# The long-term version first, which is the default; then the newest that can be had.
+TEKTONS = (TEKTON, "tekton-latest")
 KWOK = "kwok"
+HELM = "helm"
+KUBECONFORM = "kubeconform"
 
 _BUILD_DEADLINE_S = 1800
 _PROGRESS_EVERY_S = 10
@@ -48,6 +52,8 @@ def _catalogue() -> dict[str, Binary]:
     programs = [
         Binary("etcd", ETCD, "go.etcd.io/etcd/server/v3"),
         Binary("kwok", KWOK, "sigs.k8s.io/kwok/cmd/kwok"),
+        Binary("helm", HELM, "helm.sh/helm/v3/cmd/helm"),
+        Binary("kubeconform", KUBECONFORM, "github.com/yannh/kubeconform/cmd/kubeconform"),
         *(Binary(name, KUBERNETES, f"k8s.io/kubernetes/cmd/{name}") for name in kubernetes),
         *(Binary(f"tekton-{name}", TEKTON, f"{upstream}/cmd/{name}") for name in tekton),
         Binary("tekton-resolvers", TEKTON, "./resolvers"),
@@ -57,6 +63,8 @@ def _catalogue() -> dict[str, Binary]:
 
 CATALOGUE = _catalogue()
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
+# What tests use beside a cluster.
+TOOLS = ("helm", "kubeconform")
 TEKTON_PROCESSES = ("tekton-controller", "tekton-webhook", "tekton-resolvers")
 TEKTON_IMAGES = ("tekton-entrypoint", "tekton-nop", "tekton-workingdirinit")
 _FROM_ASSETS = ("etcd", "kube-apiserver", "kubectl")
@@ -67,14 +75,28 @@ def module_version(module: str) -> str:
     upstream = {
         KUBERNETES: "k8s.io/kubernetes",
         ETCD: "go.etcd.io/etcd/server/v3",
-        TEKTON: "github.com/tektoncd/pipeline",
         KWOK: "sigs.k8s.io/kwok",
+        **dict.fromkeys(TEKTONS, "github.com/tektoncd/pipeline"),
+        HELM: "helm.sh/helm/v3",
+        KUBECONFORM: "github.com/yannh/kubeconform",
     }[module]
     text = (paths.MODULES / module / "go.mod").read_text()
     found = re.search(rf"^(?:require )?\s*{re.escape(upstream)} (v\S+)", text, re.MULTILINE)
     if found is None:
         raise errors.StackError(f"modules/{module}/go.mod does not require {upstream}")
     return found.group(1)
+
+
+def tekton_module(version: str) -> str:
+    """Return the wrapper module of a version of Tekton, like v1.9.6.
+
+    Raises:
+        StackError: No module here requires that version.
+    """
+    known = {module_version(module): module for module in TEKTONS}
+    if version not in known:
+        raise errors.StackError(f"there is no Tekton {version} here, but {', '.join(known)}")
+    return known[version]
 
 
 def module_key(module: str) -> str:
@@ -86,21 +108,29 @@ def module_key(module: str) -> str:
     return f"{module}-{module_version(module)}-{digest.hexdigest()[:10]}"
 
 
-def ensure(names: Iterable[str]) -> Mapping[str, Path]:
+def ensure(names: Iterable[str], *, tekton: str = TEKTON) -> Mapping[str, Path]:
     """Return the path of each program, building those that are neither found nor cached.
 
     KUBEBUILDER_ASSETS, when set, is where etcd, kube-apiserver and kubectl are taken from.
+
+    Args:
+        names: The programs.
+        tekton: The wrapper module that Tekton's programs come from.
 
     Raises:
         MissingTools: Go is needed and cannot be had.
         BuildFailed: A build ended with an error.
     """
-    wanted = [CATALOGUE[name] for name in names]
+    wanted = [_from(CATALOGUE[name], tekton) for name in names]
     missing = [binary for binary in wanted if _find(binary) is None]
     if missing:
         with paths.file_lock(paths.cache_root() / "build.lock", wait_s=_BUILD_DEADLINE_S):
             _build_all([binary for binary in missing if _find(binary) is None])
     return {binary.name: _find(binary) or _cached(binary) for binary in wanted}
+
+
+def _from(binary: Binary, tekton: str) -> Binary:
+    return dataclasses.replace(binary, module=tekton) if binary.module == TEKTON else binary
 
 
 def _find(binary: Binary) -> Path | None:

@@ -39,7 +39,9 @@ class Stack:
         tekton_crds: Installs Tekton's CRDs, without its conversion webhook, where no Tekton runs.
         node_kind: kubelet with containerd, which needs root, or kwok; None is kubelet for root.
         apiserver_flags: Further flags for kube-apiserver, like `--max-requests-inflight=20`.
+        controller_manager_flags: Further flags for kube-controller-manager.
         users: Further users of the token file, with their groups, beside the default ones.
+        tekton: The version, like v1.9.6; None is the long-term one.
     """
 
     def __init__(  # noqa: PLR0913 - the settings of a stack, all by keyword
@@ -51,7 +53,9 @@ class Stack:
         tekton_crds: bool = False,
         node_kind: NodeKind | None = None,
         apiserver_flags: Sequence[str] = (),
+        controller_manager_flags: Sequence[str] = (),
         users: Mapping[str, Sequence[str]] | None = None,
+        tekton: str | None = None,
     ) -> None:
         self._wish = Wish(
             name=name,
@@ -60,7 +64,9 @@ class Stack:
             tekton_crds=tekton_crds,
             node_kind=node_kind,
             apiserver_flags=tuple(apiserver_flags),
+            controller_manager_flags=tuple(controller_manager_flags),
             users=users or {},
+            tekton=tekton,
         )
         self._run_dir = paths.run_dir(name)
         self._table = Table(run_dir=self._run_dir)
@@ -82,7 +88,9 @@ class Stack:
             tekton_crds=found.tekton_crds,
             node_kind=found.node_kind,
             apiserver_flags=found.apiserver_flags,
+            controller_manager_flags=found.controller_manager_flags,
             users=found.users,
+            tekton=found.tekton,
         )
 
     def __enter__(self) -> Self:
@@ -189,6 +197,11 @@ class Stack:
         """Bring further images onto the node; kwok needs none."""
         if self.settings.real_node:
             node.import_images(self.settings, wanted)
+
+    def import_archive(self, archive: Path) -> None:
+        """Bring the images of an archive onto the node; kwok needs none."""
+        if self.settings.real_node:
+            node.import_archive(self.settings, archive)
 
     def kubectl(self, *arguments: str, stdin: str | None = None, timeout_s: float = 120) -> str:
         """Run kubectl as the administrator and return what it prints.

@@ -72,7 +72,10 @@ def client(settings: Settings, *, timeout_s: float = 15.0) -> api.Api:
 
 
 def audit_log(settings: Settings) -> Path:
-    """Return the apiserver's audit log: a JSON event a line, level Metadata."""
+    """Return the apiserver's audit log: a JSON event a line.
+
+    Its level is Metadata; creates of PipelineRuns are there with what was sent.
+    """
     return settings.run_dir / "logs" / "audit.log"
 
 
@@ -112,8 +115,18 @@ def _write_audit_policy(settings: Settings) -> None:
     policy = {
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
-        "omitStages": ["RequestReceived"],
-        "rules": [{"level": "Metadata"}],
+        # A line at the arrival too tells a reader what has no line of its end yet.
+        "rules": [
+            {"level": "Metadata", "verbs": ["watch"], "omitStages": ["RequestReceived"]},
+            {"level": "Metadata", "nonResourceURLs": ["*"], "omitStages": ["RequestReceived"]},
+            # Whose run it is stands in the body alone.
+            {
+                "level": "Request",
+                "verbs": ["create"],
+                "resources": [{"group": "tekton.dev", "resources": ["pipelineruns"]}],
+            },
+            {"level": "Metadata"},
+        ],
     }
     (settings.pki / "audit-policy.yaml").write_text(yaml.safe_dump(policy))
 
@@ -205,6 +218,7 @@ def _controller_manager(settings: Settings, program: Path) -> Spec:
             "--leader-elect=false",
             "--controllers=*,-nodeipam,-cloud-node-lifecycle,-service-lb-controller,"
             "-node-route-controller",
+            *settings.controller_manager_flags,
         ),
         missing=lambda: _controller_manager_missing(settings),
     )

@@ -27,6 +27,7 @@ NODE: Mapping[str, str] = {
     "/bin/busybox": "busybox-static",
 }
 REGISTRY: Mapping[str, str] = {"docker-registry": "docker-registry"}
+BUILDER: Mapping[str, str] = {"buildah": "buildah"}
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _INSTALL_DEADLINE_S = 600

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from tests.stack import paths
 
-_PREFIX = "localhost/workflowexecution"
-PAUSE = f"{_PREFIX}/pause:test"
-STEP = f"{_PREFIX}/step:test"
-KUBECTL = f"{_PREFIX}/kubectl:test"
-ENTRYPOINT = f"{_PREFIX}/tekton-entrypoint:test"
-NOP = f"{_PREFIX}/tekton-nop:test"
-WORKINGDIRINIT = f"{_PREFIX}/tekton-workingdirinit:test"
+PREFIX = "localhost/workflowexecution"
+PAUSE = f"{PREFIX}/pause:test"
+STEP = f"{PREFIX}/step:test"
+KUBECTL = f"{PREFIX}/kubectl:test"
+ENTRYPOINT = f"{PREFIX}/tekton-entrypoint:test"
+NOP = f"{PREFIX}/tekton-nop:test"
+WORKINGDIRINIT = f"{PREFIX}/tekton-workingdirinit:test"
 
 _BUSYBOX = Path("/bin/busybox")
 _MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -67,7 +67,7 @@ def tekton_images(programs: Mapping[str, Path]) -> list[Image]:
     """
     found = []
     for name in (ENTRYPOINT, NOP, WORKINGDIRINIT):
-        program = name.removeprefix(f"{_PREFIX}/tekton-").removesuffix(":test")
+        program = name.removeprefix(f"{PREFIX}/tekton-").removesuffix(":test")
         inside = f"/ko-app/{program}"
         files = {inside: programs[f"tekton-{program}"]}
         found.append(Image(name=name, files=files, entrypoint=(inside,)))

@@ -128,7 +128,15 @@ def import_images(settings: Settings, wanted: Sequence[images.Image]) -> None:
     Raises:
         StackError: containerd refused them.
     """
-    archive = images.archive(wanted)
+    import_archive(settings, images.archive(wanted))
+
+
+def import_archive(settings: Settings, archive: Path) -> None:
+    """Bring the images of an archive onto the node, in OCI's format or in Docker's.
+
+    Raises:
+        StackError: containerd refused them.
+    """
     command = [debian.find("ctr"), "--address", str(socket_path(settings))]
     command += ["--namespace", "k8s.io", "images", "import", str(archive)]
     done = subprocess.run(

@@ -49,7 +49,7 @@ def provide(wish: Wish) -> Programs:
         if kind is NodeKind.KUBELET:
             names += binaries.TEKTON_IMAGES
     debian.ensure(packages)
-    return binaries.ensure(names)
+    return binaries.ensure(names, tekton=wish.tekton_module)
 
 
 def specs(stack: Settings, programs: Programs) -> list[Spec]:
@@ -86,7 +86,8 @@ def start(table: Table, stack: Settings, programs: Programs) -> None:
     if stack.parts.has_tekton:
         _start_tekton(table, stack, programs)
     elif stack.tekton_crds:
-        crds.install(controlplane.client(stack), tektonfiles.load().crds(conversion=False))
+        files = tektonfiles.load(stack.tekton_module)
+        crds.install(controlplane.client(stack), files.crds(conversion=False))
 
 
 def remove(table: Table, name: str, run_dir: Path) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.stack import debian, errors, paths
+from tests.stack import binaries, debian, errors, paths
 
 _FIRST_PORT = 16443
 _PORTS_PER_STACK = 40
@@ -86,7 +86,18 @@ class Wish:
     tekton_crds: bool = False
     node_kind: NodeKind | None = None
     apiserver_flags: tuple[str, ...] = ()
+    controller_manager_flags: tuple[str, ...] = ()
     users: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    tekton: str | None = None
+
+    @property
+    def tekton_module(self) -> str:
+        """Return the wrapper module of the Tekton that is asked for.
+
+        Raises:
+            StackError: There is none of that version.
+        """
+        return binaries.TEKTON if self.tekton is None else binaries.tekton_module(self.tekton)
 
     @property
     def settled_node_kind(self) -> NodeKind:
@@ -105,7 +116,14 @@ class Settings:
     tekton_crds: bool
     node_kind: NodeKind
     apiserver_flags: tuple[str, ...]
+    controller_manager_flags: tuple[str, ...]
     users: Mapping[str, tuple[str, ...]]
+    tekton: str
+
+    @property
+    def tekton_module(self) -> str:
+        """Return the wrapper module of this stack's Tekton."""
+        return binaries.tekton_module(self.tekton)
 
     @property
     def run_dir(self) -> Path:
@@ -253,7 +271,9 @@ def _settle(wish: Wish, index: int, base_port: int, kind: NodeKind) -> Settings:
         tekton_crds=wish.tekton_crds,
         node_kind=kind,
         apiserver_flags=wish.apiserver_flags,
+        controller_manager_flags=wish.controller_manager_flags,
         users={name: tuple(groups) for name, groups in users.items()},
+        tekton=binaries.module_version(wish.tekton_module),
     )
 
 
@@ -264,7 +284,8 @@ def _read(path: Path) -> Settings | None:
         return None
     document["parts"] = Parts(document["parts"])
     document["node_kind"] = NodeKind(document["node_kind"])
-    document["apiserver_flags"] = tuple(document["apiserver_flags"])
+    for flags in ("apiserver_flags", "controller_manager_flags"):
+        document[flags] = tuple(document[flags])
     document["users"] = {name: tuple(groups) for name, groups in document["users"].items()}
     return Settings(**document)
 

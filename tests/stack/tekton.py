@@ -66,7 +66,7 @@ def install(settings: Settings) -> None:
     if done.exists():
         return
     client = controlplane.client(settings)
-    files = tektonfiles.load()
+    files = tektonfiles.load(settings.tekton_module)
     manifests = [item for item in files.under("") if item["kind"] not in _LEFT_OUT]
     manifests += _webhook_service(settings)
     early = [item for item in manifests if item["kind"] == "Namespace"]
@@ -83,7 +83,7 @@ def install(settings: Settings) -> None:
 
 def specs(settings: Settings, programs: Mapping[str, Path]) -> list[Spec]:
     """Return Tekton's processes."""
-    files = tektonfiles.load()
+    files = tektonfiles.load(settings.tekton_module)
     found = []
     for process in _PROCESSES:
         arguments = _controller_arguments() if process is _CONTROLLER else ()

@@ -57,22 +57,25 @@ class Files:
         return {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
 
 
-def load() -> Files:
+def load(module: str = binaries.TEKTON) -> Files:
     """Return Tekton's manifests, from the cache or else from its Go module.
+
+    Args:
+        module: The wrapper module that requires it.
 
     Raises:
         MissingTools: Go is needed and cannot be had.
         BuildFailed: The module cannot be downloaded.
     """
-    cached = paths.cache_root() / "tekton" / f"{binaries.module_key(binaries.TEKTON)}.json"
+    cached = paths.cache_root() / "tekton" / f"{binaries.module_key(module)}.json"
     if not cached.exists():
         with paths.file_lock(paths.cache_root() / "build.lock", wait_s=_DOWNLOAD_DEADLINE_S):
-            _fill(cached)
+            _fill(cached, module)
     return Files(by_path=json.loads(cached.read_bytes()))
 
 
-def _fill(cached: Path) -> None:
-    folder = _module_folder() / "config"
+def _fill(cached: Path, module: str) -> None:
+    folder = _module_folder(module) / "config"
     by_path: dict[str, list[Any]] = {}
     for path in sorted(folder.rglob("*.yaml")):
         with path.open() as file:
@@ -90,9 +93,9 @@ def _loader() -> type[yaml.SafeLoader]:
     return loader
 
 
-def _module_folder() -> Path:
+def _module_folder(module: str) -> Path:
     LOG.info("reading the manifests of Tekton from its Go module")
-    go, folder = str(gotool.find()), paths.MODULES / binaries.TEKTON
+    go, folder = str(gotool.find()), paths.MODULES / module
     output = ""
     for arguments in (["mod", "download", _UPSTREAM], ["list", "-m", "-f", "{{.Dir}}", _UPSTREAM]):
         done = subprocess.run(

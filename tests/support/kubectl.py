@@ -8,10 +8,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 JsonObject = dict[str, Any]
-ESTABLISHED = """--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True"""
+CRD = "crd/workflowexecutions.kubernaut.ai"
+_NAMED = "--for=jsonpath={.status.acceptedNames.kind}=WorkflowExecution"
+_ESTABLISHED = """--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True"""
+
+
+def wait_served(kubectl: Callable[..., str]) -> None:
+    """Wait until this project's CRD is established.
+
+    Of a CRD so young that its conditions are null kubectl cannot wait for one: it fails. They come
+    in one write with the accepted names, for which it can.
+    """
+    for state in (_NAMED, _ESTABLISHED):
+        kubectl("wait", CRD, state, "--timeout=30s")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ with a shell.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.stack import cluster, images
-from tests.support import kubectl
+from tests.support import installation, kubectl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,13 +37,44 @@ class Place:
     registry: str
     step_image: str
     pull_policy: str
+    stack: cluster.Stack | None = None
+
+    @property
+    def audit_log(self) -> Path | None:
+        """The API server's, where it can be read."""
+        return self.stack.audit_log if self.stack is not None else None
+
+    @property
+    def user(self) -> str:
+        """Who this suite is to the cluster."""
+        return self.kubectl("auth", "whoami", "-o", "jsonpath={.status.userInfo.username}")
+
+    def install(self, folder: Path) -> Path:
+        """Install what manifests/default does, but for the Deployment, and prepare the rest.
+
+        Returns:
+            A kubeconfig of the controller's account, which has the roles of the manifests and no
+            others; it is in the folder.
+        """
+        for base in ("namespaces", "rbac", "policies"):
+            self.kubectl("apply", "-k", str(installation.MANIFESTS / base))
+        self.prepare()
+        return self._kubeconfig(installation.SYSTEM, installation.CONTROLLER, folder)
+
+    def _kubeconfig(self, namespace: str, account: str, folder: Path) -> Path:
+        """The administrator's kubeconfig with the token of a service account in it."""
+        token = self.kubectl("create", "token", account, "-n", namespace, "--duration=24h")
+        own = json.loads(self.kubectl("config", "view", "--raw", "--minify", "-o", "json"))
+        own["users"] = [{"name": it["name"], "user": {"token": token}} for it in own["users"]]
+        path = folder / f"{account}.kubeconfig"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(own))
+        return path
 
     def prepare(self) -> None:
         """Install what the program needs: its CRD, the namespaces, the accounts."""
         self.kubectl("apply", "-k", str(CRD))
-        self.kubectl(
-            "wait", "crd/workflowexecutions.kubernaut.ai", kubectl.ESTABLISHED, "--timeout=30s",
-        )  # fmt: skip
+        kubectl.wait_served(self.kubectl)
         self.kubectl.apply(
             *(_namespace(name) for name in (NAMESPACE, TEAM)),
             *(_account(name) for name in (ACCOUNT, OTHER_ACCOUNT)),
@@ -66,7 +98,7 @@ def find() -> Iterator[Place]:
         # Not one that an ended run of the suite may have left.
         stack.up(fresh=True)
         hands = kubectl.Kubectl(str(stack.program("kubectl")), stack.kubeconfig)
-        yield Place(hands, stack.registry, images.STEP, "Never")
+        yield Place(hands, stack.registry, images.STEP, "Never", stack)
     finally:
         stack.down()
 

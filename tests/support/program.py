@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import collections
 import contextlib
 import http.client
 import os
@@ -20,8 +22,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 READY_S = 30.0
+PROGRAM = "workflowexecution"
 STOP_S = 40.0
 LOOK_EVERY_S = 0.05
+# How long a program may take to answer on a machine that has much to do.
+PROBE_S = 10.0
+# More than one test asks for before what it starts listens.
+_KEPT = 64
+_kept: collections.deque[socket.socket] = collections.deque()
 
 
 @dataclass
@@ -40,7 +48,7 @@ class Program:
 
     def probe(self, path: str) -> tuple[int, str]:
         """Status and body of a probe; 0 while nothing answers."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.health_port, timeout=2)
+        connection = http.client.HTTPConnection("127.0.0.1", self.health_port, timeout=PROBE_S)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -94,7 +102,12 @@ class Program:
 
 @contextlib.contextmanager
 def running(
-    folder: Path, kubeconfig: Path, *, ready: bool = True, **sections: dict[str, Any]
+    folder: Path,
+    kubeconfig: Path,
+    *,
+    ready: bool = True,
+    module: str = PROGRAM,
+    **sections: dict[str, Any],
 ) -> Iterator[Program]:
     """Run the controller with these sections of configuration, and end it.
 
@@ -102,6 +115,7 @@ def running(
         folder: for its configuration and log.
         kubeconfig: the cluster.
         ready: wait until it says it is ready.
+        module: what is run; another one that wraps the program.
         **sections: of the configuration file.
     """
     port = free_port()
@@ -114,7 +128,7 @@ def running(
     with log.open("wb") as stream:
         process = subprocess.Popen(
             [
-                sys.executable, "-m", "workflowexecution",
+                sys.executable, "-m", module,
                 "--config", str(settings), "--kubeconfig", str(kubeconfig),
             ],
             stderr=stream,
@@ -135,9 +149,24 @@ def running(
                 program.kill()
 
 
+@atexit.register
+def _let_go() -> None:
+    """Close what is kept, which Python would complain of at its end."""
+    while _kept:
+        _kept.popleft().close()
+
+
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of the loopback interface that nobody listens on, and nobody else is given.
+
+    It stays bound, without a listener, until many others were asked for: meanwhile the kernel gives
+    it to no other process, and a server that reuses addresses, as servers do, can listen on it.
+    """
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    _kept.append(kept)
+    while len(_kept) > _KEPT:
+        _kept.popleft().close()
+    port: int = kept.getsockname()[1]
+    return port

@@ -13,24 +13,32 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tests.stack import debian
+from tests.stack import api, debian
 from tests.support.program import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from tests.stack.cluster import Stack
 
 PACKAGE = "prometheus"
 READY_S = 30.0
 LOOK_EVERY_S = 0.1
 STOP_S = 20.0
+SCRAPES = {"X-Prometheus-Scrape-Timeout-Seconds": "10"}
+"""What every scrape says of itself."""
+
+
+def tool() -> Path:
+    """Prometheus' tool."""
+    return debian.unpack(PACKAGE) / "usr/bin/promtool"
 
 
 def lint(text: str) -> str:
     """What `promtool check metrics` has to say; nothing when all is well."""
-    tool = debian.unpack(PACKAGE) / "usr/bin/promtool"
     done = subprocess.run(
-        [str(tool), "check", "metrics"],
+        [str(tool()), "check", "metrics"],
         input=text,
         capture_output=True,
         text=True,
@@ -38,6 +46,18 @@ def lint(text: str) -> str:
         check=False,
     )
     return f"{done.stdout}{done.stderr}" or ("" if done.returncode == 0 else "it failed")
+
+
+def lacks(stack: Stack, token: str) -> str | None:
+    """What a token's account lacks for reading metrics, by the API server's own, or None.
+
+    The server takes a role in a moment after it is made.
+    """
+    asking = api.Api(
+        server_url=stack.server_url, ca_file=stack.ca_file, token=token, timeout_s=READY_S
+    )
+    status, _ = asking.call("GET", "/metrics")
+    return None if status == 200 else f"/metrics answered {status}"
 
 
 @dataclass(frozen=True)
@@ -78,7 +98,24 @@ class Prometheus:
             if it["health"] != "unknown"
         }
 
-    def until(self, reached: Callable[[], bool], *, deadline_s: float = READY_S) -> None:
+    def until_scraped(self, wanted: dict[str, tuple[str, str]]) -> None:
+        """Wait until the jobs are as wanted: a scrape of a busy program may be too late for once.
+
+        Raises:
+            AssertionError: they do not become it.
+        """
+        found = [self.scraped()]
+
+        def reached() -> bool:
+            found.append(self.scraped())
+            return found[-1] == wanted
+
+        try:
+            self.until(reached)
+        except AssertionError:
+            raise AssertionError(found[-1]) from None
+
+    def until(self, reached: Callable[[], object], *, deadline_s: float = READY_S) -> None:
         """Wait for what scrapes bring.
 
         Raises:
@@ -92,12 +129,15 @@ class Prometheus:
 
 
 @contextlib.contextmanager
-def running(folder: Path, jobs: list[dict[str, Any]]) -> Iterator[Prometheus]:
+def running(
+    folder: Path, jobs: list[dict[str, Any]], *, rules: Sequence[Path] = ()
+) -> Iterator[Prometheus]:
     """Run a Prometheus that scrapes these jobs every second, and end it."""
     port = free_port()
     config = folder / "prometheus.yaml"
     pace = {"scrape_interval": "1s", "scrape_timeout": "1s"}
-    config.write_text(yaml.safe_dump({"global": pace, "scrape_configs": jobs}))
+    files = [str(it) for it in rules]
+    config.write_text(yaml.safe_dump({"global": pace, "scrape_configs": jobs, "rule_files": files}))
     log = folder / "prometheus.log"
     with log.open("wb") as stream:
         process = subprocess.Popen(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from typing import cast
+
+PARTED_S = 5.0
 
 
 def are_open() -> bool:
@@ -12,6 +15,17 @@ def are_open() -> bool:
     loop = cast("asyncio.SelectorEventLoop", asyncio.get_running_loop())
     waited_for = loop._selector.get_map()  # type: ignore[attr-defined]  # the loop tells it nowhere else
     return any(_is_connected(descriptor) for descriptor in list(waited_for))
+
+
+async def parted() -> None:
+    """Let every connection say its TLS goodbye before the loop is closed.
+
+    One that is cut off in it is a leak to the interpreter, which then blames a later test.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PARTED_S):
+            while are_open():  # noqa: ASYNC110 - nothing tells when a socket closes
+                await asyncio.sleep(0.01)
 
 
 def _is_connected(descriptor: int) -> bool:

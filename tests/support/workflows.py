@@ -68,6 +68,23 @@ def push(
     return Workflow(f"{where.registry}/{repository}:{tag}", digest)
 
 
+def pipeline(where: place.Place, *tasks: JsonObject) -> JsonObject:
+    """A pipeline of tasks that leave out what is the same everywhere."""
+    return {
+        "apiVersion": "tekton.dev/v1",
+        "kind": "Pipeline",
+        "metadata": {"name": "workflow"},
+        "spec": complete(where, {"tasks": list(tasks)}),
+    }
+
+
+def push_pipeline(where: place.Place, name: str, made: JsonObject) -> Workflow:
+    """Push a pipeline as it is."""
+    repository = f"workflows/{name}"
+    digest = bundles.push_bundle(where.registry, repository, "v1", [made])
+    return Workflow(f"{where.registry}/{repository}:v1", digest)
+
+
 def complete(where: place.Place, spec: JsonObject) -> JsonObject:
     """The spec of a pipeline whose tasks leave out what is the same everywhere.
 
