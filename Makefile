@@ -53,7 +53,7 @@ contracts: $(READY) ## The import directions
 
 .PHONY: unit
 unit: $(READY) ## Pure and fast
-	$(PYTEST) tests/unit tests/proxy --timeout 20
+	$(PYTEST) tests/unit tests/proxy tests/chaos --timeout 20
 
 .PHONY: component
 component: $(READY) ## The whole program against the in-process cluster
@@ -74,22 +74,25 @@ e2e: binaries ## Real Tekton, real containers
 
 .PHONY: check
 check: lint types contracts ## The fast inner loop: no cluster
-	$(PYTEST) tests/unit tests/proxy tests/component --timeout 60
+	$(PYTEST) tests/unit tests/proxy tests/chaos tests/component --timeout 60
 
 .PHONY: coverage
 coverage: $(READY) ## Branch coverage of the whole package; domain, api and runtime at 100 %
 	rm -f .coverage .coverage.*
-	$(PYTEST) tests/unit tests/proxy tests/component --timeout 60 --cov --cov-report=
+	$(PYTEST) tests/unit tests/proxy tests/chaos tests/component --timeout 60 --cov --cov-report=
 	$(BIN)/coverage report --fail-under=90
 	$(BIN)/coverage report --fail-under=100 \
 	  --include='workflowexecution/domain/*,workflowexecution/api/*,workflowexecution/runtime/*'
+
+# Much of the time is spent waiting for clusters. An argument of one's own (SHARED=) runs one process.
+SHARED ?= --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 .PHONY: test
 # pytest's closing line is the last that is printed.
 test: lint types contracts binaries ## Everything CI runs: static checks and all four suites
 	rm -f .coverage .coverage.*
-	WFE_TEST_WALKS=200 $(PYTEST) tests/unit tests/proxy tests/component tests/integration tests/e2e -m 'not long' \
-	  --timeout 600 --cov --cov-report=
+	WFE_TEST_WALKS=200 $(PYTEST) tests/unit tests/proxy tests/chaos tests/component tests/integration tests/e2e -m 'not long' \
+	  --timeout 600 --cov --cov-report= $(SHARED)
 	@$(BIN)/coverage report --fail-under=90 > .coverage-report.txt || { cat .coverage-report.txt; exit 1; }
 	@$(BIN)/coverage report --fail-under=100 \
 	  --include='workflowexecution/domain/*,workflowexecution/api/*,workflowexecution/runtime/*' \
@@ -105,28 +108,91 @@ test-all: binaries ## make test and what is marked long; goes on where it was in
 	@test -e $(DONE)/long || \
 	  { WFE_TEST_RESUME=$(DONE) $(PYTEST) tests -m long --timeout 1800 && touch $(DONE)/long; }
 
+LASTS ?= 1800
+.PHONY: soak
+soak: binaries ## A fault each ten seconds for LASTS=1800 seconds; prints how memory and open files behave
+	WFE_TEST_SOAK_S=$(LASTS) $(PYTEST) tests/integration/test_soak.py -m long --log-cli-level WARNING
+
+ROUNDS ?= 10
+
+.PHONY: chaos
+chaos: binaries ## ROUNDS=300 [SEED=1]: three controllers, deaths and faults by chance; goes on after the last one
+	@$(BIN)/python -m tests.chaos --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
+
 .PHONY: record
 record: binaries ## Record all failures of real Tekton again, into tests/golden
-	$(BIN)/python -m tests.stack record --all
+	$(BIN)/python -m tests.stack record --all --tekton v1.9.6
+	$(BIN)/python -m tests.stack record --all --tekton v1.15.1
 
 .PHONY: bench
 bench: $(READY) ## Throughput, latency, CPU, requests and memory beside the reactive floor
 	@$(BIN)/python -m tests.benchmark
 
+.PHONY: bench-all
+bench-all: $(READY) ## All scenarios of the benchmark, medians of three: some hours
+	@$(BIN)/python -m tests.benchmark --suite --repeat 3
+
 .PHONY: crd
 crd: $(READY) ## Write manifests/crd from the models
 	$(BIN)/python -m workflowexecution.crd
 
+ENGINE ?= $(shell command -v docker || command -v podman || command -v buildah)
+IMAGE ?= localhost/workflowexecution-controller:dev
+VERSION = $(shell $(BIN)/python -m hatchling version)
+
+# On images of Docker's registry; the tests build on images of their own, without any.
+.PHONY: image
+image: $(READY) ## Build the image with docker, podman or buildah (needs the internet); IMAGE=, BASE_IMAGE=, RUNTIME_IMAGE=
+	$(ENGINE) build --tag $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) \
+	  $(foreach it,BASE_IMAGE RUNTIME_IMAGE,$(if $($(it)),--build-arg $(it)=$($(it)))) .
+
+RELEASE := $(VENV)-release
+$(RELEASE)/.ready: requirements/release.txt requirements/tracing.txt
+	$(PYTHON) -m venv --clear $(RELEASE)
+	$(RELEASE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/release.txt
+	$(PYTHON) -m venv --clear $(RELEASE)/of
+	$(RELEASE)/of/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tracing.txt
+	@touch $@
+
+.PHONY: release
+release: $(READY) $(RELEASE)/.ready ## Into dist/: the wheel, its bill of materials, the licences of what it needs
+	rm -rf dist && mkdir dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	$(RELEASE)/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
+	  --of JSON -o dist/sbom.cdx.json $(RELEASE)/of/bin/python
+	$(RELEASE)/bin/pip-licenses --python $(RELEASE)/of/bin/python --format=markdown --with-urls \
+	  --output-file=dist/licences.md
+
+# There is no database to ask without the internet.
+.PHONY: audit
+audit: $(RELEASE)/.ready ## Known vulnerabilities of what is locked, as PyPI tells them (needs the internet)
+	$(RELEASE)/bin/pip-audit --require-hashes --disable-pip -r requirements/tracing.txt
+
+.PHONY: chart
+chart: $(READY) ## Write the Helm chart from the manifests
+	$(BIN)/python -m tests.support.chart
+
 .PHONY: docs
-docs: $(READY) ## Write docs/requirements.md from the tests' markers, docs/failures.md from the golden files
+docs: $(READY) ## Write the pages that have a source: requirements, failures, security, API, linter
 	$(BIN)/python -m tests.support.requirements
 	$(BIN)/python -m tests.golden.document
+	$(BIN)/python -m tests.support.posture
+	$(BIN)/python -m tests.support.apipage
+	$(BIN)/python -m tests.support.linterpage
+
+.PHONY: monitoring
+monitoring: $(READY) ## Write manifests/monitoring/prometheusrule.yaml from rules.yaml
+	$(BIN)/python -m tests.monitoring rule
+
+.PHONY: site
+site: $(READY) ## Build the site of the documents into .site/html; fetches nothing
+	$(BIN)/python -m tests.support.site
 
 .PHONY: lock
 lock: ## Resolve requirements/*.in again (needs uv)
-	cd requirements && for name in runtime demo dev; do uv pip compile --quiet --universal --python-version 3.11 \
+	cd requirements && for name in build runtime demo tracing dev release; do uv pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header $$name.in -o $$name.txt; done
 
 .PHONY: clean
 clean: ## Remove what the targets made
-	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* .test-all
+	rm -rf $(VENV) $(RELEASE) dist .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* .test-all

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import structlog
 
 from workflowexecution import identity as who
 from workflowexecution.adapters import events, executions, guard, tekton
 from workflowexecution.adapters.prometheus import moment, records
-from workflowexecution.reconciler import reconciler, routing, sweeper, tools, view
+from workflowexecution.reconciler import deleted, reconciler, routing, sweeper, tools, view
 from workflowexecution.runtime import (
     client,
     clock,
@@ -20,27 +20,37 @@ from workflowexecution.runtime import (
     errors,
     fence,
     freshness,
-    informer,
-    leader,
     manager,
     probes,
     queue,
-    store,
+    reach,
 )
-from workflowexecution.wiring import election, metrics, policy, trail
+from workflowexecution.settings import MAX_WORKERS, Settings
+from workflowexecution.wiring import (
+    caches,
+    census,
+    election,
+    health,
+    metrics,
+    reload,
+    tracing,
+    trail,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
+    from workflowexecution import config
     from workflowexecution.runtime import resource
-    from workflowexecution.settings import Settings
 
 _log = structlog.get_logger(__name__)
 
 RECONCILE_DEADLINE_S = 60.0
+MAX_CONNECTIONS = MAX_WORKERS + 32
+"""Each worker has one request on its way at most, and none waits for a connection of another's.
 
-T = TypeVar("T", bound=store.Cached)
+A connection is opened when it is needed. Beside the workers ask the sweeps, the events and reviews.
+"""
 
 
 class CannotStart(Exception):
@@ -51,8 +61,25 @@ class Failed(Exception):
     """A part of the program failed, and with it the program; it has been logged."""
 
 
-async def run(settings: Settings, *, kubeconfig: Path | None, identity: str) -> None:
-    """Run the controller until a signal stops it.
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The cluster as this process reaches it.
+
+    Attributes:
+        api: the way to its server.
+        clock: its time, kept right by what the server answers.
+        identity: what this process calls itself there.
+    """
+
+    api: client.Client
+    clock: clock.ServerClock
+    identity: str
+
+
+async def run(
+    settings: Settings, *, kubeconfig: Path | None, identity: str, source: config.Source
+) -> None:
+    """Run the controller until a signal stops it, with what its source says meanwhile.
 
     Raises:
         CannotStart: there is no usable kubeconfig, service account or certificate.
@@ -60,21 +87,25 @@ async def run(settings: Settings, *, kubeconfig: Path | None, identity: str) -> 
     """
     try:
         way = await connection.connect(kubeconfig=str(kubeconfig or ""))
-        server_clock = clock.ServerClock()
+        server_clock = clock.ServerClock(now=clock.SteadyTime())
         chosen = election.prepare(settings.controller, way, identity=identity)
+        traces = tracing.prepare(settings.tracing, identity=identity, clock=server_clock)
         api = client.Client(
             connection=way,
             user_agent=who.user_agent(identity),
             observe_date=server_clock.observe,
+            max_connections=MAX_CONNECTIONS,
             fence=fence.NoFence() if chosen is None else chosen.fence,
+            trace_configs=traces.requests,
         )
-    except errors.ConnectionConfigError as error:
+    except (errors.ConnectionConfigError, tracing.NotInstalled) as error:
         raise CannotStart(str(error)) from error
     _log.info("Starting", version=who.version(), server=way.server, identity=identity)
     if not settings.execution.allowed_bundles:
         _log.warning("execution.allowedBundles is empty: any bundle may run")
     try:
-        await _built(settings, api, server_clock, chosen).run()
+        cluster = Cluster(api, server_clock, identity)
+        await _built(settings, cluster, chosen, source, traces).run()
     except BaseExceptionGroup as group:
         for cause in manager.causes(group):
             _log.error("Service failed", error=str(cause) or type(cause).__name__, exc_info=cause)
@@ -88,23 +119,15 @@ async def run(settings: Settings, *, kubeconfig: Path | None, identity: str) -> 
 
 def _built(
     settings: Settings,
-    api: client.Client,
-    server_clock: clock.ServerClock,
+    cluster: Cluster,
     chosen: election.Election | None,
+    source: config.Source,
+    traces: tracing.Traces,
 ) -> App:
     try:
-        return App(settings, api, server_clock, chosen)
+        return App(settings, cluster, chosen, source, traces)
     except (errors.ConnectionConfigError, metrics.CertificateError) as error:
         raise CannotStart(str(error)) from error
-
-
-@dataclass(frozen=True, slots=True)
-class _Scope:
-    """Which objects an informer watches, and how often it tells of them unasked."""
-
-    namespace: str = ""
-    label_selector: str = ""
-    resync_period_s: float = 0.0
 
 
 class App:
@@ -113,72 +136,77 @@ class App:
     def __init__(
         self,
         settings: Settings,
-        api: client.Client,
-        server_clock: clock.ServerClock,
+        cluster: Cluster,
         chosen: election.Election | None = None,
+        source: config.Source | None = None,
+        traces: tracing.Traces = tracing.OFF,
     ) -> None:
-        """Build everything over one client; without an election this process always acts.
+        """Build everything over one client.
+
+        Without an election this process always acts; without a source its settings never change.
 
         Raises:
             CertificateError: the certificate of the metrics port cannot be used.
             errors.ConnectionConfigError: the way to the audit store is missing or wrong.
         """
         self._settings = settings
-        self._clock = server_clock
-        self._meters = metrics.Meters()
+        self._api = api = cluster.api
+        self._live = reload.Live(settings, source)
+        self._clock = cluster.clock
+        self._traces = traces
+        self._meters = metrics.Meters(identity=cluster.identity)
         self._metrics = metrics.services(settings.controller, self._meters, api)
-        api.observe(self._meters.requests)
-        self._executions = store.StoreWriter[view.Execution](view.indexes())
-        self._runs = store.StoreWriter[tekton.Run](tekton.run_indexes())
-        self._tasks = store.StoreWriter[tekton.Task](tekton.task_indexes())
+        self._caches = caches.Caches()
         self._queue = queue.WorkQueue(observer=self._meters.work)
+        self._reach = reach.Reach(
+            on_release=self._queue.add,
+            on_back=lambda: self._watches.hurry(),
+            in_doubt=lambda: self._watches.in_doubt,
+            spares=self._is_long_deleted,
+            observer=self._meters.requests,
+        )
+        api.observe(self._reach)
         self._freshness = freshness.Freshness(
-            stores=self._stores().get,
-            on_unpark=lambda key: self._queue.add(key, queue.Priority.HIGH),
+            stores=self._caches.stores().get,
+            on_unpark=self._queue.add,
             observer=self._meters.lags,
         )
-        self._watch_executions = self._informer(
-            api,
-            view.EXECUTIONS,
-            view.projection(
-                settings.controller.instance, watch_namespace=settings.controller.watch_namespace
-            ),
-            self._executions,
-            _Scope(resync_period_s=settings.limits.resync_period),
-        )
-        namespace = settings.execution.namespace
-        ours = _Scope(namespace, tekton.owner_selector())
-        self._watch_runs = self._informer(
-            api, tekton.PIPELINERUNS, tekton.project_run, self._runs, ours
-        )
-        self._watch_tasks = self._informer(
-            api, tekton.TASKRUNS, tekton.project_task, self._tasks, ours
+        self._watches = caches.Watches(
+            settings=settings,
+            api=api,
+            caches=self._caches,
+            fresh=self._freshness,
+            on_heard=self._reach.heard,
         )
         self._engine = tekton.TektonEngine(
             client=api,
             freshness=self._freshness,
-            namespace=namespace,
-            runs=self._runs,
-            tasks=self._tasks,
-            informers=(self._watch_runs, self._watch_tasks),
+            place=self._watches.place,
+            runs=self._caches.runs,
+            tasks=self._caches.tasks,
+            informers=(self._watches.runs, self._watches.tasks),
         )
         self._events = events.Events(
-            client=api, clock=server_clock, busy=self._busy, observer=self._meters.events
+            client=api, clock=self._clock, busy=self._busy, observer=self._meters.events
         )
         access = executions.Executions(client=api, freshness=self._freshness)
         self._trail = trail.prepare(
             settings,
             trail.Around(
+                identity=cluster.identity,
                 api=api,
-                executions=self._executions,
+                executions=self._caches.executions,
                 writer=access,
-                clock=server_clock,
+                clock=self._clock,
                 wake=lambda key: self._queue.add(key, queue.Priority.LOW),
+                traced=traces.recording,
             ),
         )
-        self._kit = self._tools(api, access)
+        self._guard = guard.AdmissionGuard(client=api)
+        self._kit = self._tools(access)
         self._controller = self._workers()
-        self._elector = None if chosen is None else self._candidate(chosen)
+        self._live.obeyed_by(self._controller, self._wake_all)
+        self._elector = election.candidate(chosen, self._is_idle)
         self._route()
         self._show()
 
@@ -196,120 +224,86 @@ class App:
         finally:
             await self._trail.close()
 
-    def _stores(self) -> dict[resource.Resource, store.Store[Any]]:
-        return {
-            view.EXECUTIONS: self._executions,
-            tekton.PIPELINERUNS: self._runs,
-            tekton.TASKRUNS: self._tasks,
-        }
-
-    def _informer(
-        self,
-        api: client.Client,
-        kind: resource.Resource,
-        project: Callable[[resource.JsonObject], T],
-        cache: store.StoreWriter[T],
-        scope: _Scope,
-    ) -> informer.Informer[T]:
-        return informer.Informer(
-            client=api,
-            resource=kind,
-            project=project,
-            store=cache,
-            namespace=scope.namespace,
-            label_selector=scope.label_selector,
-            freshness=self._freshness,
-            watch_idle_s=self._settings.limits.watch_idle,
-            resync_period_s=scope.resync_period_s,
-        )
-
-    def _tools(self, api: client.Client, access: executions.Executions) -> tools.Tools:
+    def _tools(self, access: executions.Executions) -> tools.Tools:
         mine = self._settings.controller
         return tools.Tools(
-            executions=self._executions,
+            executions=self._caches.executions,
             engine=self._engine,
             writer=access,
             reader=access,
             project=view.projection(mine.instance, mine.watch_namespace, whole=True),
-            guard=guard.AdmissionGuard(client=api),
+            guard=self._guard,
             clock=self._clock,
-            policy=policy.of(self._settings),
+            policies=lambda: self._live.policy,
             busy=self._busy,
-            observers=(self._meters.outcomes, self._events, *self._trail.observers),
+            observers=(
+                self._meters.outcomes,
+                self._events,
+                *self._trail.observers,
+                *self._traces.observers,
+            ),
             events=self._events,
             metrics=self._meters.incidents,
             audit=self._trail.audit,
+            marks=self._traces.marks,
         )
 
     def _workers(self) -> controller.Controller:
         settings = self._settings
+        reconcile = reconciler.WorkflowExecutionReconciler(self._kit).reconcile
         return controller.Controller(
-            reconcile=reconciler.WorkflowExecutionReconciler(self._kit).reconcile,
+            reconcile=self._traces.reconciling(reconcile, self._caches.executions),
             queue=self._queue,
             workers=settings.controller.workers,
             reconcile_deadline_s=RECONCILE_DEADLINE_S,
-            held=self._freshness.parked,
+            held=lambda key, priority: (
+                self._freshness.parked(key, priority) or self._reach.holds(key, priority)
+            ),
+            away=lambda: self._reach.is_away,
             observer=self._meters.reconciles,
-        )
-
-    def _candidate(self, chosen: election.Election) -> leader.Elector:
-        return leader.Elector(
-            client=chosen.api,
-            key=chosen.key,
-            identity=chosen.identity,
-            timing=chosen.timing,
-            fence=chosen.fence,
-            watchdog=chosen.watchdog,
-            idle=lambda: not self._controller.interrupted,
         )
 
     def _route(self) -> None:
         router = routing.Router(
-            executions=self._executions,
+            executions=self._caches.executions,
             queue=self._queue,
             forget=self._freshness.forget,
             run_is_done=self._run_is_done,
         )
-        self._watch_executions.subscribe(router.execution_changed)
-        self._watch_runs.subscribe(self._engine.note)
-        self._watch_runs.subscribe(router.run_changed)
-        self._watch_tasks.subscribe(router.task_changed)
-        for watched in (self._watch_runs, self._watch_tasks):
+        self._watches.executions.subscribe(router.execution_changed)
+        self._watches.runs.subscribe(self._engine.note)
+        self._watches.runs.subscribe(router.run_changed)
+        self._watches.tasks.subscribe(router.task_changed)
+        self._watches.executions.on_state(self._reach.look)
+        for watched in (self._watches.runs, self._watches.tasks):
+            watched.on_state(self._reach.look)
             watched.on_state(router.engine_changed)
 
     def _show(self) -> None:
         """Say where the metrics of a moment come from."""
         families = self._meters.book
+        taker = census.CensusTaker(self._caches.executions)
+        self._watches.executions.subscribe(taker.changed)
+        self._watches.executions.subscribe(metrics.expecting(self._meters.outcomes))
         moment.add_executions(
-            families, lambda: metrics.take_census(self._executions, self._clock.now())
+            families,
+            lambda: taker.take(self._clock.now(), guarded=self._guard.last_in_force),
         )
         moment.add_work(
             families,
             work=self._queue,
             workers=self._controller,
-            most_workers=self._settings.controller.workers,
         )
+        moment.add_engine(families, self._engine.trouble)
         moment.add_watches(
             families,
-            {
-                view.EXECUTIONS.plural: self._watch_executions,
-                tekton.PIPELINERUNS.plural: self._watch_runs,
-                tekton.TASKRUNS.plural: self._watch_tasks,
-            },
-            metrics.sizes({kind.plural: cache for kind, cache in self._stores().items()}),
+            self._watches.by_name(),
+            metrics.sizes({kind.plural: cache for kind, cache in self._caches.stores().items()}),
         )
-        records.add_audit(
-            families,
-            counts=self._trail.counts,
-            waiting=self._trail.pending,
-            breaker=self._trail.breaker,
-        )
-        elector = self._elector
-        records.add_leader(
-            families,
-            name=self._settings.controller.leader_election_id,
-            leading=lambda: elector is None or elector.is_leading,
-        )
+        self._trail.show(families)
+        records.add_settings(families, self._live)
+        election.show(families, self._elector, name=election.lease_name(self._settings.controller))
+        moment.add_server(families, self._reach, skipped=lambda: self._api.skipped_lines)
         moment.add_backlog(
             families,
             parked=self._freshness.__len__,
@@ -318,24 +312,18 @@ class App:
         )
 
     def _services(self) -> list[manager.Service]:
-        health = probes.Probes(
-            address=self._settings.controller.health_probe_addr,
-            liveness={},
-            readiness={"executions": self._executions_ready, "engine": self._engine_ready},
-        )
+        seen, watched = self._probes(), self._watches.by_name()
         sweep = sweeper.Sweeper(self._kit, instance=self._settings.controller.instance)
-        watched = (
-            ("executions", self._watch_executions),
-            ("pipelineruns", self._watch_runs),
-            ("taskruns", self._watch_tasks),
-        )
         return [
-            manager.Service(name="probes", run=health.run, ready=health.wait_listening),
+            manager.Service(name="probes", run=seen.run, ready=seen.wait_listening),
             *self._metrics,
+            manager.Service(name="credentials", run=self._api.keep_credentials),
+            *self._live.services(),
+            *self._traces.services,
             # All lists run at once; the workers wait for the last of them.
-            *(manager.Service(name=f"watch-{name}", run=it.run) for name, it in watched),
-            manager.Service(name="caches", run=_forever, ready=self._caches_known),
-            *self._leadership(),
+            *(manager.Service(name=f"watch-{it}", run=watched[it].run) for it in watched),
+            manager.Service(name="caches", run=_forever, ready=self._watches.wait_known),
+            *election.services(self._elector),
             # Whatever writes comes after the leader: it starts with the lease and ends before it.
             manager.Service(name="events", run=self._events.run, stop=self._events.stop),
             *self._trail.services,
@@ -343,22 +331,37 @@ class App:
             manager.Service(name="sweeper", run=sweep.run),
         ]
 
-    def _leadership(self) -> list[manager.Service]:
-        elector = self._elector
-        if elector is None:
-            return []
-        ready, stop = elector.wait_leading, elector.stop
-        return [manager.Service(name="leader", run=elector.run, ready=ready, stop=stop)]
+    def _probes(self) -> probes.Probes:
+        return probes.Probes(
+            address=self._settings.controller.health_probe_addr,
+            liveness=health.liveness(
+                loop=self._meters.loop,
+                watches=self._watches.by_name(),
+                workers=self._controller,
+                working_s=self._queue.working_s,
+                reconcile_deadline_s=RECONCILE_DEADLINE_S,
+            ),
+            readiness=health.readiness(
+                server=self._reach,
+                executions=self._watches.executions,
+                caches=self._watches.by_name(),
+                engine=self._engine.trouble,
+            ),
+        )
 
-    async def _caches_known(self) -> None:
-        """Wait until every cache is filled, or its API is known to be missing.
+    def _wake_all(self) -> None:
+        for execution in self._caches.executions:
+            self._queue.add(execution.key, queue.Priority.LOW)
 
-        Without Tekton the workers still say so in each execution's status.
-        """
-        await self._watch_executions.wait_synced()
-        for watched in (self._watch_runs, self._watch_tasks):
-            await _known(watched)
-        _log.info("Caches are filled", executions=len(self._executions), runs=len(self._runs))
+    def _is_long_deleted(self, key: resource.ObjectKey) -> bool:
+        """Whether an execution holds up its namespace; only a cache of executions can tell."""
+        seen = self._caches.executions.get(key)
+        if seen is None or self._watches.executions.in_doubt:
+            return False
+        return deleted.is_overdue(self._kit, seen)
+
+    def _is_idle(self) -> bool:
+        return not (self._controller.interrupted or self._api.has_unsettled_writes)
 
     def _busy(self) -> bool:
         """Whether something more urgent than progress waits for a worker."""
@@ -367,26 +370,6 @@ class App:
     def _run_is_done(self, owner_uid: str) -> bool:
         run = self._engine.observe(owner_uid)
         return run is not None and run.is_done
-
-    def _executions_ready(self) -> str | None:
-        if self._watch_executions.missing:
-            return "the WorkflowExecution API is not served: is the CRD installed?"
-        return None if self._watch_executions.synced else "executions have not been listed yet"
-
-    def _engine_ready(self) -> str | None:
-        return self._engine.unavailable() or None
-
-
-async def _known(watched: informer.Informer[Any]) -> None:
-    known = asyncio.Event()
-
-    def look() -> None:
-        if watched.synced or watched.missing:
-            known.set()
-
-    watched.on_state(look)
-    look()
-    await known.wait()
 
 
 async def _forever() -> None:

@@ -1,6 +1,6 @@
 """`workflowexecution audit replay` and `audit verify`: a person sets the audit trail right.
 
-Both read the executions from the API; neither writes to it.
+They read the executions from the API, or a log; nothing writes to the API.
 """
 
 from __future__ import annotations
@@ -44,11 +44,38 @@ class Wish:
 
     Attributes:
         since: replay what has happened since then.
+        log: replay what is on this log alone.
         export: compare with this file.
     """
 
     since: datetime.datetime | None = None
+    log: Path | None = None
     export: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What a file of JSON lines says.
+
+    A log holds more than its program writes: tracebacks, what the interpreter says as it dies, the
+    rest of a line that was cut when the file was changed.
+
+    Attributes:
+        path: of the file.
+        entries: the objects, with the number of their line.
+        torn: numbers of the lines that are not JSON.
+    """
+
+    path: Path
+    entries: tuple[tuple[int, dict[str, Any]], ...]
+    torn: tuple[int, ...] = ()
+
+    def warning(self) -> str:
+        """How many lines could not be read; empty when all could."""
+        if not self.torn:
+            return ""
+        count = f"{len(self.torn)} line{'s' if len(self.torn) > 1 else ''}"
+        return f"{count} of {self.path} passed over, not JSON, the first is line {self.torn[0]}"
 
 
 def run(settings: Settings, wish: Wish, *, kubeconfig: Path | None) -> int:
@@ -71,23 +98,34 @@ def moment(text: str) -> datetime.datetime:
 
 
 async def _run(settings: Settings, wish: Wish, kubeconfig: str) -> int:
-    rows = None if wish.export is None else list(read_export(wish.export))
-    if rows is None and settings.audit_sink != "http":
+    if wish.export is not None:
+        lines = read_lines("--export", wish.export)
+        report = auditcheck.compare(await _all_events(settings, kubeconfig), list(exported(lines)))
+        return tell(report, lines.warning())
+    if settings.audit_sink != "http":
         message = "replay sends to a Data Storage: set datastorage.url"
         raise CommandError(message)
+    if wish.log is not None:
+        # Of executions that are gone, so that the API knows nothing of them.
+        lines = read_lines("--log", wish.log)
+        _warn(lines.warning())
+        return await _replay(settings, list(unsent(lines)))
+    since = wish.since or datetime.datetime.min.replace(tzinfo=datetime.UTC)
+    events = await _all_events(settings, kubeconfig)
+    return await _replay(settings, [it for it in events if _when(it) >= since])
+
+
+async def _all_events(settings: Settings, kubeconfig: str) -> list[auditevent.Event]:
+    """The records that the executions of this instance must have left."""
     way = await connection.connect(kubeconfig=kubeconfig)
     agent = identity.user_agent(identity.identity_of())
     reader = client.Client(connection=way, user_agent=agent, max_connections=2)
     style = trail.style_of(settings)
     try:
-        executions_found = [it async for it in _executions(reader, settings)]
+        found = [it async for it in _executions(reader, settings)]
     finally:
         await reader.close()
-    events = [event for it in executions_found for event in _events_of(it, style)]
-    if rows is not None:
-        return tell(auditcheck.compare(events, rows))
-    since = wish.since or datetime.datetime.min.replace(tzinfo=datetime.UTC)
-    return await _replay(settings, [it for it in events if _when(it) >= since])
+    return [event for it in found for event in _events_of(it, style)]
 
 
 async def _executions(
@@ -128,7 +166,7 @@ def _events_of(
 
 async def _replay(settings: Settings, events: list[auditevent.Event]) -> int:
     """Look for each record, and send what is missing; an outage ends it."""
-    store = trail.build_store(settings)
+    store = trail.build_store(settings, identity.identity_of())
     sender = trail.build_sender(settings, store)
     try:
         async with asyncio.TaskGroup() as group:
@@ -157,8 +195,13 @@ def _told(sender: auditstore.HttpTrail, wanted: int) -> int:
     return EXIT_OK if counts.recorded == wanted else EXIT_FOUND
 
 
-def tell(report: auditcheck.Report) -> int:
-    """Print what a comparison has found; returns the exit code."""
+def tell(report: auditcheck.Report, warning: str = "") -> int:
+    """Print what a comparison has found; returns the exit code.
+
+    Args:
+        report: of the comparison.
+        warning: what the export did not say; a record on such a line counts as missing.
+    """
     for name in report.missing:
         print(f"missing {name}")  # noqa: T201 - a person asked
     for name, count in report.doubled:
@@ -167,33 +210,75 @@ def tell(report: auditcheck.Report) -> int:
         f"{report.matched} there, {len(report.missing)} missing, {len(report.doubled)} doubled, "
         f"{report.others} of executions that are gone or of others"
     )
+    if warning:
+        _warn(f"{warning}: a record there counts as missing, and one too many is not seen")
     return EXIT_FOUND if report.missing or report.doubled else EXIT_OK
 
 
-def read_export(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a file of JSON lines: rows of the store, or lines of the log.
-
-    Lines of the log that are no records are passed over.
+def read_lines(flag: str, path: Path) -> Lines:
+    """Read a file of JSON lines, as far as it is one.
 
     Raises:
-        CommandError: the file cannot be read, or a line of it is not JSON.
+        CommandError: the file cannot be read, or has lines and none that is JSON.
     """
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
-        message = f"--export: cannot read {path}: {error.strerror}"
+        message = f"{flag}: cannot read {path}: {error.strerror}"
         raise CommandError(message) from error
+    entries: list[tuple[int, dict[str, Any]]] = []
+    torn: list[int] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             entry = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            message = f"--export: line {number} of {path} is not JSON"
-            raise CommandError(message) from error
-        row = entry.get("audit", entry) if isinstance(entry, dict) else None
+        except orjson.JSONDecodeError:
+            torn.append(number)
+            continue
+        if isinstance(entry, dict):
+            entries.append((number, entry))
+    if torn and not entries:
+        message = f"{flag}: no line of {path} is a JSON object"
+        raise CommandError(message)
+    return Lines(path, tuple(entries), tuple(torn))
+
+
+def exported(lines: Lines) -> Iterator[dict[str, Any]]:
+    """The records of an export: rows of the store, or lines of the log; others are passed over."""
+    for _, entry in lines.entries:
+        row = entry.get("audit", entry)
         if isinstance(row, dict) and "event_type" in row:
             yield row
+
+
+def unsent(lines: Lines) -> Iterator[auditevent.Event]:
+    """The records that a log has since the store had not, each once.
+
+    What the store has no word for stays on the log.
+
+    Raises:
+        CommandError: a record is not of our making.
+    """
+    seen: set[str] = set()
+    for number, entry in lines.entries:
+        document = entry.get("audit")
+        why = entry.get("not_stored")
+        if not isinstance(document, dict) or not why or why == auditevent.NO_WORD:
+            continue
+        try:
+            event = auditevent.rebuild(document)
+        except ValueError as error:
+            message = f"--log: line {number} of {lines.path} has a record without its event_key"
+            raise CommandError(message) from error
+        if event.key not in seen:
+            seen.add(event.key)
+            yield event
+
+
+def _warn(warning: str) -> None:
+    if warning:
+        print(f"workflowexecution audit: {warning}", file=sys.stderr)  # noqa: T201 - a person asked
 
 
 def _when(event: auditevent.Event) -> datetime.datetime:

@@ -1,7 +1,7 @@
 """The command line: arguments in, an exit code out.
 
 Exit codes: 0 after a clean stop, 1 when the program failed, 2 when arguments or settings are wrong.
-`uninstall` is a command of its own; without a command the controller runs.
+`uninstall`, `lint` and `bundle` are commands of their own; without a command the controller runs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workflowexecution import app, auditcommands, config, identity, logs, uninstall
+from workflowexecution import app, auditcommands, bundlearguments, config, identity, logs, uninstall
 from workflowexecution.runtime import errors
 
 if TYPE_CHECKING:
@@ -35,16 +35,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     if arguments.command == "uninstall":
         return _uninstall(arguments)
+    if arguments.command in bundlearguments.COMMANDS:
+        return bundlearguments.run(arguments)
     flags = {key: value for key, value in vars(arguments).items() if "." in key}
     try:
-        settings = config.load(arguments.config, flags=flags)
+        source = config.Source(arguments.config, flags)
+        settings = source.load()
     except config.ConfigurationError as error:
         for problem in error.problems:
             print(f"workflowexecution: {problem}", file=sys.stderr)  # noqa: T201 - before logging
         return EXIT_USAGE
     if arguments.command == "audit":
         logs.configure(level="warning", form="console", identity=identity.identity_of())
-        wish = auditcommands.Wish(arguments.since, arguments.export)
+        wish = auditcommands.Wish(arguments.since, arguments.log, arguments.export)
         return auditcommands.run(settings, wish, kubeconfig=arguments.kubeconfig)
     # The caches hold many long-lived objects and make no cycles: the collector's default pace
     # doubles the CPU of reading them, and finds nothing.
@@ -52,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     who = identity.identity_of()
     logs.configure(level=settings.logging.level, form=settings.logging.format, identity=who)
     try:
-        asyncio.run(app.run(settings, kubeconfig=arguments.kubeconfig, identity=who))
+        work = app.run(settings, kubeconfig=arguments.kubeconfig, identity=who, source=source)
+        asyncio.run(work)
     except app.CannotStart as error:
         print(f"workflowexecution: {error}", file=sys.stderr)  # noqa: T201 - a person started it
         return EXIT_USAGE
@@ -113,25 +117,35 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--log-level", dest="logging.level", metavar="LEVEL",
                         help="debug, info, warning or error")  # fmt: skip
-    aliases = parser.add_argument_group("flags of the Go implementation, each for one setting")
+    aliases = parser.add_argument_group(
+        "flags of the Go implementation, each for one setting or for none"
+    )
     for flag, key, convert in _ALIASES:
         optional: dict[str, Any] = {"nargs": "?", "const": "true"} if flag in _SWITCHES else {}
         aliases.add_argument(flag, dest=key, type=convert, metavar="VALUE", help=key, **optional)
+    for flag, values, why in _WITHOUT_EFFECT:
+        aliases.add_argument(flag, choices=values, metavar="VALUE", help=f"without effect: {why}")
     parser.set_defaults(command="")
-    commands = parser.add_subparsers(title="commands", metavar="audit | uninstall")
+    commands = parser.add_subparsers(title="commands", metavar="audit | bundle | lint | uninstall")
     _add_audit(commands)
     _add_uninstall(commands)
+    bundlearguments.add(commands)
     return parser
 
 
 def _add_audit(commands: Commands) -> None:
     audit = commands.add_parser("audit", help="set the audit trail right")
-    audit.set_defaults(command="audit", since=None, export=None)
+    audit.set_defaults(command="audit", since=None, log=None, export=None)
     steps = audit.add_subparsers(required=True, metavar="replay | verify")
     replay = steps.add_parser("replay", help="send what the Data Storage lacks")
-    replay.add_argument(
-        "--since", type=auditcommands.moment, required=True, metavar="TIME",
+    what = replay.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--since", type=auditcommands.moment, metavar="TIME",
         help="of transitions since then: 2026-03-01, or 2026-03-01T12:00:00Z",
+    )  # fmt: skip
+    what.add_argument(
+        "--log", type=Path, metavar="FILE",
+        help="of records that this log of the controller has alone, as JSON lines",
     )  # fmt: skip
     verify = steps.add_parser("verify", help="report gaps and doubles of an export")
     verify.add_argument(
@@ -202,4 +216,17 @@ _ALIASES: tuple[tuple[str, str, Callable[[str], object]], ...] = (
     ("--zap-log-level", "logging.level", _zap_level),
     ("--zap-encoder", "logging.format", str),
     ("--zap-devel", "logging.format", _zap_devel),
+)
+# Taken, so that the arguments of a Deployment stay as they are.
+_WITHOUT_EFFECT: tuple[tuple[str, Sequence[str], str], ...] = (
+    (
+        "--zap-stacktrace-level",
+        ("info", "error", "panic"),
+        "a traceback stands on the lines of errors that have one, at every level",
+    ),
+    (
+        "--zap-time-encoding",
+        ("epoch", "millis", "nano", "iso8601", "rfc3339", "rfc3339nano"),
+        "times are ISO 8601 in UTC",
+    ),
 )

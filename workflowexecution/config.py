@@ -6,6 +6,7 @@ Sources, the later ones win: defaults, the file, the environment (`WE_<SECTION>_
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_origin
 
@@ -35,6 +36,50 @@ class ConfigurationError(Exception):
         """Keep every problem, so that a user mends them in one go."""
         self.problems = problems
         super().__init__("; ".join(problems))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the settings of a process come from.
+
+    Attributes:
+        path: the YAML file; None takes `DEFAULT_PATH` where that exists.
+        flags: as `load` takes them.
+        environ: the process's environment.
+    """
+
+    path: Path | None
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    @property
+    def file(self) -> Path:
+        """The file, be it there or not."""
+        return self.path or DEFAULT_PATH
+
+    def load(self) -> settings.Settings:
+        """Read and check the settings as they are now.
+
+        Raises:
+            ConfigurationError: with every problem of every source at once.
+        """
+        return load(self.path, self.environ, self.flags)
+
+    def reload(self, running: settings.Settings) -> tuple[settings.Settings, list[str]]:
+        """What the running settings become, and which keys that differ take a restart.
+
+        Raises:
+            ConfigurationError: there is no file now, or it cannot be used, or what is reloaded of
+                it does not go with what is not.
+        """
+        if not self.file.exists():
+            raise ConfigurationError([f"--config: {self.file} is gone"])
+        wished = self.load()
+        try:
+            return settings.reloaded(running, wished)
+        except pydantic.ValidationError as error:
+            problems = [_describe(detail, {}) for detail in error.errors(include_url=False)]
+            raise ConfigurationError(problems) from error
 
 
 def load(
@@ -97,7 +142,17 @@ def _layered(*layers: dict[str, Any]) -> settings.Settings:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that stands twice, of which the first would count for nothing."""
+    """Refuses a key that stands twice, of which the first would count for nothing.
+
+    A value that only looks like a date or a number, the library fails at in many ways.
+    """
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401 - as yaml
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, ArithmeticError, AttributeError, TypeError) as error:
+            problem = f"{node.value!r} is no {node.tag.rpartition(':')[2]}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -120,7 +175,7 @@ def _read_file(path: Path | None, problems: list[str]) -> dict[str, Any]:
     except OSError as error:
         problems.append(f"--config: cannot read {chosen}: {error.strerror}")
         return {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         problems.append(f"--config: {chosen} is not YAML: {' '.join(str(error).split())}")
         return {}
     if document is None:

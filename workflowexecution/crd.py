@@ -12,20 +12,26 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from workflowexecution import crdtext
 from workflowexecution.api import names
 from workflowexecution.api.workflowexecution import Spec, WorkflowExecution
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 PATH: Final = Path("manifests/crd/workflowexecutions.kubernaut.ai.yaml")
-_PARAMETERS: Final = 256
+# Not for CEL, which takes any number: with more, the server is busy for seconds with each write.
+_PARAMETERS: Final = 4096
 # More than the controller takes in all: its own refusal says in the status what is too large.
 _PARAMETER_CHARACTERS: Final = 1048576
 # Room for every field that the models leave open; the code's own byte budgets are smaller.
 _TEXT_CHARACTERS: Final = 32768
 _LIST_ITEMS: Final = 256
+_ALWAYS_TOLD: Final = ("failedTaskIndex", "failedTaskName")
 _DROPPED: Final = frozenset({"title", "default", "$defs", "additionalProperties"})
 _COLUMNS: Final = (
     ("Phase", "string", ".status.phase", 0),
@@ -118,10 +124,39 @@ def _schema() -> dict[str, Any]:
     remediation["required"] = ["name"]
     remediation["properties"]["name"]["minLength"] = 1
     spec["properties"]["workflowRef"]["properties"]["engine"]["default"] = "tekton"
+    details = status["properties"]["failureDetails"]
+    # The models read a record without them; none is written so.
+    details["required"] = [*_ALWAYS_TOLD, *details["required"]]
     conditions = status["properties"]["conditions"]
     conditions["x-kubernetes-list-type"] = "map"
     conditions["x-kubernetes-list-map-keys"] = ["type"]
-    return {**schema, "properties": properties, "required": ["spec"]}
+    made = {**schema, "properties": properties, "required": ["spec"]}
+    for path, text in crdtext.FIELDS.items():
+        field_of(made, path)["description"] = text
+    return made
+
+
+def field_of(schema: dict[str, Any], path: str) -> dict[str, Any]:
+    """The schema of a field, by a path such as `status.taskRuns[].name`.
+
+    Raises:
+        KeyError: there is no such field.
+    """
+    found = schema
+    for part in path.split("."):
+        name, bracket, _ = part.partition("[")
+        found = found["properties"][name]
+        found = found["items"] if bracket else found
+    return found
+
+
+def field_paths(schema: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every field of a schema with its path, what it holds after itself."""
+    for name, inner in schema.get("properties", {}).items():
+        path = f"{prefix}{name}"
+        yield path, inner
+        yield from field_paths(inner, f"{path}.")
+        yield from field_paths(inner.get("items", {}), f"{path}[].")
 
 
 def _immutable() -> list[dict[str, str]]:

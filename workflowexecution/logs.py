@@ -3,6 +3,10 @@
 Set up once by `cli`. Modules log through `structlog.get_logger()`; the execution that a line is
 about comes from the context that the reconciler binds. What libraries log by the standard library
 takes the same form.
+
+A level says what is chatter. An audit record is none: where the log is the store, its line is the
+acknowledgement, and it is written whatever the level. It is written as it was built, too, since it
+may be sent from there: texts and parameters are redacted where it is built, and names stay whole.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from typing import TYPE_CHECKING
 import orjson
 import structlog
 
-from workflowexecution.domain import redaction
+from workflowexecution.domain import auditevent, redaction
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, WrappedLogger
@@ -27,6 +31,27 @@ _LEVELS = {
     "error": logging.ERROR,
 }
 
+RECORD = "audit"
+"""Under this key a line carries an audit record; it is written at every level, and whole."""
+
+_AS_TEXT = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+
+# Of the methods of a logger.
+_LEVELS_OF = {**_LEVELS, "exception": logging.ERROR, "critical": logging.CRITICAL}
+
+
+class _Threshold:
+    """Below which level nothing is written; loggers are kept, so it stands apart from them."""
+
+    value = logging.INFO
+
+
+def set_level(level: str) -> None:
+    """Write what is of this level or above from now on: debug, info, warning or error."""
+    _Threshold.value = _LEVELS[level]
+    for handler in logging.getLogger().handlers:
+        handler.setLevel(_of_libraries())
+
 
 def configure(*, level: str, form: str, identity: str) -> None:
     """Send structured lines to standard error.
@@ -34,11 +59,11 @@ def configure(*, level: str, form: str, identity: str) -> None:
     Args:
         level: debug, info, warning or error.
         form: json or console.
-        identity: which process speaks; stands on every JSON line.
+        identity: which process speaks; stands on every line.
     """
-    threshold = _LEVELS[level]
+    _Threshold.value = _LEVELS[level]
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer(_dumps)
+        render_json
         if form == "json"
         else structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
@@ -52,25 +77,38 @@ def configure(*, level: str, form: str, identity: str) -> None:
     chain: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        *([stamp] if form == "json" else []),
+        stamp,
         # Before redaction: a traceback quotes values as well.
         structlog.processors.format_exc_info,
-        redact,
+        *([redact] if form == "console" else []),
         renderer,
     ]
-    _configure_libraries(threshold, chain)
+    _configure_libraries(chain)
     structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, *chain],
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        processors=[_pass_over, structlog.contextvars.merge_contextvars, *chain],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
 
 
+def _pass_over(_: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Drop what is below the threshold of the moment, and is no audit record.
+
+    Raises:
+        structlog.DropEvent: it is.
+    """
+    is_record = isinstance(event.get(RECORD), auditevent.Event)
+    if _LEVELS_OF[method] < _Threshold.value and not is_record:
+        raise structlog.DropEvent
+    return event
+
+
 def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Blank what looks like a secret in every text of a line, however deep."""
+    """Blank what looks like a secret in every text of a line, however deep, but in its record."""
     for key, value in event.items():
-        event[key] = _redacted(key, value)
+        is_record = key == RECORD and isinstance(value, auditevent.Event)
+        event[key] = value.document if is_record else _redacted(key, value)
     return event
 
 
@@ -84,7 +122,12 @@ def _redacted(key: str, value: object) -> object:
     return redaction.redact_value(key, str(value))
 
 
-def _configure_libraries(threshold: int, chain: list[structlog.typing.Processor]) -> None:
+def _of_libraries() -> int:
+    """Below a warning, libraries print headers and bodies, with tokens and Secrets in them."""
+    return max(_Threshold.value, logging.WARNING)
+
+
+def _configure_libraries(chain: list[structlog.typing.Processor]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     formatter = structlog.stdlib.ProcessorFormatter
     handler.setFormatter(
@@ -94,11 +137,39 @@ def _configure_libraries(threshold: int, chain: list[structlog.typing.Processor]
             ]
         )
     )  # fmt: skip
-    # Below a warning, libraries print headers and bodies, with tokens and Secrets in them. The
-    # handler stops them: a library's own level passes the root's by.
-    handler.setLevel(max(threshold, logging.WARNING))
-    logging.basicConfig(handlers=[handler], level=handler.level, force=True)
+    # The handler stops what is below: a library's own level passes the root's by.
+    handler.setLevel(_of_libraries())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
 
 
-def _dumps(event: EventDict, **_: object) -> str:
-    return orjson.dumps(event).decode()
+def render_json(logger: WrappedLogger, method: str, event: EventDict) -> str:
+    """Write a line as JSON, redacted but for the audit record on it."""
+    record = event.get(RECORD)
+    if not isinstance(record, auditevent.Event):
+        return _render(logger, method, event)
+    rest = _render(logger, method, {key: it for key, it in event.items() if key != RECORD})
+    # The rest has its level at least.
+    return f'{{"{RECORD}":{orjson.dumps(record.document).decode()},{rest[1:]}'
+
+
+def _render(logger: WrappedLogger, method: str, event: EventDict) -> str:
+    """Write a line as JSON, redacted.
+
+    The whole line is searched at once for what might be a secret; only one that has such a thing is
+    taken apart.
+    """
+    try:
+        line = orjson.dumps(event, default=_plain, option=_AS_TEXT).decode()
+    except TypeError:
+        # A key that is no text, or a number that JSON has not.
+        line = ""
+    if line and not redaction.may_hold_secret(line):
+        return line
+    return orjson.dumps(redact(logger, method, event)).decode()
+
+
+def _plain(value: object) -> object:
+    """What JSON has no form for, as `redact` makes it."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, set | frozenset) else str(value)

@@ -7,7 +7,6 @@ The reconciler is handed implementations; `adapters/` has them. Errors are those
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -17,8 +16,12 @@ if TYPE_CHECKING:
     from workflowexecution.api import tekton
     from workflowexecution.api.status import Status
     from workflowexecution.api.workflowexecution import WorkflowExecution
+    from workflowexecution.domain import events
     from workflowexecution.domain.auditevent import Event
     from workflowexecution.runtime.resource import ObjectKey
+
+
+_NOTHING: Mapping[str, str] = {}
 
 
 class Clock(Protocol):
@@ -75,25 +78,10 @@ class Observer(Protocol):
         ...
 
 
-class EventType(StrEnum):
-    """Whether an event is as things should go."""
-
-    NORMAL = "Normal"
-    WARNING = "Warning"
-
-
 class EventRecorder(Protocol):
     """Kubernetes events that are no change of phase; those are told by the `Observer`."""
 
-    def record(
-        self,
-        key: ObjectKey,
-        uid: str,
-        reason: str,
-        message: str,
-        *,
-        kind: EventType = EventType.NORMAL,
-    ) -> None:
+    def record(self, key: ObjectKey, uid: str, story: events.Story) -> None:
         """Say something of an execution; must neither wait nor raise.
 
         There is one event for each execution and reason: what is said again raises its count and
@@ -105,16 +93,24 @@ class EventRecorder(Protocol):
 class NoEvents:
     """Records nothing."""
 
-    def record(
-        self,
-        key: ObjectKey,
-        uid: str,
-        reason: str,
-        message: str,
-        *,
-        kind: EventType = EventType.NORMAL,
-    ) -> None:
+    def record(self, key: ObjectKey, uid: str, story: events.Story) -> None:
         """Ignore it."""
+
+
+class RunMarks(Protocol):
+    """What else a run is to carry than what its execution asks for."""
+
+    def annotations(self, uid: str) -> Mapping[str, str]:
+        """Annotations of the run of the execution with this UID."""
+        ...
+
+
+class NoMarks:
+    """Nothing."""
+
+    def annotations(self, uid: str) -> Mapping[str, str]:
+        """None at all."""
+        return _NOTHING
 
 
 class Metrics(Protocol):
@@ -260,6 +256,14 @@ class ExecutionEngine(Protocol):
         """Why nothing can be said about any run now, or the empty text."""
         ...
 
+    def closed(self) -> str:
+        """Why the place of the runs refuses everything, by the last answers, or the empty text.
+
+        It is not there, or this program has no rights in it: nothing that one execution is to
+        blame for.
+        """
+        ...
+
     def observe(self, owner_uid: str) -> tekton.PipelineRun | None:
         """The run of an execution, from the cache."""
         ...
@@ -286,7 +290,8 @@ class ExecutionEngine(Protocol):
         """The run of that name from the server itself; None when it is not there.
 
         Raises:
-            ClusterError: nothing is known about it; an API that is gone is such a case.
+            ClusterError: nothing is known about it; an API that is gone is such a case, and a
+                place that is closed.
         """
         ...
 

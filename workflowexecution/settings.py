@@ -1,11 +1,13 @@
 """The settings of the program: what they mean, their units and defaults; frozen.
 
-Only `cli`, `config`, `app` and `election` see this module; every other part is handed the values
-it needs.
+Only `cli`, `config`, `app`, the package `wiring` and the commands that run beside the controller
+see this module; every other part is handed the values it needs.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import pydantic
@@ -24,6 +26,7 @@ MIN_RUN_RETENTION_S = 90.0
 REQUEST_DEADLINE_S = 15.0
 RETRY_JITTER = 1.2
 MAX_PORT = 65535
+MAX_WORKERS = 256
 MAX_S = 366 * 86400.0
 
 
@@ -87,18 +90,16 @@ class Execution(_Section):
     allowed_bundles: tuple[Prefix, ...] = ()
     """Prefixes of bundle references that may run; empty allows any."""
     allowed_service_accounts: tuple[DnsName, ...] = ("kubernaut-workflow-runner",)
-    """Accounts an execution may choose: whoever writes executions would own every other one too."""
+    """Further accounts an execution may choose: who writes executions would own every other one."""
     cooldown_period: NotNegative = 300.0
     """After a completed run, how long the same workflow is refused on the same target."""
     log_tail: bool = True
     """Keep the end of a failing step's log as evidence."""
 
-    @pydantic.model_validator(mode="after")
-    def _checked(self) -> Self:
-        if self.service_account not in self.allowed_service_accounts:
-            msg = f"serviceAccount: {self.service_account!r} is not in allowedServiceAccounts"
-            raise ValueError(msg)
-        return self
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """Every account that an execution may name; without a name it gets the first one anyway."""
+        return tuple(dict.fromkeys([self.service_account, *self.allowed_service_accounts]))
 
 
 class Backoff(_Section):
@@ -188,7 +189,7 @@ class Controller(_Section):
     """Value of the label kubernaut.ai/instance of the executions that are served."""
     watch_namespace: OptionalDnsLabel = ""
     """Serve the executions of this namespace only; empty serves all."""
-    workers: Annotated[int, Field(ge=1, le=256)] = 16
+    workers: Annotated[int, Field(ge=1, le=MAX_WORKERS)] = 24
     """How many executions are worked on at once."""
     health_probe_addr: Address = ":8081"
     """Where /healthz and /readyz answer."""
@@ -200,7 +201,7 @@ class Controller(_Section):
     leader_election: bool = False
     """Only the holder of the lease acts; needed for more than one replica."""
     leader_election_id: DnsName = "workflowexecution.kubernaut.ai"
-    """Name of the lease; two installations side by side need two."""
+    """Name of the lease; as long as it is the default, that of an instance begins with its name."""
     leader_election_namespace: OptionalDnsLabel = ""
     """Empty: the pod's own namespace, outside a cluster kubernaut-system."""
     lease_duration: Positive = 15.0
@@ -250,6 +251,15 @@ class Logging(_Section):
     format: Literal["json", "console"] = "json"
 
 
+class Tracing(_Section):
+    """Traces of executions, by OpenTelemetry."""
+
+    endpoint: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    """A collector that takes OTLP over HTTP; empty turns tracing off."""
+    ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Which part of the executions is traced."""
+
+
 class Settings(pydantic_settings.BaseSettings):
     """All settings."""
 
@@ -264,6 +274,7 @@ class Settings(pydantic_settings.BaseSettings):
     controller: Controller = Controller()
     limits: Limits = Limits()
     logging: Logging = Logging()
+    tracing: Tracing = Tracing()
 
     @pydantic.model_validator(mode="after")
     def _checked(self) -> Self:
@@ -282,6 +293,50 @@ class Settings(pydantic_settings.BaseSettings):
     def audit_sink(self) -> Literal["http", "log", "none"]:
         """Where audit records go."""
         return self.audit.sink or ("http" if self.datastorage.url else "log")
+
+
+RELOADED = frozenset({
+    "execution.serviceAccount",
+    "execution.defaultTimeout",
+    "execution.runRetention",
+    "execution.requireDigest",
+    "execution.suspend",
+    "execution.allowedBundles",
+    "execution.allowedServiceAccounts",
+    "execution.cooldownPeriod",
+    "execution.logTail",
+    "backoff.baseCooldown",
+    "backoff.maxCooldown",
+    "backoff.maxExponent",
+    "backoff.maxConsecutiveFailures",
+    "controller.workers",
+    "limits.deadlineGrace",
+    "limits.stallAfter",
+    "limits.deletionGiveUp",
+    "limits.createRetryFor",
+    "logging.level",
+})
+"""What follows the file without a restart: what is asked for anew each time it is needed."""
+
+
+def reloaded(running: Settings, wished: Settings) -> tuple[Settings, list[str]]:
+    """What the running settings become, and which keys that differ take a restart.
+
+    Raises:
+        pydantic.ValidationError: what is reloaded does not go with what is not.
+    """
+    made, wanted = running.model_dump(by_alias=True), wished.model_dump(by_alias=True)
+    waiting = []
+    for key, _ in known_keys():
+        *sections, name = key.split(".")
+        old = functools.reduce(operator.getitem, sections, made)
+        new = functools.reduce(operator.getitem, sections, wanted)
+        if old[name] != new[name]:
+            if key in RELOADED:
+                old[name] = new[name]
+            else:
+                waiting.append(key)
+    return Settings.model_validate(made), waiting
 
 
 def known_keys() -> Iterator[tuple[str, FieldInfo]]:

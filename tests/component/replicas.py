@@ -85,7 +85,8 @@ async def replica(world: World, name: str, **flags: Any) -> AsyncIterator[Replic
         key=KEY,
         identity=name,
     )
-    program = app.App(settings_of(**flags), api, clock.ServerClock(now=virtual_now), own)
+    cluster = app.Cluster(api, clock.ServerClock(now=virtual_now), name)
+    program = app.App(settings_of(**flags), cluster, own)
     task = asyncio.create_task(program.run())
     try:
         yield Replica(world, name, task)

@@ -23,8 +23,9 @@ RETENTION_S = 300.0
 ORDERLY_S = 300.0
 """For a run to end in order."""
 FORCED_S = 120.0
+"""For a run to end, and for what outlives it, once Tekton was told to end it."""
 LINGER_S = 60.0
-"""For a run to end once Tekton was told to end it."""
+"""For what outlives a run that nobody has told to end."""
 DELETED_S = 60.0
 """For a run to be gone once it was deleted."""
 GIVE_UP_S = 600.0
@@ -69,11 +70,20 @@ class Run:
     removed_at: float | None = None
     noted: bool = False
     """Why it failed was written down while it lingered."""
+    dated: bool = True
+    """When it ended is known."""
+    idle: bool = False
+    """Its pod was looked at before it was deleted for lingering, and had done nothing."""
 
     @property
     def name(self) -> str:
         """For people."""
         return f"run of {self.owner.name}"
+
+    @property
+    def patience_s(self) -> float:
+        """How long something of it may outlive its end."""
+        return LINGER_S if self.asked_at is None else FORCED_S
 
     @property
     def lives(self) -> bool:
@@ -159,14 +169,16 @@ class Rules:
     def pod_ends(self, run: Run) -> None:
         """The last pod ends, and lets a deleted run go."""
         run.works = False
-        run.exists = run.exists and run.removed_at is None
+        if run.exists and run.removed_at is not None:
+            run.exists = False
+            if self.asleep:
+                self._forget(run)
 
     def vanishes(self, run: Run) -> None:
         """Somebody deletes the run, and nobody waits for its pods."""
         run.exists, run.works = False, run.works and run.stubborn
-        if self.asleep and not run.noted:
-            # Who was not there to see it go knows nothing of its end.
-            run.end = None
+        if self.asleep:
+            self._forget(run)
 
     def cancels(self, execution: Execution) -> None:
         """Somebody asks that the execution ends."""
@@ -188,8 +200,14 @@ class Rules:
         """The program goes down, and forgets what it alone has seen: the end of runs now gone."""
         self.asleep = True
         for it in self.alive():
-            if it.run is not None and not (it.run.exists or it.is_over or it.run.noted):
-                it.run.end = None
+            if it.run is not None and not (it.run.exists or it.is_over):
+                self._forget(it.run)
+
+    def _forget(self, run: Run) -> None:
+        """Who did not see it go knows of its end what was written down: not when it was."""
+        run.dated = False
+        if not run.noted:
+            run.end = None
 
     def pass_to(self, now: float) -> None:
         """Let time pass: what falls due in it happens in its order."""
@@ -242,7 +260,7 @@ class Rules:
             steps = (run.asked_at, ORDERLY_S), (run.forced_at, FORCED_S)
             yield from ((at + span, 5.0) for at, span in steps if at is not None)
             if run.works and run.end is not None:
-                yield run.ended_at + LINGER_S, 12.0
+                yield run.ended_at + run.patience_s, 12.0
             if run.removed_at is not None:
                 yield run.removed_at + DELETED_S, 35.0
 
@@ -321,15 +339,17 @@ class Rules:
         if run.lives:
             return it.cancelled and run.exists and self._climb(run)
         # What is not there to be looked at has worked for all that anybody knows.
-        harmed = run.worked or run.end is None or (run.begun and not run.exists)
+        unseen = run.begun and not run.exists and not run.idle
+        harmed = run.worked or run.end is None or unseen
         stopped = run.end is None and run.asked_at is not None
         return self._fail(it, harmed=harmed, cancelled=stopped or run.end is End.CANCELLED)
 
     def _clear_away(self, run: Run) -> bool:
         """What lingers of a run that has failed is deleted after a while; why is written down."""
-        run.noted = run.owner.harmed = True
-        if not run.exists or run.removed_at is not None or self.now < run.ended_at + LINGER_S:
+        run.noted, run.owner.harmed = True, not run.idle
+        if not run.exists or run.removed_at is not None or self.now < run.ended_at + run.patience_s:
             return False
+        run.idle, run.owner.harmed = not run.worked, run.worked
         run.remove(self.now)
         return True
 
@@ -397,8 +417,9 @@ class Rules:
         """It blocks, or backs off, or, without a run or cancelled in time, means nothing."""
         it.phase, it.outcome = FAILED, "Cancelled" if cancelled else FAILED
         it.harmed = harmed
-        said = it.run is not None and it.run.end is not None and it.deleted_at is None
-        it.ended_at = it.run.ended_at if it.run is not None and said else self.now
+        run = it.run
+        said = run is not None and run.end is not None and run.dated and it.deleted_at is None
+        it.ended_at = run.ended_at if run is not None and said else self.now
         it.counts = it.run is not None and not (harmed or cancelled)
         if it.counts:
             self._back_off(it)

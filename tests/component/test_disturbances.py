@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import TYPE_CHECKING
 
@@ -134,6 +135,29 @@ async def test_execution_fails_at_once_when_its_create_is_refused(
     assert status["failureDetails"]["reason"] == reason
     assert status["failureDetails"]["wasExecutionFailure"] is False
     assert len(here.writes("pipelineruns")) == 1
+
+
+async def test_all_wait_and_none_fails_while_the_place_of_the_runs_is_closed(here: World) -> None:
+    def waits(name: str) -> bool:
+        said = (here.execution(name) or {})["status"].get("conditions") or ()
+        return any((it["type"], it["status"]) == ("EngineAvailable", "False") for it in said)
+
+    async with here.controller():
+        here.ask()
+        await here.until_phase("Running")
+        for kind in ("pipelineruns", "taskruns"):
+            refused = _status(403, "Forbidden", f"{kind} is forbidden: User cannot")
+            here.cluster.faults.add(refused, Match(resource=kind), times=None)
+        here.cluster.delete(kinds.PIPELINE_RUNS, world.NAMESPACE, world.RUN)
+        here.ask("other", spec={"targetResource": "payment/deployment/other"})
+        for name, phase in (("restart-payment", "Running"), ("other", "Pending")):
+            await here.until_phase(phase, name)
+            await world.until(functools.partial(waits, name))
+        here.cluster.faults.heal()
+        await here.until_phase("Running", "other")
+        failed = await here.until_phase("Failed")
+        assert not waits("other")
+    assert "was deleted by somebody else" in failed["failureDetails"]["message"]
 
 
 async def test_change_is_seen_when_the_watch_is_a_black_hole(here: World) -> None:

@@ -46,7 +46,14 @@ async def test_execution_that_completes_has_an_event_for_each_phase(here: World)
     assert f"after {status['duration']}" in message
     assert "outcome Success" in message
     assert "RemediationRequest payment/rr-1" in message
-    assert "PipelineRun" in events(here)["LockReleased"]["message"]
+    released = events(here)["LockReleased"]
+    for fact in (
+        "restart-deployment",
+        f"outcome Success after {status['duration']}",
+        "PipelineRun",
+    ):
+        assert fact in released["message"]
+    assert released["related"] == events(here)["WorkflowCompleted"]["related"]
     assert [it.call.verb for it in here.events()] == ["create"] * 3
 
 
@@ -70,6 +77,10 @@ async def test_execution_that_goes_says_so(here: World) -> None:
         here.cluster.delete(kinds.EXECUTIONS, world.TEAM, "restart-payment")
         await here.obey()
         await until_told(here, "PipelineRunCreated", "WorkflowFailed", "WorkflowExecutionDeleted")
+    deleted = events(here)["WorkflowExecutionDeleted"]
+    assert "outcome Cancelled after" in deleted["message"]
+    assert "RemediationRequest payment/rr-1" in deleted["message"]
+    assert deleted["related"] == {"namespace": "payment", "name": "rr-1"}
 
 
 async def test_execution_that_fails_to_start_for_an_hour_has_few_events(here: World) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import builders
 from tests.component import replicas, world
 from tests.fake import faults
 from tests.fake.paths import Match
@@ -102,6 +103,19 @@ async def test_lease_is_not_given_back_when_a_reconcile_had_to_be_cut_off(here: 
         held = here.cluster.faults.hold(Match(resource="pipelineruns", verbs=("create",)))
         here.ask()
         await held.reached.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await first.ended(within_s=10) is None
+        assert replicas.holder(here) == "a"
+
+
+async def test_lease_is_not_given_back_when_any_other_write_had_to_be_cut_off(here: World) -> None:
+    lost = builders.raw_run(owner="gone", condition=("Unknown", "Running", "x"))
+    lost["metadata"]["name"] = "wfe-0000000000000000"
+    here.cluster.create(lost)
+    async with replicas.replica(here, "a") as first:
+        held = here.cluster.faults.hold(Match(resource="pipelineruns", verbs=("patch",)))
+        async with asyncio.timeout(600):
+            await held.reached.wait()
         os.kill(os.getpid(), signal.SIGTERM)
         assert await first.ended(within_s=10) is None
         assert replicas.holder(here) == "a"

@@ -1,13 +1,18 @@
 """An execution's life, with nothing in its way."""
 
+from typing import Any
+
 import pytest
 
 from tests import builders
 from tests.component import world
 from tests.component.world import World
 from tests.fake import kinds
+from workflowexecution.api import names
 
 pytestmark = pytest.mark.looptime
+
+TARGET = "kubernaut.ai/target-resource"
 
 
 @pytest.mark.requirement("BR-WF-003", "Phase transitions match PipelineRun status")
@@ -27,6 +32,36 @@ async def test_execution_completes_with_four_writes_when_all_goes_well(here: Wor
         ("patch", "workflowexecutions", "status"),
         ("patch", "workflowexecutions", "status"),
     ]
+
+
+async def test_run_is_labelled_by_the_target_in_its_one_spelling(here: World) -> None:
+    async with here.controller():
+        here.ask(spec={"targetResource": "payment/Deployment/payment-api"})
+        run = await world.until(here.run)
+    assert run["metadata"]["labels"][TARGET] == "payment__deployment__payment-api"
+    assert run["metadata"]["annotations"][TARGET] == "payment/Deployment/payment-api"
+
+
+@pytest.mark.parametrize(
+    ("phase", "spec", "settings"),
+    [
+        pytest.param("Failed", {"parameters": {"TARGET_RESOURCE": "x"}}, {}, id="refused"),
+        pytest.param("Pending", {}, {"execution__suspend": True}, id="suspended"),
+        pytest.param("Skipped", {}, {}, id="skipped"),
+    ],
+)
+async def test_one_that_never_starts_has_the_finalizer_with_its_first_write(
+    here: World, phase: str, spec: dict[str, Any], settings: dict[str, Any]
+) -> None:
+    async with here.controller(**settings):
+        if phase == "Skipped":
+            here.ask("first")
+            await here.until_phase("Running", "first")
+        here.ask(spec=spec)
+        await here.until_phase(phase)
+    own = [it for it in here.writes("workflowexecutions") if it.call.name == "restart-payment"]
+    assert [it.call.subresource for it in own[:2]] == ["", "status"]
+    assert (own[0].body or {})["metadata"]["finalizers"] == [names.FINALIZER]
 
 
 async def test_every_write_carries_the_version_it_was_decided_on(here: World) -> None:
@@ -60,6 +95,8 @@ async def test_run_and_finalizer_go_when_the_retention_is_over(here: World) -> N
         here.end_run(ended)
         status = await here.until_phase("Failed")
         assert status["failureDetails"]["wasExecutionFailure"] is False
+        said = {it["type"]: (it["status"], it["reason"]) for it in status["conditions"]}
+        assert said["TektonPipelineRunning"] == ("False", "PipelineFailedToStart")
         await world.until(lambda: here.run() is None, within_s=200)
         await world.until(
             lambda: not (here.execution() or {})["metadata"].get("finalizers"), within_s=30
@@ -126,4 +163,4 @@ async def test_execution_fails_once_with_its_field_when_the_spec_is_bad(
     assert field in details["message"]
     assert details["wasExecutionFailure"] is False
     assert here.run() is None
-    assert len(here.writes()) == 1
+    assert len(here.writes(subresource="status")) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from tests.component import world
+from tests.component import replicas, world
 from tests.fake import faults
 from tests.fake.paths import Match
+from tests.support import prometheus
 from tests.support.program import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from tests.component.world import World
 
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.looptime
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 REVIEWS = Match(path="/apis/authentication.k8s.io/v1/tokenreviews")
 WATCHES = Match(resource="workflowexecutions", agent=world.AGENT)
+NOTHING: Mapping[str, str] = {}
 
 
 class Scraper:
@@ -44,16 +47,28 @@ class Scraper:
         assert status == 200, text
         return text
 
-    async def values(self, token: str = "") -> dict[str, float]:
-        """Every series with its value."""
-        text = await self.text(token)
+    async def values(self, *, curl: bool = False) -> dict[str, float]:
+        """Every series with its value, as Prometheus reads it, or a person."""
+        status, text = await self._get("", {} if curl else prometheus.SCRAPES)
+        assert status == 200, text
         rows = (line.rpartition(" ") for line in text.splitlines() if line[0] != "#")
         return {name: float(value) for name, _, value in rows}
 
-    async def _get(self, token: str) -> tuple[int, str]:
+    async def _get(self, token: str, more: Mapping[str, str] = NOTHING) -> tuple[int, str]:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers.update(more)
         async with self._session.get(self._url, headers=headers) as answer:
             return answer.status, await answer.text()
+
+
+@contextlib.asynccontextmanager
+async def scraping_replica(
+    here: World, name: str
+) -> AsyncIterator[tuple[replicas.Replica, Scraper]]:
+    port = free_port()
+    flags = {"controller__metricsAddr": f"127.0.0.1:{port}", "controller__metricsAuth": False}
+    async with replicas.replica(here, name, **flags) as running, aiohttp.ClientSession() as session:
+        yield running, Scraper(port, session)
 
 
 @contextlib.asynccontextmanager
@@ -82,11 +97,45 @@ async def test_life_of_an_execution_shows_in_the_metrics(here: World) -> None:
     assert running["workflowexecution_pipelinerun_creation_total"] == 1
     assert running["workflowexecution_locks_held"] == 1
     labels = 'outcome="Success",workflow_id="restart-deployment"'
-    assert f"workflowexecution_total{{{labels}}}" not in running
+    assert "workflow_id=" not in "".join(before)
+    assert running[f"workflowexecution_total{{{labels}}}"] == 0
     assert after[f"workflowexecution_total{{{labels}}}"] == 1
     assert after[f"workflowexecution_duration_seconds_count{{{labels}}}"] == 1
     assert after["workflowexecution_locks_held"] == 0
     assert after['workflowexecution_executions{phase="Completed"}'] == 1
+
+
+async def test_first_end_is_an_increase_in_the_replica_that_takes_over(here: World) -> None:
+    series = 'workflowexecution_total{outcome="Success",workflow_id="restart-deployment"}'
+    async with scraping_replica(here, "first") as (leader, _):
+        await world.until(lambda: replicas.holder(here) == "first")
+        async with scraping_replica(here, "second") as (_, scraper):
+            here.ask()
+            await here.until_phase("Running")
+            assert (await scraper.values())[series] == 0
+            await leader.kill()
+            here.end_run()
+            await here.until_phase("Completed")
+            assert (await scraper.values())[series] == 1
+
+
+async def test_first_refusal_is_an_increase_though_it_comes_with_the_execution(
+    here: World,
+) -> None:
+    series = 'workflowexecution_total{outcome="Failed",workflow_id="restart-deployment"}'
+    async with scraping(here, controller__metricsAuth=False) as scraper:
+        here.ask(spec={"targetResource": "/"})
+        await here.until_phase("Failed")
+        assert [(await scraper.values())[series] for _ in range(2)] == [0, 1]
+
+
+async def test_a_person_reads_what_is_so_and_takes_nothing_from_prometheus(here: World) -> None:
+    series = 'workflowexecution_total{outcome="Failed",workflow_id="restart-deployment"}'
+    async with scraping(here, controller__metricsAuth=False) as scraper:
+        here.ask(spec={"targetResource": "/"})
+        await here.until_phase("Failed")
+        read = [(await scraper.values(curl=it))[series] for it in (True, True, False, True, False)]
+    assert read == [1, 1, 0, 1, 1]
 
 
 async def test_what_is_documented_is_what_is_shown(here: World) -> None:
@@ -113,6 +162,24 @@ async def test_machinery_shows_in_the_metrics(here: World) -> None:
     assert found['workflowexecution_watch_age_seconds{resource="taskruns"}'] < 60
     assert found["workflowexecution_cache_lag_seconds_count"] == 3
     assert found["workflowexecution_events_written_total"] == 1
+
+
+async def test_nothing_waits_for_a_worker_on_a_standby_nor_has_when_it_leads(here: World) -> None:
+    depth = 'workqueue_depth{name="workflowexecution"}'
+    waits = 'workqueue_queue_duration_seconds_sum{name="workflowexecution"}'
+    async with scraping_replica(here, "first") as (leader, _):
+        await world.until(lambda: replicas.holder(here) == "first")
+        async with scraping_replica(here, "second") as (_, scraper):
+            here.ask()
+            await here.until_phase("Running")
+            await asyncio.sleep(600)
+            found = await scraper.values()
+            assert (found[depth], found["workflowexecution_queue_oldest_seconds"]) == (0, 0)
+            await leader.kill()
+            await world.until(lambda: replicas.holder(here) == "second", within_s=60)
+            here.end_run()
+            await here.until_phase("Completed")
+            assert (await scraper.values())[waits] < 1
 
 
 @pytest.mark.requirement("WE-SERVICE", "Metrics Port: 9090 (/metrics - with auth filter)")

@@ -149,6 +149,21 @@ async def test_run_of_another_bundle_is_stopped_as_soon_as_it_is_seen(
     assert builders.DIGEST in status["failureDetails"]["message"]
 
 
+async def test_run_of_another_bundle_is_no_success_when_it_ends_while_nobody_looks(
+    here: World,
+) -> None:
+    wanted = pasts.spec()["workflowRef"] | {"containerDigest": builders.DIGEST}
+    async with here.controller():
+        await running(here, spec={"workflowRef": wanted})
+    other = {"refSource": {"uri": "r/w", "digest": {"sha256": "b" * 64}}}
+    here.end_run(hands.SUCCEEDED, provenance=other)
+    async with here.controller():
+        status = await here.until_phase("Failed")
+    assert status["outcome"] == "Failed"
+    assert status["failureDetails"]["reason"] == "ConfigurationError"
+    assert builders.DIGEST in status["message"]
+
+
 async def test_run_of_the_bundle_that_was_asked_for_goes_on(here: World) -> None:
     wanted = pasts.spec()["workflowRef"] | {"containerDigest": builders.DIGEST}
     async with here.controller():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import datetime
 import pathlib
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -31,6 +30,7 @@ NAMESPACE = "kubernaut-workflows"
 TEAM = "payment"
 RUN = locking.run_name(builders.TARGET)
 AGENT = "workflowexecution/"
+_WHO = "component"
 POLICIES = pathlib.Path(__file__).parents[2] / "manifests" / "policies"
 SUCCEEDED = ("True", "Succeeded", "Tasks Completed: 2 (Failed: 0, Cancelled 0), Skipped: 0")
 CANCELLED = ("False", "Cancelled", 'PipelineRun "wfe" was cancelled')
@@ -60,24 +60,31 @@ def seconds_of(stamp: str) -> float:
     return (when - builders.NOW).total_seconds()
 
 
+_OWN = {
+    "controller.healthProbeAddr": "127.0.0.1:0",
+    "controller.metricsAddr": "127.0.0.1:0",
+    # Its acknowledgements are writes: who counts others asks for none.
+    "audit.sink": "none",
+}
+
+
 def settings_of(**flags: Any) -> Settings:  # noqa: ANN401 - settings
     """The settings of a program under test: `controller__workers=2`."""
     wished = {key.replace("__", "."): value for key, value in flags.items()}
-    own = {
-        "controller.healthProbeAddr": "127.0.0.1:0",
-        "controller.metricsAddr": "127.0.0.1:0",
-        # Its acknowledgements are writes: who counts others asks for none.
-        "audit.sink": "none",
-    }
-    return config.load(None, environ={}, flags={**own, **wished})
+    return config.load(None, environ={}, flags={**_OWN, **wished})
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Way:
-    """How the program reaches its cluster."""
-
-    api: client.Client
-    clock: clock.ServerClock
+@contextlib.asynccontextmanager
+async def running(program: app.App) -> AsyncIterator[None]:
+    """Run a program, its services and all; a failure of it is the test's."""
+    task = asyncio.create_task(program.run())
+    try:
+        yield
+        assert not task.done(), task.exception()
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 class World:
@@ -96,31 +103,33 @@ class World:
             yield
 
     @contextlib.asynccontextmanager
-    async def way(self) -> AsyncIterator[Way]:
-        """The program's way to the cluster: a client, and the clock that it keeps right."""
+    async def way(self) -> AsyncIterator[app.Cluster]:
+        """The program's way to the cluster."""
         server_clock = clock.ServerClock(now=virtual_now)
         api = client.Client(
             connection=await self.connect(),
-            user_agent=identity.user_agent("component"),
+            user_agent=identity.user_agent(_WHO),
             observe_date=server_clock.observe,
         )
         try:
-            yield Way(api, server_clock)
+            yield app.Cluster(api, server_clock, _WHO)
         finally:
             await api.close()
 
     @contextlib.asynccontextmanager
-    async def program(self, way: Way, **flags: Any) -> AsyncIterator[None]:  # noqa: ANN401 - settings
+    async def program(self, way: app.Cluster, **flags: Any) -> AsyncIterator[None]:  # noqa: ANN401 - settings
         """Run the program on a way to the cluster that is there already."""
-        settings = settings_of(**flags)
-        task = asyncio.create_task(app.App(settings, way.api, way.clock).run())
-        try:
+        async with running(app.App(settings_of(**flags), way)):
             yield
-            assert not task.done(), task.exception()
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+
+    @contextlib.asynccontextmanager
+    async def following(self, file: pathlib.Path) -> AsyncIterator[None]:
+        """Run the program with the settings of a file, and whatever becomes of them."""
+        source = config.Source(file, flags=_OWN, environ={})
+        async with self.way() as way:
+            made = app.App(source.load(), way, source=source)
+            async with running(made):
+                yield
 
     async def connect(self) -> connection.Connection:
         """The way to the cluster."""

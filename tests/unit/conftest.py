@@ -1,6 +1,13 @@
 """Set-up that all unit tests share."""
 
+import logging
+from collections.abc import AsyncIterator, Iterator
+
 import hypothesis
+import pytest
+import structlog
+
+from tests.support import sockets
 
 # A loaded machine is no reason to fail: an example that hangs meets the test's own time limit.
 hypothesis.settings.register_profile(
@@ -9,3 +16,24 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("project")
+
+
+@pytest.fixture
+async def parted() -> AsyncIterator[None]:
+    """The transports of TLS close in a later turn, which the loop of a test is to have."""
+    yield
+    await sockets.parted()
+
+
+@pytest.fixture
+def logging_as_it_was() -> Iterator[None]:
+    """Let a test configure logging, and take it back."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    library = logging.getLogger("aiohttp")
+    before = library.level
+    yield
+    structlog.contextvars.clear_contextvars()
+    structlog.reset_defaults()
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+    library.setLevel(before)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING
+import json
+from pathlib import Path
 
 import pytest
 
 from tests.unit.adapters import audits
-from workflowexecution import auditcommands, settings
-from workflowexecution.domain import auditcheck
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from workflowexecution import auditcommands, logs, settings
+from workflowexecution.domain import auditcheck, auditevent
 
 
 @pytest.mark.parametrize(
@@ -24,22 +22,84 @@ def test_a_moment_without_a_zone_is_utc(text: str, hour: int) -> None:
     assert auditcommands.moment(text) == wanted
 
 
+def exported(path: Path) -> list[str]:
+    lines = auditcommands.read_lines("--export", path)
+    return [row["event_type"] for row in auditcommands.exported(lines)]
+
+
+def unsent(path: Path) -> list[auditevent.Event]:
+    return list(auditcommands.unsent(auditcommands.read_lines("--log", path)))
+
+
+TORN = (
+    b'nt_type": "cut"}, "event": "Audit event"}',
+    b"Traceback (most recent call last):",
+    b'  File "x.py", line 1, in <module>',
+    b"Fatal Python error: Segmentation fault",
+    b"\x00\x00\xff",
+)
+
+
 def test_an_export_holds_rows_or_lines_of_the_log(tmp_path: Path) -> None:
     path = tmp_path / "export"
     path.write_text(
         '\n{"event_type": "a"}\n{"audit": {"event_type": "b"}, "event": "Audit event"}\n'
         '{"event": "Starting"}\n[]\n{"audit": 5}\n'
     )
-    assert [row["event_type"] for row in auditcommands.read_export(path)] == ["a", "b"]
+    assert exported(path) == ["a", "b"]
+    assert auditcommands.read_lines("--export", path).warning() == ""
 
 
-def test_an_export_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_lines_of_an_export_that_are_not_json_are_passed_over_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "export"
-    with pytest.raises(auditcommands.CommandError, match="cannot read"):
-        list(auditcommands.read_export(path))
-    path.write_text("{}\n{")
-    with pytest.raises(auditcommands.CommandError, match="line 2"):
-        list(auditcommands.read_export(path))
+    path.write_bytes(
+        b"\n".join((TORN[0], b'{"event_type": "a"}', *TORN[1:], b'{"event_type": "b"}'))
+    )
+    assert exported(path) == ["a", "b"]
+    warning = auditcommands.read_lines("--export", path).warning()
+    assert warning == f"5 lines of {path} passed over, not JSON, the first is line 1"
+
+
+@pytest.mark.parametrize("flag", ["--export", "--log"])
+def test_a_file_of_which_nothing_can_be_read_is_told(tmp_path: Path, flag: str) -> None:
+    path = tmp_path / "file"
+    with pytest.raises(auditcommands.CommandError, match=f"{flag}: cannot read"):
+        auditcommands.read_lines(flag, path)
+    path.write_bytes(b"\n".join(TORN))
+    with pytest.raises(auditcommands.CommandError, match=rf"{flag}: no line of .* is"):
+        auditcommands.read_lines(flag, path)
+    path.write_text("\n")
+    assert auditcommands.read_lines(flag, path).entries == ()
+
+
+def test_a_log_gives_each_record_that_is_on_it_alone_once(tmp_path: Path) -> None:
+    one, two = audits.event("one"), audits.event("two")
+    lines: list[dict[str, object]] = [
+        {"event": "Starting"},
+        {"audit": one.document, "not_stored": "the outbox did not take it: full"},
+        {"audit": one.document, "not_stored": "400 bad"},
+        {"audit": two.document},
+        {"audit": two.document, "not_stored": auditevent.NO_WORD},
+    ]
+    path = tmp_path / "log"
+    path.write_text("cut\n" + "".join(f"{json.dumps(line)}\nTraceback\n" for line in lines))
+    assert unsent(path) == [one]
+
+
+def test_a_record_that_nobody_can_tell_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text('{"audit": {"event_type": "a"}, "not_stored": "x"}')
+    with pytest.raises(auditcommands.CommandError, match=r"line 1 of .* without its event_key"):
+        unsent(path)
+
+
+def test_a_record_on_the_log_is_sent_as_it_was_built(tmp_path: Path) -> None:
+    workflow = {"workflowId": "w", "version": "1", "containerImage": "rotate-secret:main"}
+    event = audits.event("one", workflowRef=workflow)
+    path = tmp_path / "log"
+    line: dict[str, object] = {"audit": event, "event": "Audit event", "not_stored": "400"}
+    path.write_text(logs.render_json(None, "info", line))
+    assert unsent(path) == [event]
 
 
 def test_a_replay_needs_somewhere_to_send(capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,3 +117,28 @@ def test_names_of_what_is_wrong_are_told(capsys: pytest.CaptureFixture[str]) -> 
     assert said[1].endswith(": 2 times")
     assert said[2].startswith("1 there, 1 missing, 1 doubled, 0 of")
     assert auditcommands.tell(auditcheck.compare([], [])) == auditcommands.EXIT_OK
+
+
+def test_lines_that_were_passed_over_are_told_beside_the_findings(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = auditcommands.Lines(Path("export"), (), (4,))
+    report = auditcheck.compare([], [])
+    assert auditcommands.tell(report, lines.warning()) == auditcommands.EXIT_OK
+    assert capsys.readouterr().err == (
+        "workflowexecution audit: 1 line of export passed over, not JSON, the first is line 4: "
+        "a record there counts as missing, and one too many is not seen\n"
+    )
+
+
+def test_a_replay_counts_the_lines_that_it_cannot_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "log"
+    path.write_text('rn": 1}\n{"event": "Starting"}\n')
+    wished = settings.Settings(datastorage=settings.DataStorage(url="http://127.0.0.1:1"))
+    wish = auditcommands.Wish(log=path)
+    assert auditcommands.run(wished, wish, kubeconfig=None) == auditcommands.EXIT_OK
+    said = capsys.readouterr()
+    assert "1 line of" in said.err
+    assert said.out.startswith("0 records")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from workflowexecution import app, cli, identity
+from workflowexecution import app, cli, config, identity
 from workflowexecution import settings as api
 
 
@@ -27,9 +27,15 @@ class FakeRun:
     identity: str = ""
 
     async def __call__(
-        self, found: api.Settings, *, kubeconfig: Path | None, identity: str
+        self,
+        found: api.Settings,
+        *,
+        kubeconfig: Path | None,
+        identity: str,
+        source: config.Source,
     ) -> None:
         await asyncio.sleep(0)
+        assert source.load().model_dump() == found.model_dump()
         self.settings, self.kubeconfig, self.identity = found, kubeconfig, identity
         if self.error is not None:
             raise self.error
@@ -84,8 +90,7 @@ def test_main_reads_the_file_the_environment_and_the_flags(
         ("--execution-namespace=n", "execution", "namespace", "n"),
         ("--cooldown-period=7", "execution", "cooldown_period", 420.0),
         ("--cooldown-period=7s", "execution", "cooldown_period", 7.0),
-        ("--service-account=kubernaut-workflow-runner", "execution", "service_account",
-         "kubernaut-workflow-runner"),
+        ("--service-account=my-runner", "execution", "service_account", "my-runner"),
         ("--base-cooldown-seconds=30", "backoff", "base_cooldown", 30.0),
         ("--max-cooldown-minutes=3", "backoff", "max_cooldown", 180.0),
         ("--max-backoff-exponent=2", "backoff", "max_exponent", 2),
@@ -104,6 +109,24 @@ def test_main_takes_the_flags_of_the_go_implementation(
     ran: FakeRun, argument: str, section: str, name: str, value: object
 ) -> None:
     assert getattr(getattr(settings_of(ran, argument), section), name) == value
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["--zap-stacktrace-level=error", "--zap-time-encoding=iso8601", "--zap-time-encoding=epoch"],
+)
+def test_main_takes_the_flags_that_mean_nothing_here(ran: FakeRun, argument: str) -> None:
+    assert settings_of(ran, argument).model_dump() == api.Settings().model_dump()
+
+
+@pytest.mark.parametrize("flag", ["--zap-stacktrace-level", "--zap-time-encoding"])
+def test_main_refuses_a_value_that_the_go_implementation_would(
+    flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([f"{flag}=odd"])
+    assert ended.value.code == cli.EXIT_USAGE
+    assert f"argument {flag}: invalid choice: 'odd'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["0", "f", "F", "false", "FALSE"])
@@ -136,7 +159,8 @@ def test_main_explains_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--config FILE settings in YAML (default: /etc/workflowexecution/config.yaml" in text
     assert "--kubeconfig FILE default: the service account in a pod, else KUBECONFIG" in text
     assert "--log-level LEVEL debug, info, warning or error" in text
-    assert "flags of the Go implementation, each for one setting" in text
+    assert "flags of the Go implementation, each for one setting or for none" in text
+    assert "--zap-time-encoding VALUE without effect: times are ISO 8601 in UTC" in text
 
 
 def test_main_names_every_wrong_setting(

@@ -30,6 +30,42 @@ def problems(path: Path, text: str, environ: dict[str, str] | None = None) -> li
     return caught.value.problems
 
 
+class TestReload:
+    def test_what_may_change_is_taken_and_the_rest_is_named(self, file: Path) -> None:
+        running = load(file, "controller: {workers: 3}\nlogging: {level: info}")
+        file.write_text("controller: {workers: 5, instance: other}\nlogging: {level: debug}")
+        found, waiting = config.Source(file, environ={}).reload(running)
+        assert (found.controller.workers, found.logging.level) == (5, "debug")
+        assert (found.controller.instance, waiting) == ("", ["controller.instance"])
+
+    def test_flags_and_environment_still_win(self, file: Path) -> None:
+        running = load(file, "controller: {workers: 3}")
+        source = config.Source(file, {"controller.workers": 4}, {"WE_LOGGING_LEVEL": "error"})
+        found, _ = source.reload(running)
+        assert (found.controller.workers, found.logging.level) == (4, "error")
+
+    def test_file_that_is_gone_is_an_error(self, file: Path) -> None:
+        running = load(file, "")
+        file.unlink()
+        with pytest.raises(config.ConfigurationError, match="is gone"):
+            config.Source(file, environ={}).reload(running)
+
+    def test_default_file_that_is_gone_is_an_error(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(config, "DEFAULT_PATH", file)
+        with pytest.raises(config.ConfigurationError, match="is gone"):
+            config.Source(None, environ={}).reload(settings.Settings())
+
+    def test_new_value_that_does_not_go_with_what_takes_a_restart_is_an_error(
+        self, file: Path
+    ) -> None:
+        running = load(file, "controller: {leaseDuration: 5m}\nexecution: {runRetention: 10m}")
+        file.write_text("execution: {runRetention: 2m}")
+        with pytest.raises(config.ConfigurationError, match=r"execution\.runRetention: must be l"):
+            config.Source(file, environ={}).reload(running)
+
+
 def test_load_takes_the_defaults_when_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "DEFAULT_PATH", Path("/nowhere/config.yaml"))
     assert config.load(None, {}).model_dump() == DEFAULTS
@@ -180,6 +216,15 @@ def test_all_problems_of_all_sources_are_told_at_once(file: Path) -> None:
         pytest.param(
             "execution: {suspend: true, suspend: false}", "suspend stands twice", id="key-twice"
         ),
+        pytest.param(
+            "controller: {instance: 2024-13-01}", "'2024-13-01' is no timestamp", id="date"
+        ),
+        pytest.param("a: !!int x", "'x' is no int", id="int"),
+        pytest.param("a: !!bool x", "'x' is no bool", id="bool"),
+        pytest.param("a: !!float ''", "'' is no float", id="float"),
+        pytest.param("a: !!timestamp x", "'x' is no timestamp", id="timestamp"),
+        pytest.param("a: !!set x", "is not YAML: ", id="set"),
+        pytest.param("a: " + "[" * 3000, "is not YAML: ", id="deep"),
         pytest.param("execution: {}\nexecution: {}", "execution stands twice", id="section-twice"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from tests.support import apipage
 from workflowexecution import crd
 from workflowexecution.api import workflowexecution as api
 
@@ -109,6 +110,11 @@ def test_every_field_of_the_spec_has_exactly_one_rule() -> None:
     assert [len(rules(name)) for name in fields] == [1] * len(fields)
 
 
+@pytest.mark.parametrize("name", ["failedTaskIndex", "failedTaskName"])
+def test_record_of_a_failure_must_name_its_place(name: str) -> None:
+    assert name in schema()["properties"]["status"]["properties"]["failureDetails"]["required"]
+
+
 def test_conditions_are_a_map_by_type() -> None:
     conditions = schema()["properties"]["status"]["properties"]["conditions"]
     assert conditions["x-kubernetes-list-type"] == "map"
@@ -117,3 +123,13 @@ def test_conditions_are_a_map_by_type() -> None:
 
 def test_status_is_a_subresource() -> None:
     assert crd.build()["spec"]["versions"][0]["subresources"] == {"status": {}}
+
+
+def test_every_field_says_what_it_means() -> None:
+    schema = crd.build()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    silent = {path for path, field in crd.field_paths(schema) if "description" not in field}
+    assert silent == {"apiVersion", "kind", "metadata"}
+
+
+def test_page_of_the_api_is_current() -> None:
+    assert apipage.PAGE.read_text("utf-8") == apipage.text(), "run `make docs`"

@@ -26,6 +26,7 @@ _ROW = re.compile(
     r"^\| `(?P<key>[a-zA-Z.]+)` \| `(?P<default>[^`]*)` \| (?P<text>.+) \|$", re.MULTILINE
 )
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"`[^`\n]*`")
 _LINK = re.compile(r"\[[^\]]*\]\((?!\w+:)([^)\s]+)\)")
 _MAKE = re.compile(r"(?:^ *|`)make\s+([a-z0-9-]+)", re.MULTILINE)
 _TARGET = re.compile(r"^([a-z0-9-]+):", re.MULTILINE)
@@ -58,6 +59,12 @@ def test_setting_is_documented_with_its_default(key: str, field: FieldInfo) -> N
     assert written(row["default"], field) == field.default
 
 
+def test_documents_name_the_settings_that_are_reloaded() -> None:
+    text = text_of(CONFIGURATION).split("## Changes while it runs\n")[1].split("\n## ")[0]
+    named = set(re.findall(r"`([a-z]+\.[a-zA-Z]+)`", text))
+    assert named == settings.RELOADED
+
+
 def test_documented_settings_exist() -> None:
     assert set(documented()) == {key for key, _ in settings.known_keys()}
 
@@ -84,7 +91,8 @@ def test_make_targets_of_a_document_exist(path: Path) -> None:
 
 @pytest.mark.parametrize("path", documents(), ids=str)
 def test_links_of_a_document_lead_somewhere(path: Path) -> None:
-    broken = [link for link in _LINK.findall(prose(path)) if not leads_somewhere(path, link)]
+    text = _CODE.sub("", prose(path))
+    broken = [link for link in _LINK.findall(text) if not leads_somewhere(path, link)]
     assert broken == []
 
 

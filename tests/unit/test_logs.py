@@ -1,31 +1,24 @@
+import collections
+import datetime
 import enum
 import logging
-from collections.abc import Iterator
+import types
 from typing import Any
 
 import orjson
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
 from workflowexecution import logs
 from workflowexecution.domain import redaction
 
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
+
 
 class Colour(enum.StrEnum):
     RED = "red"
-
-
-@pytest.fixture(autouse=True)
-def _as_it_was() -> Iterator[None]:
-    handlers, level = logging.root.handlers[:], logging.root.level
-    library = logging.getLogger("aiohttp")
-    before = library.level
-    yield
-    structlog.contextvars.clear_contextvars()
-    structlog.reset_defaults()
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
-    library.setLevel(before)
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -105,6 +98,48 @@ def test_a_secret_is_blanked_wherever_it_stands(
     assert line["api_key"] == redaction.BLANK
 
 
+_TEXTS = st.text(max_size=12) | st.sampled_from([
+    "token=abc", '"event_key":"token=abc"', '"event_key":', "PASSWORD: x", "key " + "A" * 32,
+    "pa\u017f\u017fword=x", "harmless", "wfe-0123456789abcdef.created",
+])  # fmt: skip
+_KEYS = st.sampled_from(["event_key", "api_key", "key", "name", "password", "keys"]) | _TEXTS
+_LEAVES = _TEXTS | st.none() | st.booleans() | st.integers(-(2**53), 2**53)
+_VALUES = st.recursive(
+    _LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(_KEYS, _VALUES, max_size=4))
+def test_a_line_that_is_searched_as_a_whole_is_the_one_taken_apart(event: dict[str, Any]) -> None:
+    apart = orjson.dumps(logs.redact(None, "info", dict(event)))
+    assert orjson.loads(logs.render_json(None, "info", dict(event))) == orjson.loads(apart)
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        pytest.param(types.MappingProxyType({"a": 1}), {"a": 1}, id="mapping-proxy"),
+        pytest.param(frozenset({"a"}), ["a"], id="set"),
+        pytest.param(collections.deque("a"), "deque(['a'])", id="object"),
+        pytest.param(
+            datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC),
+            "2026-01-02 00:00:00+00:00",
+            id="time",
+        ),
+        pytest.param({1: "a"}, {"1": "a"}, id="number-as-a-key"),
+    ],
+)
+def test_a_line_without_a_secret_says_the_same(
+    value: object, written: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure()
+    structlog.get_logger().info("said", value=value)
+    (line,) = lines(capsys)
+    assert line["value"] == written
+
+
 def log_an_error() -> None:
     try:
         raise ValueError("password=hunter2")
@@ -128,7 +163,7 @@ def test_console_lines_are_for_people(capsys: pytest.CaptureFixture[str]) -> Non
     text = capsys.readouterr().err
     assert "Starting" in text
     assert "server=https://x" in text
-    assert "identity" not in text
+    assert "identity=pod-1" in text
 
 
 def test_what_libraries_log_takes_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,3 +198,17 @@ def test_errors_alone_are_written_when_that_is_wanted(capsys: pytest.CaptureFixt
     logging.getLogger("asyncio").warning("careful")
     logging.getLogger("asyncio").error("wrong")
     assert [line["event"] for line in lines(capsys)] == ["wrong"]
+
+
+def test_level_changes_for_loggers_that_have_spoken(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("error")
+    logger = structlog.get_logger()
+    logger.info("first")
+    logs.set_level("debug")
+    logger.debug("second")
+    logging.getLogger("aiohttp").warning("third")
+    logging.getLogger("aiohttp").info("with a token in it")
+    logs.set_level("error")
+    logger.warning("fourth")
+    logging.getLogger("aiohttp").warning("fifth")
+    assert [line["event"] for line in lines(capsys)] == ["second", "third"]

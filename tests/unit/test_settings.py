@@ -18,6 +18,9 @@ def fault(document: dict[str, Any]) -> str:
     return str(error["msg"]).removeprefix("Value error, ")
 
 
+@pytest.mark.requirement(
+    "WE-SERVICE", "Health/Ready Port: 8081 (/health, /ready - no auth required)"
+)
 def test_defaults_are_those_that_are_documented() -> None:
     found = settings.Settings()
     execution = found.execution
@@ -32,7 +35,7 @@ def test_defaults_are_those_that_are_documented() -> None:
     assert (backoff.max_exponent, backoff.max_consecutive_failures) == (4, 5)
     controller = found.controller
     assert (controller.health_probe_addr, controller.metrics_addr) == (":8081", ":9090")
-    assert (controller.workers, controller.leader_election) == (16, False)
+    assert (controller.workers, controller.leader_election) == (24, False)
     assert controller.metrics_auth
     assert controller.leader_election_id == "workflowexecution.kubernaut.ai"
     assert (controller.lease_duration, controller.renew_deadline) == (15, 10)
@@ -61,7 +64,7 @@ def test_defaults_of_limits_audit_and_logging_are_those_that_are_documented() ->
     [
         ("execution", "namespace", "Not_a_label", "String should match pattern"),
         ("execution", "namespace", "a.b", "String should match pattern"),
-        ("execution", "serviceAccount", "other", "serviceAccount: 'other' is not in allowed"),
+        ("execution", "serviceAccount", "O", "String should match pattern"),
         ("execution", "defaultTimeout", "0s", "greater than or equal to 1"),
         ("execution", "defaultTimeout", "25h", "less than or equal to 86400"),
         ("execution", "runRetention", "89s", "must be 0 or at least 90s"),

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import ssl
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiohttp
 import orjson
 
-from workflowexecution.runtime import credentials, errors
+from workflowexecution.runtime import credentials, errors, transport, trust
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,8 +30,9 @@ _PAGE = 100
 _MAX_PAGES = 20
 _MAX_DETAIL = 512
 _MAX_ANSWER_BYTES = 16 * 1024 * 1024
-# About the records themselves; every other refusal is about the way to the server.
-_ABOUT_RECORDS = frozenset({400, 409, 413, 422})
+# About the way to the server: no record of the batch is to blame. Every other refusal is about what
+# is in it, and would be the same for ever.
+_ABOUT_THE_WAY = frozenset({401, 403, 404, 405, 407, 408, 410, 415, 421, 425, 426, 429})
 _PASSING = frozenset({401, 408, 429})
 _GATEWAY_GAVE_UP = frozenset({502, 504})
 
@@ -69,13 +69,29 @@ class Rejected(StoreError):
 
 
 class NotAskable(StoreError):
-    """The server answers no query from here, so nobody can know what it has."""
+    """The server refuses the query: nobody can know what it has, now or ever."""
+
+
+class _Request(NamedTuple):
+    """A request without what all requests share."""
+
+    method: str
+    path: str
+    data: bytes | None = None
+    params: Mapping[str, str] | None = None
+
+
+class _Answer(NamedTuple):
+    status: int
+    body: bytes
+    retry_after_s: float
 
 
 class AuditClient:
     """Talks to one Data Storage service.
 
-    A request has one deadline. A rejected token is read again from its file, once a request.
+    A request has one deadline, second tries included: a rejected token is read again from its file
+    once a request, and so are the certificates when the server is not trusted.
     """
 
     def __init__(
@@ -96,10 +112,12 @@ class AuditClient:
         self._credentials: credentials.Credentials = (
             credentials.TokenFile(token_file) if token_file else credentials.Fixed()
         )
+        self._trust = _load_trust(ca_file)
+        self._timeout_s = timeout_s
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=4, ssl=_trust(ca_file)),
+            connector=aiohttp.TCPConnector(limit=4),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=timeout_s),
+            timeout=aiohttp.ClientTimeout(total=None),
             headers={"User-Agent": user_agent, "Content-Type": "application/json"},
         )
 
@@ -114,22 +132,21 @@ class AuditClient:
             Unavailable: it is to be tried again, by what its outcome says.
             Rejected: a record of it is not taken.
         """
-        status, body, retry_after = await self._exchange(
-            "POST", BATCH_PATH, data=orjson.dumps(documents)
-        )
+        request = _Request("POST", BATCH_PATH, data=orjson.dumps(documents))
+        status, body, retry_after_s = await self._exchange(request)
         if status in {200, 201, 202}:
             return
         said = f"{status} {_detail(body)}"
-        if status in _ABOUT_RECORDS:
+        if 400 <= status < 500 and status not in _ABOUT_THE_WAY:
             raise Rejected(said)
-        raise Unavailable(said, outcome=_outcome(status), retry_after_s=retry_after)
+        raise Unavailable(said, outcome=_outcome(status), retry_after_s=retry_after_s)
 
     async def find(self, event: Event) -> bool:
         """Whether the server has a record, asked for by correlation id and event type.
 
         Raises:
             Unavailable: it cannot be told now.
-            NotAskable: it can never be told.
+            NotAskable: the question is refused.
         """
         asked = {
             "correlation_id": event.document["correlation_id"],
@@ -145,7 +162,8 @@ class AuditClient:
         return False
 
     async def _page(self, asked: Mapping[str, str]) -> list[Any]:
-        status, body, retry_after = await self._exchange("GET", QUERY_PATH, params=asked)
+        request = _Request("GET", QUERY_PATH, params=asked)
+        status, body, retry_after_s = await self._exchange(request)
         if 400 <= status < 500 and status not in _PASSING:
             message = f"{status} {_detail(body)}"
             raise NotAskable(message)
@@ -155,45 +173,55 @@ class AuditClient:
             answer = None
         if status != 200 or not isinstance(answer, dict):
             message = f"query: {status} {_detail(body)}"
-            raise Unavailable(message, retry_after_s=retry_after)
+            raise Unavailable(message, retry_after_s=retry_after_s)
         rows = answer.get("data")
         return rows if isinstance(rows, list) else []
 
-    async def _exchange(
-        self,
-        method: str,
-        path: str,
-        *,
-        data: bytes | None = None,
-        params: Mapping[str, str] | None = None,
-    ) -> tuple[int, bytes, float]:
-        """Status, body and Retry-After of an answer; a rejected token gets a second try."""
-        renewed = False
-        while True:
-            authorization = await self._credentials.authorization()
-            headers = {"Authorization": authorization} if authorization else None
-            try:
-                async with self._session.request(
-                    method,
-                    self._url + path,
-                    data=data,
-                    params=params,
-                    headers=headers,
-                    allow_redirects=False,
-                ) as answer:
-                    body = await answer.content.read(_MAX_ANSWER_BYTES)
-                    status = answer.status
-                    retry_after = _seconds(answer.headers.get("Retry-After"))
-            except aiohttp.ClientConnectorError as error:
-                # The connection was never made.
-                raise Unavailable(_words(error)) from error
-            except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
-                raise Unavailable(_words(error), outcome=Outcome.UNDECIDED) from error
-            if status not in {401, 403} or renewed:
-                return status, body, retry_after
-            renewed = True
-            if not await self._credentials.renew(authorization):
-                return status, body, retry_after
+    async def _exchange(self, request: _Request) -> _Answer:
+        """Send a request and read the answer.
+
+        Raises:
+            Unavailable: there is none.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._authorized(request)
+        except aiohttp.ClientConnectorError as error:
+            # The connection was never made.
+            raise Unavailable(_words(error)) from error
+        except transport.FOREIGN_ERRORS as error:
+            raise Unavailable(_words(error), outcome=Outcome.UNDECIDED) from error
+
+    async def _authorized(self, request: _Request) -> _Answer:
+        """Send a request; once more if the token was rejected and there is another one."""
+        authorization = await self._credentials.authorization()
+        answer = await self._trusting(request, authorization)
+        if answer.status not in {401, 403} or not await self._credentials.renew(authorization):
+            return answer
+        return await self._trusting(request, await self._credentials.authorization())
+
+    async def _trusting(self, request: _Request, authorization: str) -> _Answer:
+        """Send a request; once more if the server is trusted by what the file says now."""
+        try:
+            return await self._send_once(request, authorization)
+        except aiohttp.ClientSSLError:
+            # The handshake failed, so nothing was sent.
+            if not self._trust.renew():
+                raise
+        return await self._send_once(request, authorization)
+
+    async def _send_once(self, request: _Request, authorization: str) -> _Answer:
+        async with self._session.request(
+            request.method,
+            self._url + request.path,
+            data=request.data,
+            params=request.params,
+            headers={"Authorization": authorization} if authorization else None,
+            ssl=self._trust.context(),
+            allow_redirects=False,
+        ) as answer:
+            body = await _whole(answer)
+            return _Answer(answer.status, body, _seconds(answer.headers.get("Retry-After")))
 
 
 def is_same(event: Event, row: object) -> bool:
@@ -225,11 +253,24 @@ def instant(value: object) -> datetime.datetime | None:
     return when if when.tzinfo else when.replace(tzinfo=datetime.UTC)
 
 
-def _trust(ca_file: str) -> ssl.SSLContext | bool:
-    if not ca_file:
-        return True
+async def _whole(answer: aiohttp.ClientResponse) -> bytes:
+    """Read an answer to its end, in however many segments it comes.
+
+    Raises:
+        Unavailable: it has no measure.
+    """
+    body = bytearray()
+    async for segment in answer.content.iter_any():
+        body += segment
+        if len(body) > _MAX_ANSWER_BYTES:
+            message = f"{answer.status} with more than {_MAX_ANSWER_BYTES} bytes"
+            raise Unavailable(message, outcome=Outcome.UNDECIDED)
+    return bytes(body)
+
+
+def _load_trust(ca_file: str) -> trust.Trust:
     try:
-        return ssl.create_default_context(cafile=ca_file)
+        return trust.Trust(trust.Files(ca=ca_file))
     except OSError as error:
         message = f"datastorage.caFile: {ca_file} cannot be read: {error}"
         raise errors.ConnectionConfigError(message) from error

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 MESSAGE = "Audit event"
 
-# Whatever the level of the log: a record is no chatter.
+# A record is no chatter: `logs` writes a line that carries one whatever the level, and this logger
+# has none either.
 _log = structlog.wrap_logger(
     None, wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET)
 )
@@ -27,7 +28,7 @@ def write(event: Event, *, why: str = "") -> None:
         why: what keeps it from the store, if something does.
     """
     more = {"not_stored": why} if why else {}
-    _log.info(MESSAGE, audit=event.document, **more)
+    _log.info(MESSAGE, audit=event, **more)
 
 
 class LogTrail:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 import tenacity
 
-from workflowexecution.adapters import auditclient, auditlog, breaker
+from workflowexecution.adapters import auditclient, auditlog, auditquestions, breaker
+from workflowexecution.domain import auditevent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,15 +33,11 @@ _FLUSH_S = 5.0
 _log = structlog.get_logger(__name__)
 
 
-class Store(Protocol):
+class Store(auditquestions.Finder, Protocol):
     """The Data Storage, as `auditclient.AuditClient` reaches it."""
 
     async def send(self, documents: Sequence[dict[str, object]]) -> None:
         """Store a batch as a whole."""
-        ...
-
-    async def find(self, event: Event) -> bool:
-        """Whether a record is there."""
         ...
 
 
@@ -106,6 +103,7 @@ class HttpTrail:
             on_state: told each state of the breaker.
         """
         self._store = store
+        self._questions = auditquestions.Questions(store)
         self._limits = limits
         self._clock = clock
         self._on_state = on_state
@@ -115,8 +113,7 @@ class HttpTrail:
         self._listeners: list[ports.AuditListener] = []
         self._changed = asyncio.Event()
         self._turned_away = False
-        self._stopping = False
-        # What a former life has sent last may still be on its way into the store.
+        self._stopped = asyncio.Event()
         self._quiet_at = clock() + limits.settle_s
         self.counts = Counts()
 
@@ -149,7 +146,7 @@ class HttpTrail:
     def offer(self, event: Event, *, doubtful: bool) -> bool:
         """Take an event, or turn it away."""
         if not event.taken:
-            auditlog.write(event, why="the dialect has no word for it")
+            auditlog.write(event, why=auditevent.NO_WORD)
             self.counts.untaken += 1
             self._tell_recorded(event)
             return True
@@ -165,17 +162,28 @@ class HttpTrail:
 
     def stop(self) -> None:
         """Send what is there, as far as the store takes it at once, and let `run` return."""
-        self._stopping = True
+        self._stopped.set()
         self._changed.set()
 
     async def run(self) -> None:
         """Deliver until `stop`; an outage is waited out, never given up."""
-        while not self._stopping:
+        self._let_settle()
+        while not self._stopped.is_set():
             await self._until_due()
-            if not self._stopping:
-                await self._deliver(self._take())
+            if self._stopped.is_set():
+                break
+            if not await self._deliver(self._take()) and self._stopped.is_set():
+                return
         while self._breaker.is_closed and (batch := self._take()):
-            await self._deliver(batch)
+            if not await self._deliver(batch):
+                return
+
+    def _let_settle(self) -> None:
+        """Wait for what another process has sent last: until now it may have been the leader."""
+        self._quiet_at = max(self._quiet_at, self._clock() + self._limits.settle_s)
+        for parcel in self._waiting.values():
+            if parcel.doubtful:
+                parcel.ripe_at = max(parcel.ripe_at, self._quiet_at)
 
     def _capacity(self) -> int:
         limits = self._limits
@@ -183,7 +191,7 @@ class HttpTrail:
 
     async def _until_due(self) -> None:
         """Wait for a full batch, or for the first of a smaller one to have waited long enough."""
-        while not self._stopping:
+        while not self._stopped.is_set():
             self._changed.clear()
             wait = self._breaker.wait_s() or self._due_in_s()
             if wait == 0:
@@ -216,18 +224,21 @@ class HttpTrail:
             del self._waiting[key]
         return batch
 
-    async def _deliver(self, batch: dict[str, _Parcel]) -> None:
-        """Bring a batch into the store, or back to the front of those that wait."""
+    async def _deliver(self, batch: dict[str, _Parcel]) -> bool:
+        """Bring a batch into the store, or back to the front of the queue; whether it went."""
         self._sending = batch
+        went = True
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(auditclient.Unavailable),
             stop=self._gives_up,
             wait=self._failed,
+            sleep=self._pause,
             reraise=True,
         )
         try:
             await retrying(self._round)
         except auditclient.Unavailable as error:
+            went = False
             if self._breaker.is_closed:
                 _log.warning("Audit batch failed", events=len(batch), error=str(error))
         finally:
@@ -235,10 +246,17 @@ class HttpTrail:
             self._sending = {}
         self._shed()
         self._offer_room()
+        return went
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before the next attempt; a stop ends that."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopped.wait()
 
     def _gives_up(self, state: tenacity.RetryCallState) -> bool:
         tried = state.attempt_number > self._limits.max_retries
-        return tried or self._stopping or not self._breaker.is_closed
+        return tried or self._stopped.is_set() or not self._breaker.is_closed
 
     def _failed(self, state: tenacity.RetryCallState) -> float:
         """Count a failed attempt; the breaker says how long to wait."""
@@ -277,11 +295,10 @@ class HttpTrail:
         for parcel in list(self._sending.values()):
             if not parcel.doubtful:
                 continue
-            try:
-                there = await self._store.find(parcel.event)
-            except auditclient.NotAskable as error:
-                _log.warning("Audit store cannot be asked; sent again unasked", error=str(error))
-                there = False
+            there = await self._questions.is_there(parcel.event)
+            if there is None:
+                # Sent unasked, all that are left; they stay in doubt until that has gone through.
+                return
             parcel.doubtful = False
             if there:
                 self.counts.found += 1

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 THRESHOLD = 5
 BASE_S = 1.0
 CAP_S = 30.0
+MAX_ASKED_S = 60.0
+"""The longest wait that the other side is granted: a header must not silence it for hours, and what
+waits for it is tried again before a deleted execution goes."""
 
 
 class State(Enum):
@@ -81,10 +84,10 @@ class Breaker:
         """An attempt failed; returns the seconds after which another one is welcome.
 
         Args:
-            at_least_s: what the other side asked for.
+            at_least_s: what the other side asked for; kept up to `MAX_ASKED_S`.
         """
         self._failures += 1
-        wait = self._delays.next_s(at_least_s=at_least_s)
+        wait = self._delays.next_s(at_least_s=min(at_least_s, MAX_ASKED_S))
         if self._state is State.HALF_OPEN or self._failures >= self._threshold:
             self._probe_at = self._clock() + wait
             self._become(State.OPEN)

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
-from workflowexecution import ports
-from workflowexecution.api import names
+from workflowexecution.api import names, times
 from workflowexecution.domain import events as stories
 from workflowexecution.runtime import backoff, errors, resource
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     import datetime
     from collections.abc import Callable
 
+    from workflowexecution import ports
     from workflowexecution.runtime.resource import JsonObject, ObjectKey
 
 EVENTS = resource.Resource(group="", version="v1", plural="events", kind="Event")
@@ -99,10 +99,10 @@ class _Event:
     uid: str
     reason: str
     message: str
-    kind: ports.EventType
+    warning: bool
     first: datetime.datetime
     last: datetime.datetime
-    related: JsonObject | None = None
+    related: dict[str, str] | None = None
     times: int = 1
 
 
@@ -168,36 +168,12 @@ class Events:
     def wrote(self, change: ports.StatusWrite) -> None:
         """Tell a change of phase."""
         story = stories.tell(change.execution, change.after)
-        if story is None:
-            return
-        ref = change.execution.spec.remediation_request_ref
-        related = ref.model_dump(by_alias=True, exclude_none=True)
-        self._add(
-            _Event(
-                key=change.key,
-                uid=change.execution.metadata.uid,
-                reason=story.reason,
-                message=story.message,
-                kind=ports.EventType.WARNING if story.warning else ports.EventType.NORMAL,
-                first=change.now,
-                last=change.now,
-                related=related or None,
-            )
-        )
+        if story is not None:
+            self._tell(change.key, change.execution.metadata.uid, story, change.now)
 
-    def record(
-        self,
-        key: ObjectKey,
-        uid: str,
-        reason: str,
-        message: str,
-        *,
-        kind: ports.EventType = ports.EventType.NORMAL,
-    ) -> None:
+    def record(self, key: ObjectKey, uid: str, story: stories.Story) -> None:
         """Tell what is no change of phase."""
-        now = self._clock.now()
-        text = stories.compose(message)
-        self._add(_Event(key, uid, reason, text, kind, first=now, last=now))
+        self._tell(key, uid, story, self._clock.now())
 
     def stop(self) -> None:
         """End `run` once what waits is written, or after five seconds."""
@@ -214,6 +190,20 @@ class Events:
         if self._waiting:
             _log.warning("Events are lost at the stop", events=len(self._waiting))
 
+    def _tell(self, key: ObjectKey, uid: str, story: stories.Story, now: datetime.datetime) -> None:
+        self._add(
+            _Event(
+                key=key,
+                uid=uid,
+                reason=story.reason,
+                message=story.message,
+                warning=story.warning,
+                first=now,
+                last=now,
+                related=story.related,
+            )
+        )
+
     def _add(self, event: _Event) -> None:
         name = (event.uid, event.reason)
         before = self._waiting.get(name) or self._resting.get(name)
@@ -223,7 +213,7 @@ class Events:
         before.times += event.times
         before.last = event.last
         before.message = event.message
-        before.kind = event.kind
+        before.warning = event.warning
 
     def _place(self, name: _Id, event: _Event) -> None:
         """Let an event wait for its turn, or rest before that if it was written a moment ago."""
@@ -355,8 +345,8 @@ def _news(event: _Event) -> JsonObject:
     """What a later telling changes."""
     return {
         "message": event.message,
-        "type": event.kind.value,
-        "lastTimestamp": _stamp(event.last),
+        "type": "Warning" if event.warning else "Normal",
+        "lastTimestamp": times.stamp(event.last),
     }
 
 
@@ -374,7 +364,7 @@ def _body(event: _Event, place: ObjectKey) -> JsonObject:
         },
         "reason": str(event.reason),
         **_news(event),
-        "firstTimestamp": _stamp(event.first),
+        "firstTimestamp": times.stamp(event.first),
         "count": event.times,
         "source": {"component": COMPONENT},
         "reportingComponent": COMPONENT,
@@ -382,7 +372,3 @@ def _body(event: _Event, place: ObjectKey) -> JsonObject:
     if event.related is not None:
         body["related"] = event.related
     return body
-
-
-def _stamp(when: datetime.datetime) -> str:
-    return when.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -62,6 +62,11 @@ class AdmissionGuard:
         self._weakness = ""
         self._asked_at = float("-inf")
 
+    @property
+    def last_in_force(self) -> bool:
+        """What the last answer was, however old; so it is taken to be before the first one."""
+        return not self._weakness
+
     async def in_force(self) -> bool:
         """Whether every clearance that is written now names who writes it."""
         now = asyncio.get_running_loop().time()

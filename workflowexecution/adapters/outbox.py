@@ -1,22 +1,24 @@
-"""The outbox: a ConfigMap with the audit events of executions that went before they were kept.
+"""The outbox: ConfigMaps with the audit events of executions that went before they were kept.
 
-It is bounded, since etcd is no archive. Each change carries the resourceVersion that it was decided
-on, so that whoever adds and whoever takes off undo nothing of each other.
+It is bounded, since etcd is no archive, and in parts, since each write to a ConfigMap writes all of
+it. Each change carries the resourceVersion that it was decided on, so that whoever adds and whoever
+takes off undo nothing of each other.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import structlog
+import tenacity
 
 from workflowexecution import ports
 from workflowexecution.domain.audit import Transition
 from workflowexecution.domain.auditevent import Event
-from workflowexecution.runtime import backoff, errors, resource
+from workflowexecution.runtime import errors, resource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,161 +27,186 @@ if TYPE_CHECKING:
 
 CONFIGMAPS = resource.Resource(group="", version="v1", plural="configmaps", kind="ConfigMap")
 NAME = "workflowexecution-audit-outbox"
-MAX_BYTES = 900 * 1024
-"""Below what the API server takes, metadata and JSON included."""
+PARTS = 16
+MAX_BYTES = 448 * 1024
+"""Of each part: some 250 records. The API server would take twice as much."""
 
 _ATTEMPTS = 5
-_LOOK_EVERY_S = 600.0
-_AGAIN_S = 30.0
 
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(slots=True, eq=False)
+class _Wish:
+    """What one caller wants to be kept, whole and in one part.
+
+    Attributes:
+        answered: whether it is kept, or never will be by this call, which `error` says why.
+    """
+
+    data: dict[str, str]
+    answered: bool = False
+    error: Exception | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes."""
+        return _size(self.data)
+
+
+@dataclass(slots=True)
+class _Part:
+    """One of the ConfigMaps.
+
+    Attributes:
+        has_room: whether it is worth a look; a part that was found full is not, until something
+            was taken off.
+    """
+
+    key: resource.ObjectKey
+    has_room: bool = True
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One write at a time: each would only make the others conflict."""
+
+
 class ConfigMapOutbox:
-    """The `Outbox` in one ConfigMap."""
+    """The `Outbox` in a few ConfigMaps.
+
+    Those who come while a write is under way are kept together by the next one: many deletions at
+    once are few writes.
+    """
 
     def __init__(self, *, client: client.Client, namespace: str) -> None:
         """Keep events in this namespace, which is the controller's own."""
         self._client = client
         self._namespace = namespace
-        self._key = resource.ObjectKey(namespace, NAME)
-        # One write at a time: each would only make the others conflict.
-        self._lock = asyncio.Lock()
+        self._parts = [_Part(resource.ObjectKey(namespace, name)) for name in part_names()]
+        self._filling = asyncio.Lock()
+        self._wishes: list[_Wish] = []
         self.filled = asyncio.Event()
         """Set when something was put in."""
 
     async def put(self, events: Sequence[Event]) -> None:
         """Keep all of these, in one write, which is repeated while others come between."""
-        data = {event.key: _dump(event) for event in events}
-        async with self._lock:
-            await self._change(data)
+        wish = _Wish({event.key: _dump(event) for event in events})
+        self._wishes.append(wish)
+        try:
+            async with self._filling:
+                if not wish.answered:
+                    await self._fill()
+        finally:
+            # Also of who was cancelled while it waited: nothing is kept for nobody.
+            self._wishes.remove(wish)
+        if wish.error is not None:
+            raise wish.error
         self.filled.set()
 
-    async def load(self) -> dict[str, Event | None]:
-        """What is kept, by key; None stands for an entry that nobody can read.
+    async def load(self, part: int) -> dict[str, Event | None]:
+        """What a part keeps, by key; None stands for an entry that nobody can read.
 
         Raises:
             ClusterError: it cannot be told.
         """
-        found = await self._read()
+        found = await self._read(self._parts[part])
         return {} if found is None else {key: _load(it) for key, it in _data(found).items()}
 
-    async def remove(self, keys: Sequence[str]) -> None:
-        """Take entries off.
+    async def remove(self, part: int, keys: Sequence[str]) -> None:
+        """Take entries off a part.
 
         Raises:
             ClusterError: they are not known to be off.
         """
-        async with self._lock:
-            await self._change(dict.fromkeys(keys))
+        place = self._parts[part]
+        await self._repeated(place, [], gone=keys)
+        place.has_room = True
 
-    async def _change(self, data: Mapping[str, str | None]) -> None:
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                await self._try(data)
-            except (errors.Conflict, errors.AlreadyExists, errors.TransportError):
-                # By its keys the change is the same when it is made twice.
-                if attempt == _ATTEMPTS:
-                    raise
-            else:
-                return
+    async def _fill(self) -> None:
+        """Keep what all want who wait by now, in the first parts with room."""
+        left: Sequence[_Wish] = [wish for wish in self._wishes if not wish.answered]
+        for part in self._parts:
+            if part.has_room and left:
+                left = await self._fill_part(part, left)
+        for wish in left:
+            wish.answered = True
+            wish.error = ports.OutboxFull(f"outbox {self._namespace}/{NAME} is full")
 
-    async def _try(self, data: Mapping[str, str | None]) -> None:
-        found = await self._read()
-        present = {} if found is None else _data(found)
-        after = {key: value for key, value in {**present, **data}.items() if value is not None}
-        size = sum(len(key) + len(value.encode()) for key, value in after.items())
-        if size > MAX_BYTES and any(data.values()):
-            message = f"outbox {self._key} is full"
-            raise ports.OutboxFull(message)
-        if found is None:
-            if after:
-                body = {"metadata": {"name": NAME, "namespace": self._namespace}, "data": after}
-                head = {"apiVersion": "v1", "kind": "ConfigMap"}
-                await self._client.create(CONFIGMAPS, self._namespace, {**head, **body})
-            return
-        version = found["metadata"]["resourceVersion"]
-        patch = {"metadata": {"resourceVersion": version}, "data": dict(data)}
-        await self._client.merge_patch(CONFIGMAPS, self._key, patch)
-
-    async def _read(self) -> dict[str, Any] | None:
+    async def _fill_part(self, part: _Part, wishes: Sequence[_Wish]) -> Sequence[_Wish]:
+        """Keep what fits into a part; returns the others."""
         try:
-            return await self._client.get(CONFIGMAPS, self._key)
+            await self._repeated(part, wishes)
+        except errors.ClusterError as error:
+            # Whether they are in it is not known; to put them in again does no harm.
+            for wish in wishes:
+                wish.answered, wish.error = True, error
+            return []
+        left = [wish for wish in wishes if not wish.answered]
+        part.has_room = not left
+        return left
+
+    async def _repeated(
+        self, part: _Part, wishes: Sequence[_Wish], gone: Sequence[str] = ()
+    ) -> None:
+        """Write, again while others come between; wishes that are kept are answered then."""
+        # By its keys the change is the same when it is made twice.
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type((
+                errors.Conflict,
+                errors.AlreadyExists,
+                errors.TransportError,
+            )),
+            stop=tenacity.stop_after_attempt(_ATTEMPTS),
+            reraise=True,
+        )
+        async with part.lock:
+            taken: Sequence[_Wish] = await retrying(self._try, part, wishes, gone)
+        for wish in taken:
+            wish.answered = True
+
+    async def _try(
+        self, part: _Part, wishes: Sequence[_Wish], gone: Sequence[str]
+    ) -> Sequence[_Wish]:
+        """Write what fits, and take off what is gone; returns the wishes that are kept now."""
+        found = await self._read(part)
+        present = {} if found is None else _data(found)
+        taken = _fitting(wishes, MAX_BYTES - _size(present))
+        data: dict[str, str | None] = {key: None for key in gone if key in present}
+        for wish in taken:
+            data.update(wish.data)
+        if not data:
+            return taken
+        if found is None:
+            body = {"metadata": {"name": part.key.name, "namespace": self._namespace}, "data": data}
+            head = {"apiVersion": "v1", "kind": "ConfigMap"}
+            await self._client.create(CONFIGMAPS, self._namespace, {**head, **body})
+            return taken
+        version = found["metadata"]["resourceVersion"]
+        patch = {"metadata": {"resourceVersion": version}, "data": data}
+        await self._client.merge_patch(CONFIGMAPS, part.key, patch)
+        return taken
+
+    async def _read(self, part: _Part) -> dict[str, Any] | None:
+        try:
+            return await self._client.get(CONFIGMAPS, part.key)
         except errors.NotFound:
             return None
 
 
-class Drain:
-    """Brings what the outbox holds into the store; the `AuditListener` that waits for it.
+def part_names() -> list[str]:
+    """The names of the ConfigMaps, in the order in which they are filled."""
+    return [NAME, *(f"{NAME}-{number}" for number in range(2, PARTS + 1))]
 
-    Lock-free: it changes only between awaits.
-    """
 
-    def __init__(self, *, outbox: ConfigMapOutbox, trail: ports.AuditTrail) -> None:
-        """Drain this outbox into this trail."""
-        self._outbox = outbox
-        self._trail = trail
-        self._offered: set[str] = set()
-        self._answered: set[str] = set()
-        self._news = outbox.filled
-        trail.listen(self)
+def _fitting(wishes: Sequence[_Wish], room: int) -> list[_Wish]:
+    taken = []
+    for wish in wishes:
+        if wish.size <= room:
+            taken.append(wish)
+            room -= wish.size
+    return taken
 
-    def recorded(self, event: Event) -> None:
-        """Note that an entry can go."""
-        self._answer(event)
 
-    def refused(self, event: Event, why: str) -> None:
-        """Note that an entry can go: it is on the log."""
-        self._answer(event)
-
-    def shed(self, event: Event) -> None:
-        """Note that an entry is to be offered again."""
-        self._offered.discard(event.key)
-
-    def room(self) -> None:
-        """Offer again what found no room."""
-        self._news.set()
-
-    async def run(self) -> None:
-        """Drain whenever there is something; never returns."""
-        delays = backoff.Backoff(base_s=_AGAIN_S, cap_s=_LOOK_EVERY_S)
-        while True:
-            self._news.clear()
-            wait_s = _LOOK_EVERY_S
-            try:
-                await self._drain()
-            except errors.ClusterError as error:
-                wait_s = delays.next_s()
-                _log.warning("Audit outbox cannot be drained", error=str(error), retry_s=wait_s)
-            else:
-                delays.reset()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._news.wait()
-
-    async def _drain(self) -> None:
-        """Take off what is answered, offer the rest."""
-        kept = await self._outbox.load()
-        done = [key for key, event in kept.items() if event is None or key in self._answered]
-        if done:
-            await self._outbox.remove(done)
-            _log.info("Audit events taken off the outbox", events=len(done))
-        self._answered.clear()
-        self._offered &= kept.keys() - set(done)
-        for key, event in kept.items():
-            if event is None or key in done or key in self._offered:
-                continue
-            self._offered.add(key)
-            if not self._trail.offer(event, doubtful=True):
-                # The trail says when there is room.
-                self._offered.discard(key)
-                return
-
-    def _answer(self, event: Event) -> None:
-        if event.key in self._offered:
-            self._offered.discard(event.key)
-            self._answered.add(event.key)
-            self._news.set()
+def _size(data: Mapping[str, str]) -> int:
+    return sum(len(key) + len(value.encode()) for key, value in data.items())
 
 
 def _dump(event: Event) -> str:

@@ -6,11 +6,13 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workflowexecution.api import names, tekton
+from workflowexecution.domain import evidence
 from workflowexecution.runtime import errors, resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from workflowexecution.adapters import place
     from workflowexecution.runtime import client, freshness, store
     from workflowexecution.runtime.resource import ObjectKey
 
@@ -25,9 +27,9 @@ CRDS = resource.Resource(
 
 BY_OWNER = "owner"
 BY_RUN = "run"
-RUN_UID_LABEL = "tekton.dev/pipelineRunUID"
 _REMEMBERED = 1000
-_LOG_LINES = 500
+# One more than is kept tells whether the log was longer.
+_LOG_LINES = evidence.MAX_LOG_LINES + 1
 _LOG_BYTES = 2 * 1024 * 1024
 _NOT_SERVED = "Tekton's API (tekton.dev/v1) is not served by this cluster"
 _DONE_PODS = "status.phase!=Succeeded,status.phase!=Failed"
@@ -91,15 +93,16 @@ class TektonEngine:
         *,
         client: client.Client,
         freshness: freshness.Freshness,
-        namespace: str,
+        place: place.Place,
         runs: store.Store[Run],
         tasks: store.Store[Task],
         informers: Sequence[Watched],
     ) -> None:
-        """Work in this execution namespace, over these caches."""
+        """Work in this place, over these caches."""
         self._client = client
         self._freshness = freshness
-        self._namespace = namespace
+        self._place = place
+        self._namespace = place.namespace
         self._runs = runs
         self._tasks = tasks
         self._informers = informers
@@ -110,8 +113,16 @@ class TektonEngine:
         if any(informer.missing for informer in self._informers):
             return _NOT_SERVED
         if not all(informer.synced for informer in self._informers):
-            return "Tekton's runs have not been listed yet"
+            return self._place.trouble or "Tekton's runs have not been listed yet"
         return ""
+
+    def closed(self) -> str:
+        """Why the namespace of the runs refuses everything, by the last answers, or nothing."""
+        return self._place.trouble
+
+    def trouble(self) -> str:
+        """Why nothing can be started now, or the empty text."""
+        return self.unavailable() or self.closed()
 
     def observe(self, owner_uid: str) -> tekton.PipelineRun | None:
         """The run of an execution, from the cache."""
@@ -136,17 +147,28 @@ class TektonEngine:
         """Create the run; atomic by its name."""
         key = resource.ObjectKey(self._namespace, manifest["metadata"]["name"])
         with self._freshness.writing(owner, PIPELINERUNS, key) as write:
-            answer = await self._client.create(PIPELINERUNS, self._namespace, manifest)
+            try:
+                answer = await self._client.create(PIPELINERUNS, self._namespace, manifest)
+            except errors.NotFound:
+                self._place.absent()
+                raise
             write.answered(answer)
+        self._place.present()
         return project_run(answer)
 
     async def read(self, name: str) -> tekton.PipelineRun | None:
         """The run of that name from the server itself; None when it is not there."""
         key = resource.ObjectKey(self._namespace, name)
         try:
-            return project_run(await self._client.get(PIPELINERUNS, key))
+            run = project_run(await self._client.get(PIPELINERUNS, key))
+        except errors.Forbidden:
+            self._place.shut()
+            raise
         except errors.NotFound:
+            self._place.opened()
             return None
+        self._place.present()
+        return run
 
     async def uninstalled(self) -> str:
         """Why an absent run may be gone with its API, or the empty text when the API is there.
@@ -163,7 +185,7 @@ class TektonEngine:
     async def read_children(self, run_uid: str) -> Sequence[tekton.TaskRun]:
         """The TaskRuns of a run from the server itself."""
         page = await self._client.list_page(
-            TASKRUNS, namespace=self._namespace, label_selector=f"{RUN_UID_LABEL}={run_uid}"
+            TASKRUNS, namespace=self._namespace, label_selector=f"{tekton.RUN_UID_LABEL}={run_uid}"
         )
         return tuple(project_task(item) for item in page.items)
 
@@ -172,7 +194,7 @@ class TektonEngine:
         page = await self._client.list_page(
             PODS,
             namespace=self._namespace,
-            label_selector=f"{RUN_UID_LABEL}={run_uid}",
+            label_selector=f"{tekton.RUN_UID_LABEL}={run_uid}",
             field_selector=_DONE_PODS,
             limit=1,
         )
@@ -181,7 +203,7 @@ class TektonEngine:
     async def read_pods(self, run_uid: str) -> Sequence[tekton.Pod]:
         """The pods of a run from the server itself."""
         page = await self._client.list_page(
-            PODS, namespace=self._namespace, label_selector=f"{RUN_UID_LABEL}={run_uid}"
+            PODS, namespace=self._namespace, label_selector=f"{tekton.RUN_UID_LABEL}={run_uid}"
         )
         return tuple(tekton.project_pod(item) for item in page.items)
 

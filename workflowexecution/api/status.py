@@ -10,6 +10,8 @@ import pydantic
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 
+from workflowexecution.api import times
+
 
 class WireModel(pydantic.BaseModel):
     """snake_case here, camelCase on the wire; what is not known is ignored, never fatal."""
@@ -27,15 +29,10 @@ def _in_utc(when: datetime.datetime) -> datetime.datetime:
         raise ValueError(msg) from error
 
 
-def _write_time(when: datetime.datetime) -> str:
-    # Not strftime: it writes the year 1, Go's zero time, without its zeros.
-    return _in_utc(when).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
-
-
 Time = Annotated[
     pydantic.AwareDatetime,
     pydantic.AfterValidator(_in_utc),
-    pydantic.PlainSerializer(_write_time, return_type=str),
+    pydantic.PlainSerializer(times.stamp, return_type=str),
 ]
 """metav1.Time: RFC 3339, UTC, whole seconds."""
 
@@ -108,6 +105,7 @@ class ConditionType(StrEnum):
     CANCEL_CONFIRMED = "CancelConfirmed"
     PODS_HEALTHY = "PodsHealthy"
     RESULT_CONSISTENT = "ResultConsistent"
+    TRUSTED_RESOURCES_VERIFIED = "TrustedResourcesVerified"
     CLEARANCE_UNGUARDED = "ClearanceUnguarded"
 
 
@@ -139,9 +137,16 @@ class ConditionReason(StrEnum):
     CANCELLING = "Cancelling"
     CANCELLED = "Cancelled"
     STILL_ALIVE = "StillAlive"
+    CHILDREN_UNSEEN = "ChildrenUnseen"
     STALLED = "Stalled"
     MOVING = "Moving"
     PODS_WAITING = "PodsWaiting"
+    PODS_LINGERING = "PodsLingering"
+    PODS_ENDED = "PodsEnded"
+    DISRUPTED = "Disrupted"
+    PODS_UNREADABLE = "PodsUnreadable"
+    SIGNATURE_VERIFIED = "SignatureVerified"
+    SIGNATURE_NOT_VERIFIED = "SignatureNotVerified"
     UNGUARDED = "PolicyMissing"
     GUARDED = "PolicyInForce"
     EXECUTING = "Executing"
@@ -221,7 +226,7 @@ class FailureDetails(WireModel):
     reason: FailureReason
     message: str
     exit_code: int | None = Field(None, description="Of a container that ran.")
-    signal: int | None = Field(None, description="That ended the container.")
+    signal: int | None = Field(None, description="That the exit code stands for.")
     failed_at: Time
     execution_time_before_failure: str
     natural_language_summary: str
@@ -276,8 +281,9 @@ class BlockClearance(WireModel):
     """A person takes responsibility for a failed execution's target."""
 
     cleared_at: Time
-    cleared_by: str
-    clear_reason: str
+    # For the CRD alone: one that is longer for whatever cause was given all the same.
+    cleared_by: str = Field(json_schema_extra={"maxLength": 253})
+    clear_reason: str = Field(json_schema_extra={"maxLength": 1024})
     clear_method: ClearMethod
 
 

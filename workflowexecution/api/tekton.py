@@ -8,41 +8,31 @@ Source: tekton.dev/v1 PipelineRun and TaskRun, Tekton Pipelines 1.9.
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import dataclass
 from sys import intern
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from workflowexecution.api import duration, names
+from workflowexecution.api import containers, counting, names, times
+from workflowexecution.api import raw as rawjson
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Mapping
 
 RUN_UID_LABEL = "tekton.dev/pipelineRunUID"
 TASK_LABEL = "tekton.dev/pipelineTask"
+SIGNATURE_ANNOTATION = "tekton.dev/signature"
+_TRUSTED = "TrustedResourcesVerified"
 _CANCELLED = frozenset({"TaskRunCancelled", "Cancelled"})
 _IGNORED = "FailureIgnored"
-# Steps that end so did not fail their task: `onError: continue`, and those after the failed one.
-_HARMLESS = frozenset({"Continued", "Skipped"})
-# Of containers that were made and whose process could not be started; their message says why.
-_UNSTARTABLE = frozenset({"StartError", "ContainerCannotRun"})
-# Exit codes under these are made up: by Tekton for a step that it ends, by a kubelet that lost one.
-_MADE_UP = frozenset({
-    "TaskRunCancelled",
-    "TaskRunTimeout",
-    "TaskRunImagePullFailed",
-    "CreateContainerConfigError",
-    "ContainerStatusUnknown",
-    *_UNSTARTABLE,
-})
-# These too: the entrypoint's own, which ends the step's process, or never begins it.
-_FOREIGN = _MADE_UP | {"TimeoutExceeded", "Skipped"}
 _TRUE, _FALSE = "True", "False"
+_READY = "tekton.dev/ready"
+_OVER = ("Succeeded", "Failed")
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """The condition `Succeeded`; its status is True, False or Unknown."""
+    """A condition, mostly `Succeeded`; its status is True, False or Unknown."""
 
     status: str
     reason: str
@@ -69,6 +59,8 @@ class PipelineRun:
         skipped: how many tasks Tekton skipped.
         task_names: the tasks of the resolved pipeline, empty until it is resolved.
         digest: of the bundle that was resolved.
+        trust: what Tekton says of the signature of what it resolved; None where it was not asked.
+        is_signed: whether there was one, be it good or bad.
         spec_status: a cancellation that was asked for.
         timeout_s: of the whole run; None when it has none that can be read.
     """
@@ -90,6 +82,8 @@ class PipelineRun:
     finally_names: tuple[str, ...]
     skipped: int
     digest: str
+    trust: Condition | None
+    is_signed: bool
     spec_status: str
     timeout_s: float | None
 
@@ -104,6 +98,11 @@ class PipelineRun:
         return self.condition is not None and self.condition.status == _TRUE
 
     @property
+    def place(self) -> str:
+        """Namespace and name, for people."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
     def deleting(self) -> bool:
         """Whether the run is on its way out."""
         return self.deleted_at is not None
@@ -113,39 +112,27 @@ class PipelineRun:
         """Tasks in all, `finally` included; None until the pipeline is resolved."""
         return len(self.task_names) + len(self.finally_names) if self.task_names else None
 
+    @property
+    def counts(self) -> counting.Counts | None:
+        """What the run's own message counts; None where it counts nothing."""
+        return counting.read(self.condition.message) if self.condition else None
+
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """A step.
+class Attempt:
+    """An earlier attempt of a task, which a retry has replaced."""
 
-    Tekton writes `terminated` with exit code 1 for steps that it ends or that never ran: only an
-    image or container id is proof of a container.
-
-    Attributes:
-        ran: whether its container ever existed.
-        exited: whether its container ended by itself, so that the exit code is its own.
-        detail: what keeps, or has kept, its container from starting.
-    """
-
-    name: str
-    ran: bool
-    exited: bool
-    running: bool
-    waiting: str
-    exit_code: int | None
     reason: str
-    finished: str
-    detail: str
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether it ended badly and its task was to fail by that."""
-        return bool(self.exit_code) and self.reason not in _HARMLESS
+    pod_name: str
 
 
 @dataclass(frozen=True, slots=True)
 class TaskRun:
-    """A TaskRun; `retries` counts its earlier attempts, `ran` looks at all of them."""
+    """A TaskRun; `ran` and `killed` look at its earlier attempts, too.
+
+    Attributes:
+        timeout_s: of each attempt; None when it has none that can be read.
+    """
 
     namespace: str
     name: str
@@ -159,9 +146,22 @@ class TaskRun:
     completed_at: datetime.datetime | None
     condition: Condition | None
     pod_name: str
-    steps: tuple[Step, ...]
-    retries: int
+    steps: tuple[containers.Step, ...]
+    attempts: tuple[Attempt, ...]
+    killed: tuple[containers.Killed, ...]
     ran: bool
+    sidecars: tuple[containers.Step, ...] = ()
+    timeout_s: float | None = None
+
+    @property
+    def current_step(self) -> containers.Step | None:
+        """The step at work: all containers of a pod run, and wait for each other."""
+        return next((step for step in self.steps if step.running), None)
+
+    @property
+    def retries(self) -> int:
+        """How many earlier attempts there were."""
+        return len(self.attempts)
 
     @property
     def is_done(self) -> bool:
@@ -183,6 +183,11 @@ class TaskRun:
         """Whether its failure does not matter to the run (the pipeline's `onError: continue`)."""
         return self.condition is not None and self.condition.reason == _IGNORED
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ended without success, and that matters to the run."""
+        return self.is_done and not self.is_successful and not self.is_ignored
+
 
 @dataclass(frozen=True, slots=True)
 class Pod:
@@ -191,11 +196,20 @@ class Pod:
     Attributes:
         reason: what ended it as a whole, like an eviction.
         ran: whether a container of it that the task asked for ever existed.
+        disruption: what was about to end it, or has, without its doing.
+        is_unheard: whether its node no longer answers: not ready, though its containers last were.
+        uid: tells it from an earlier run's of the same name.
+        may_begin: whether anything that the task asked for might begin in it although the task is
+            over.
     """
 
     name: str
     reason: str
     ran: bool
+    disruption: str = ""
+    is_unheard: bool = False
+    uid: str = ""
+    may_begin: bool = True
 
 
 RunT = TypeVar("RunT", bound=PipelineRun)
@@ -213,31 +227,33 @@ def project_pipelinerun(raw: Mapping[str, Any], record: type[RunT]) -> RunT:
         KeyError: it has no name, UID or resourceVersion.
     """
     metadata = raw["metadata"]
-    status = _mapping(raw.get("status"))
+    status = rawjson.mapping(raw.get("status"))
     labels = _own(metadata.get("labels"))
-    pipeline = _mapping(status.get("pipelineSpec"))
-    source = _mapping(_mapping(status.get("provenance")).get("refSource"))
-    spec = _mapping(raw.get("spec"))
+    pipeline = rawjson.mapping(status.get("pipelineSpec"))
+    source = rawjson.mapping(rawjson.mapping(status.get("provenance")).get("refSource"))
+    spec = rawjson.mapping(raw.get("spec"))
     return record(
-        namespace=intern(_text(metadata.get("namespace"))),
+        namespace=intern(rawjson.text(metadata.get("namespace"))),
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
         owner_uid=labels.get(names.LABEL_EXECUTION_UID, ""),
         labels=labels,
         annotations=_own(metadata.get("annotations")),
-        created_at=parse_time(metadata.get("creationTimestamp")),
-        deleted_at=parse_time(metadata.get("deletionTimestamp")),
-        started_at=parse_time(status.get("startTime")),
-        completed_at=parse_time(status.get("completionTime")),
-        condition=_succeeded(status),
-        children=tuple(_child(it) for it in _list(status.get("childReferences"))),
+        created_at=times.parse(metadata.get("creationTimestamp")),
+        deleted_at=times.parse(metadata.get("deletionTimestamp")),
+        started_at=times.parse(status.get("startTime")),
+        completed_at=times.parse(status.get("completionTime")),
+        condition=_condition(status, "Succeeded"),
+        children=tuple(_child(it) for it in rawjson.items(status.get("childReferences"))),
         task_names=_task_names(pipeline.get("tasks")),
         finally_names=_task_names(pipeline.get("finally")),
-        skipped=len(_list(status.get("skippedTasks"))),
+        skipped=len(rawjson.items(status.get("skippedTasks"))),
         digest=_digest(source.get("digest")),
-        spec_status=_text(spec.get("status")),
-        timeout_s=_seconds(_mapping(spec.get("timeouts")).get("pipeline")),
+        trust=_condition(status, _TRUSTED),
+        is_signed=SIGNATURE_ANNOTATION in rawjson.mapping(metadata.get("annotations")),
+        spec_status=rawjson.text(spec.get("status")),
+        timeout_s=rawjson.seconds(rawjson.mapping(spec.get("timeouts")).get("pipeline")),
     )
 
 
@@ -252,149 +268,130 @@ def project_taskrun(raw: Mapping[str, Any], record: type[TaskT]) -> TaskT:
         KeyError: it has no name, UID or resourceVersion.
     """
     metadata = raw["metadata"]
-    labels = _mapping(metadata.get("labels"))
-    status = _mapping(raw.get("status"))
-    attempts = [_mapping(it) for it in _list(status.get("retriesStatus"))]
+    labels = rawjson.mapping(metadata.get("labels"))
+    status = rawjson.mapping(raw.get("status"))
+    attempts = [rawjson.mapping(it) for it in rawjson.items(status.get("retriesStatus"))]
+    said = _condition(status, "Succeeded")
+    of_task = said.reason if said else ""
     return record(
-        namespace=intern(_text(metadata.get("namespace"))),
+        namespace=intern(rawjson.text(metadata.get("namespace"))),
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
-        run_uid=_text(labels.get(RUN_UID_LABEL)),
-        owner_uid=_text(labels.get(names.LABEL_EXECUTION_UID)),
-        task=intern(_text(labels.get(TASK_LABEL)) or metadata["name"]),
-        created=_text(metadata.get("creationTimestamp")),
-        started_at=parse_time(status.get("startTime")),
-        completed_at=parse_time(status.get("completionTime")),
-        condition=_succeeded(status),
-        pod_name=_text(status.get("podName")),
-        steps=tuple(_step(it) for it in _list(status.get("steps"))),
-        retries=len(attempts),
+        run_uid=rawjson.text(labels.get(RUN_UID_LABEL)),
+        owner_uid=rawjson.text(labels.get(names.LABEL_EXECUTION_UID)),
+        task=intern(rawjson.text(labels.get(TASK_LABEL)) or metadata["name"]),
+        created=rawjson.text(metadata.get("creationTimestamp")),
+        started_at=times.parse(status.get("startTime")),
+        completed_at=times.parse(status.get("completionTime")),
+        condition=said,
+        pod_name=rawjson.text(status.get("podName")),
+        steps=tuple(
+            containers.project_step(it, of_task=of_task)
+            for it in rawjson.items(status.get("steps"))
+        ),
+        sidecars=tuple(containers.project_step(it) for it in rawjson.items(status.get("sidecars"))),
+        attempts=tuple(_attempt(it) for it in attempts),
+        killed=tuple(found for it in (*attempts, status) for found in containers.killed(it)),
         ran=_ran(status) or any(_ran(it) or _is_unclear(it) for it in attempts),
+        timeout_s=rawjson.seconds(rawjson.mapping(raw.get("spec")).get("timeout")),
     )
 
 
 def project_pod(raw: Mapping[str, Any]) -> Pod:
     """The record of a pod as the API gives it."""
-    metadata, status = _mapping(raw.get("metadata")), _mapping(raw.get("status"))
+    metadata, status = rawjson.mapping(raw.get("metadata")), rawjson.mapping(raw.get("status"))
+    disrupted = _condition(status, "DisruptionTarget")
+    ready, inner = _condition(status, "Ready"), _condition(status, "ContainersReady")
     return Pod(
-        name=_text(metadata.get("name")),
-        reason=_text(status.get("reason")),
-        ran=any(_has_id(it) for it in _list(status.get("containerStatuses"))),
+        name=rawjson.text(metadata.get("name")),
+        uid=rawjson.text(metadata.get("uid")),
+        may_begin=_may_begin(metadata, rawjson.mapping(raw.get("spec")), status.get("phase")),
+        reason=rawjson.text(status.get("reason")),
+        disruption=disrupted.reason if disrupted and disrupted.status == _TRUE else "",
+        is_unheard=bool(ready and inner and ready.status == _FALSE and inner.status == _TRUE),
+        ran=any(containers.has_id(it) for it in rawjson.items(status.get("containerStatuses"))),
     )
 
 
-def parse_time(value: object) -> datetime.datetime | None:
-    """A metav1.Time or MicroTime, in UTC; None for anything else."""
-    if not isinstance(value, str):
-        return None
-    try:
-        when = datetime.datetime.fromisoformat(value)
-        return when.astimezone(datetime.UTC) if when.tzinfo is not None else None
-    except (ValueError, OverflowError):
-        return None
+def _may_begin(metadata: Mapping[str, Any], spec: Mapping[str, Any], phase: object) -> bool:
+    """Whether a step or sidecar might begin in a pod whose task is over.
+
+    The first step's entrypoint waits for a mark that Tekton sets on the pod, once all containers
+    run and while the task is not over, and each other step's for the step before it. So nothing of
+    a step happens without that mark, even when its container starts. Sidecars wait for nothing.
+
+    Source: Tekton 1.9 and 1.15, `orderContainers` and `isPodReadyImmediately` of pkg/pod,
+    `SidecarsReady` of the TaskRun reconciler.
+    """
+    if phase in _OVER:
+        return False
+    steps = [_name(it) for it in rawjson.items(spec.get("containers"))]
+    others = [_name(it) for it in rawjson.items(spec.get("initContainers"))]
+    waits = not rawjson.mapping(metadata.get("annotations")).get(_READY)
+    only_steps = bool(steps) and all(name.startswith("step-") for name in steps)
+    return not (waits and only_steps) or any(name.startswith("sidecar-") for name in others)
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _seconds(value: object) -> float | None:
-    try:
-        return duration.parse(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
+def _name(item: object) -> str:
+    return rawjson.text(rawjson.mapping(item).get("name"))
 
 
 def _own(marks: object) -> dict[str, str]:
     prefix = f"{names.GROUP}/"
     return {
-        intern(key): _text(value)
-        for key, value in _mapping(marks).items()
+        intern(key): rawjson.text(value)
+        for key, value in rawjson.mapping(marks).items()
         if key.startswith(prefix)
     }
 
 
-def _succeeded(status: Mapping[str, Any]) -> Condition | None:
-    for item in _list(status.get("conditions")):
-        condition = _mapping(item)
-        if condition.get("type") == "Succeeded":
+def _condition(status: Mapping[str, Any], kind: str) -> Condition | None:
+    for item in rawjson.items(status.get("conditions")):
+        condition = rawjson.mapping(item)
+        if condition.get("type") == kind:
             return Condition(
-                intern(_text(condition.get("status"))),
-                intern(_text(condition.get("reason"))),
-                _text(condition.get("message")),
-                parse_time(condition.get("lastTransitionTime")),
+                intern(rawjson.text(condition.get("status"))),
+                intern(rawjson.text(condition.get("reason"))),
+                rawjson.text(condition.get("message")),
+                times.parse(condition.get("lastTransitionTime")),
             )
     return None
 
 
 def _child(item: object) -> Child:
-    child = _mapping(item)
+    child = rawjson.mapping(item)
     return Child(
-        intern(_text(child.get("kind"))),
-        _text(child.get("name")),
-        intern(_text(child.get("pipelineTaskName"))),
+        intern(rawjson.text(child.get("kind"))),
+        rawjson.text(child.get("name")),
+        intern(rawjson.text(child.get("pipelineTaskName"))),
     )
 
 
 def _task_names(tasks: object) -> tuple[str, ...]:
-    return tuple(intern(_text(_mapping(task).get("name"))) for task in _list(tasks))
+    return tuple(
+        intern(rawjson.text(rawjson.mapping(task).get("name"))) for task in rawjson.items(tasks)
+    )
 
 
 def _digest(value: object) -> str:
-    digests = _mapping(value)
+    digests = rawjson.mapping(value)
     return f"sha256:{digests['sha256']}" if isinstance(digests.get("sha256"), str) else ""
-
-
-def _has_id(item: object) -> bool:
-    container = _mapping(item)
-    return bool(container.get("imageID") or container.get("containerID")) or bool(
-        _mapping(container.get("terminated")).get("containerID")
-    )
 
 
 def _ran(status: Mapping[str, Any]) -> bool:
     """Whether a container of this attempt ever existed, sidecars included."""
     return any(
-        _has_id(item) for item in (*_list(status.get("steps")), *_list(status.get("sidecars")))
+        containers.has_id(item)
+        for item in (*rawjson.items(status.get("steps")), *rawjson.items(status.get("sidecars")))
     )
+
+
+def _attempt(status: Mapping[str, Any]) -> Attempt:
+    said = _condition(status, "Succeeded")
+    return Attempt(said.reason if said else "", rawjson.text(status.get("podName")))
 
 
 def _is_unclear(attempt: Mapping[str, Any]) -> bool:
     """Whether an attempt that is over had a pod, of whose containers nothing is told."""
-    return bool(attempt.get("podName")) and not _list(attempt.get("steps"))
-
-
-def _step(item: object) -> Step:
-    step = _mapping(item)
-    terminated, waiting = _mapping(step.get("terminated")), _mapping(step.get("waiting"))
-    code = terminated.get("exitCode")
-    ran = _has_id(step)
-    reason = _step_reason(terminated, step)
-    return Step(
-        name=intern(_text(step.get("name"))),
-        ran=ran,
-        exited=ran and bool(terminated) and not {terminated.get("reason"), reason} & _FOREIGN,
-        running=isinstance(step.get("running"), dict),
-        waiting=_text(waiting.get("reason")),
-        exit_code=code if isinstance(code, int) and not isinstance(code, bool) else None,
-        reason=reason,
-        finished=_text(terminated.get("finishedAt")),
-        detail=_text((terminated if reason in _UNSTARTABLE else waiting).get("message")),
-    )
-
-
-def _step_reason(terminated: Mapping[str, Any], step: Mapping[str, Any]) -> str:
-    """The container's own reason where it says something, else Tekton's."""
-    reason = _text(terminated.get("reason"))
-    if reason in ("", "Error", "Completed"):
-        return _text(step.get("terminationReason")) or reason
-    return reason
+    return bool(attempt.get("podName")) and not rawjson.items(attempt.get("steps"))

@@ -123,4 +123,4 @@ def _made(*, started: bool, phase: object, cleared: bool) -> tuple[Transition, .
 def _without(
     transitions: tuple[Transition, ...], audited: Collection[object]
 ) -> tuple[Transition, ...]:
-    return tuple(it for it in transitions if it.value not in audited)
+    return tuple(it for it in transitions if it not in audited)

@@ -12,7 +12,8 @@ import datetime
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from workflowexecution.api.status import FailureReason, Phase
+from workflowexecution.api import times
+from workflowexecution.api.status import ConditionType, FailureReason, Phase
 from workflowexecution.domain import redaction, text
 from workflowexecution.domain.audit import Transition
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from workflowexecution.api.workflowexecution import WorkflowExecution
 
 ACTOR = "workflowexecution-controller"
+NO_WORD = "the dialect has no word for it"
+"""Why a record that its server would not take is on the log."""
 MAX_PARAMETERS_BYTES = 8192
 MAX_TEXT_BYTES = 4096
 
@@ -108,6 +111,18 @@ def event_key(uid: str, transition: Transition) -> str:
     return f"{uid}.{transition.value}"
 
 
+def rebuild(document: dict[str, Any]) -> Event:
+    """The record of a document that was sent or logged.
+
+    Raises:
+        ValueError: it has no `event_key` that tells which record it is.
+    """
+    data = document.get("event_data")
+    key = data.get("event_key") if isinstance(data, dict) else None
+    uid, _, transition = str(key or "").partition(".")
+    return Event(uid, Transition(transition), document)
+
+
 def build(execution: WorkflowExecution, transition: Transition, style: Style) -> Event:
     """The record of a transition that the execution's status has made.
 
@@ -164,7 +179,7 @@ def _envelope(execution: WorkflowExecution, transition: Transition, style: Style
     person = clearance.cleared_by if clearance is not None else ""
     envelope: dict[str, Any] = {
         "version": "1.0",
-        "event_timestamp": _milliseconds(_moment(execution, transition)),
+        "event_timestamp": times.stamp(_moment(execution, transition), precision="milliseconds"),
         "event_category": style.category,
         "event_outcome": _outcome(transition, style),
         "correlation_id": correlation_id(execution),
@@ -221,7 +236,15 @@ def _ended(execution: WorkflowExecution) -> dict[str, Any]:
         duration=status.duration,
         pipelinerun_name=status.pipeline_run_ref.name if status.pipeline_run_ref else None,
         resolved_digest=status.resolved_digest,
+        trusted_resources_verified=_answer(status, ConditionType.TRUSTED_RESOURCES_VERIFIED),
+        result_consistent=_answer(status, ConditionType.RESULT_CONSISTENT),
     )
+
+
+def _answer(status: Status, kind: ConditionType) -> str | None:
+    """What a condition says, in the words of conditions; None where it says nothing."""
+    said = (it.status.value for it in status.conditions or () if it.type == kind)
+    return next(said, None)
 
 
 def _failed(execution: WorkflowExecution) -> dict[str, Any]:
@@ -349,13 +372,4 @@ def _known(**values: object) -> dict[str, Any]:
 
 
 def _second(when: datetime.datetime | None) -> str | None:
-    return None if when is None else _iso(when, "seconds")
-
-
-def _milliseconds(when: datetime.datetime) -> str:
-    return _iso(when, "milliseconds")
-
-
-def _iso(when: datetime.datetime, precision: str) -> str:
-    # Not strftime: it writes the year 1, Go's zero time, without its zeros.
-    return when.astimezone(datetime.UTC).replace(tzinfo=None).isoformat(timespec=precision) + "Z"
+    return None if when is None else times.stamp(when)

@@ -1,4 +1,4 @@
-"""What a change of phase says to people, as a Kubernetes event: reason, kind and text.
+"""What is said of an execution to people, as a Kubernetes event: reason, kind and text.
 
 Source: contract of the Go implementation for the reasons; Kubernetes, core/v1 Event.
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from workflowexecution.api.status import Phase, Status
+from workflowexecution.api.status import ConditionStatus, ConditionType, Phase, Status
 from workflowexecution.domain import redaction, text
 
 if TYPE_CHECKING:
@@ -32,18 +32,77 @@ class Reason(StrEnum):
     BLOCK_CLEARED = "BlockCleared"
 
 
+_WARNINGS = frozenset({Reason.WORKFLOW_FAILED, Reason.CLEANUP_FAILED})
+"""Somebody ought to look at it."""
+
+
+class Remediation(NamedTuple):
+    """The RemediationRequest of an execution, as far as the execution names it."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    api_version: str = ""
+    kind: str = ""
+
+    def __str__(self) -> str:
+        """Namespace and name, for people."""
+        return "/".join(part for part in (self.namespace, self.name) if part) or "unknown"
+
+    @property
+    def reference(self) -> dict[str, str] | None:
+        """As core/v1 ObjectReference, None when nothing is known of it."""
+        said = {
+            "apiVersion": self.api_version,
+            "kind": self.kind,
+            "namespace": self.namespace,
+            "name": self.name,
+            "uid": self.uid,
+        }
+        return {key: value for key, value in said.items() if value} or None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Which execution an event is about, in the words that people and programs know it by.
+
+    Attributes:
+        workflow_id: what was to be run.
+        target: on what.
+        remediation: for whom.
+        outcome: how it ended; empty until it has.
+        lasted: how long its run took, as the status has it; empty when that is not known.
+    """
+
+    workflow_id: str
+    target: str
+    remediation: Remediation
+    outcome: str = ""
+    lasted: str = ""
+
+    @property
+    def name(self) -> str:
+        """How a message begins."""
+        return f"Workflow {self.workflow_id} on {self.target}"
+
+
 @dataclass(frozen=True, slots=True)
 class Story:
     """One event.
 
     Attributes:
-        warning: whether somebody ought to look at it.
         message: within the server's limit, without secrets.
+        related: what else it is about, as an ObjectReference.
     """
 
     reason: Reason
-    warning: bool
     message: str
+    related: dict[str, str] | None = None
+
+    @property
+    def warning(self) -> bool:
+        """Whether somebody ought to look at it."""
+        return self.reason in _WARNINGS
 
 
 def tell(execution: WorkflowExecution, after: Status) -> Story | None:
@@ -63,41 +122,51 @@ def tell(execution: WorkflowExecution, after: Status) -> Story | None:
         case Phase.RUNNING:
             return _story(Reason.PIPELINE_RUN_CREATED, execution, after, _started(after))
         case Phase.COMPLETED:
-            return _story(Reason.WORKFLOW_COMPLETED, execution, after, "completed")
+            return _story(Reason.WORKFLOW_COMPLETED, execution, after, "completed", _doubt(after))
         case Phase.FAILED:
             return _story(Reason.WORKFLOW_FAILED, execution, after, "failed", _why(after))
         case Phase.SKIPPED:  # pragma: no branch - exhaustive
             return _story(Reason.SKIPPED, execution, after, "was skipped", _obstacle(after))
 
 
-def compose(message: str) -> str:
-    """A text as an event may carry it: redacted, and within the server's limit."""
-    return text.cut(redaction.redact(message), MAX_MESSAGE_BYTES)
+def remark(reason: Reason, subject: Subject, message: str) -> Story:
+    """The event of what is no change of phase."""
+    return _written(reason, subject, f"{subject.name} ({_facts(subject)})", message)
 
 
 def _story(
     reason: Reason, execution: WorkflowExecution, after: Status, verb: str, why: str = ""
 ) -> Story:
-    """What is always there stands first, so that a cut costs only the explanation."""
     spec = execution.spec
-    facts = [f"RemediationRequest {_remediation(execution)}"]
-    if after.outcome is not None:
-        facts.insert(0, f"outcome {after.outcome}")
+    ref = spec.remediation_request_ref
+    subject = Subject(
+        workflow_id=spec.workflow_ref.workflow_id,
+        target=spec.target_resource,
+        remediation=Remediation(
+            name=ref.name or "",
+            namespace=ref.namespace or "",
+            uid=ref.uid or "",
+            api_version=ref.api_version or "",
+            kind=ref.kind or "",
+        ),
+        outcome=after.outcome or "",
+    )
     lasted = f" after {after.duration}" if after.duration else ""
-    message = (
-        f"Workflow {spec.workflow_ref.workflow_id} on {spec.target_resource} "
-        f"{verb}{lasted} ({', '.join(facts)})"
-    )
-    return Story(
-        reason=reason,
-        warning=reason is Reason.WORKFLOW_FAILED,
-        message=compose(f"{message}: {why}" if why else message),
-    )
+    return _written(reason, subject, f"{subject.name} {verb}{lasted} ({_facts(subject)})", why)
 
 
-def _remediation(execution: WorkflowExecution) -> str:
-    ref = execution.spec.remediation_request_ref
-    return "/".join(part for part in (ref.namespace, ref.name) if part) or "unknown"
+def _facts(subject: Subject) -> str:
+    facts = [f"RemediationRequest {subject.remediation}"]
+    if subject.outcome:
+        lasted = f" after {subject.lasted}" if subject.lasted else ""
+        facts.insert(0, f"outcome {subject.outcome}{lasted}")
+    return ", ".join(facts)
+
+
+def _written(reason: Reason, subject: Subject, fact: str, why: str) -> Story:
+    """What is always there stands first, so that a cut costs only the explanation."""
+    message = redaction.redact(f"{fact}: {why}" if why else fact)
+    return Story(reason, text.cut(message, MAX_MESSAGE_BYTES), subject.remediation.reference)
 
 
 def _started(after: Status) -> str:
@@ -112,6 +181,12 @@ def _why(after: Status) -> str:
     # Without a start there was no run: what failed is what was asked for, or the way there.
     early = "" if after.start_time else "pre-execution failure: "
     return f"{early}{details.reason}: {details.message}"
+
+
+def _doubt(after: Status) -> str:
+    """What speaks against a success."""
+    told = (it for it in after.conditions or () if it.type == ConditionType.RESULT_CONSISTENT)
+    return next((it.message for it in told if it.status is not ConditionStatus.TRUE), "")
 
 
 def _obstacle(after: Status) -> str:

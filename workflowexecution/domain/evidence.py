@@ -6,22 +6,28 @@ lets a half of one through.
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from workflowexecution.api import tekton
+from workflowexecution.api import raw as rawjson
+from workflowexecution.api import times
 from workflowexecution.api.status import PodEvent
 from workflowexecution.domain import redaction, text
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Iterable, Mapping
 
 MAX_LOG_BYTES = 4096
+MAX_LOG_LINES = 500
 MAX_EVENTS = 10
 MAX_EVENT_BYTES = 512
 
 # What happened to a pod from outside, or kept it from starting; a normal life is no evidence.
 _TELLING = frozenset({
     "BackOff",
+    "ErrImageNeverPull",
     "Evicted",
     "ExceededGracePeriod",
     "Failed",
@@ -32,35 +38,81 @@ _TELLING = frozenset({
     "InspectFailed",
     "NodeNotReady",
     "NodeShutdown",
-    "OOMKilling",
     "Preempted",
     "Preempting",
-    "SystemOOM",
     "TaintManagerEviction",
-    "TerminationByKubelet",
 })
+# What a kubelet answers in the place of the log of a container that is gone: the status is 200 by
+# then. Source: kubernetes 1.34, pkg/kubelet/kuberuntime, `GetContainerLogs` and `ReadLogs`.
+_NO_LOG = re.compile(
+    r"(?:unable to retrieve container logs for [a-z\-]+://\w+"
+    r"|failed to try resolving symlinks in path \"[^\"\n]+\": [^\n]+: no such file or directory)\s*"
+)
+# The part of the pod that an event is about, where that is a container.
+_CONTAINER = re.compile(r"spec\.containers\{(.+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose events are wanted: each run on a target gives its pods the same names.
+
+    Attributes:
+        uid: of the pod; empty where it was not read.
+        since: when its task was created. An event object is of one pod, and what was written before
+            is of an earlier run's.
+        settled: containers of it that have begun: what had kept them from it is over.
+    """
+
+    uid: str = ""
+    since: datetime.datetime | None = None
+    settled: frozenset[str] = frozenset()
+
+
+def is_no_log(text: str) -> bool:
+    """Whether a kubelet says in the place of a log that it has none any more."""
+    return _NO_LOG.fullmatch(text) is not None
 
 
 def log_tail(log: str) -> tuple[str, bool]:
     """The redacted end of a log within its budget, and whether something was cut off before it."""
-    raw = redaction.redact(log).rstrip("\n").encode("utf-8", "replace")
-    if len(raw) <= MAX_LOG_BYTES:
-        return raw.decode("utf-8"), False
-    return raw[-MAX_LOG_BYTES:].decode("utf-8", "ignore"), True
+    # Before it is redacted: colours hide what belongs together.
+    log = text.plain(log)
+    # Counted before that, too: a key of many lines is one word then.
+    is_short = log.rstrip("\n").count("\n") >= MAX_LOG_LINES
+    lines = redaction.redact(log).rstrip("\n").split("\n")
+    tail, is_cut = text.tail("\n".join(lines[-MAX_LOG_LINES:]), MAX_LOG_BYTES)
+    return tail, is_cut or is_short
 
 
-def pod_events(raws: Iterable[Mapping[str, Any]]) -> tuple[PodEvent, ...]:
+def pod_events(raws: Iterable[Mapping[str, Any]], origin: Origin) -> tuple[PodEvent, ...]:
     """The events that tell what befell a pod, the latest last."""
-    found = [_event(raw) for raw in raws if raw.get("reason") in _TELLING]
+    telling = (raw for raw in raws if raw.get("reason") in _TELLING)
+    found = [_event(raw) for raw in telling if _is_of(raw, origin)]
     found.sort(key=lambda it: (it.last_seen.timestamp() if it.last_seen else 0.0, it.reason))
     return tuple(found[-MAX_EVENTS:])
+
+
+def _is_of(raw: Mapping[str, Any], origin: Origin) -> bool:
+    """Whether an event is about this pod, not about an earlier one of its name."""
+    involved = rawjson.mapping(raw.get("involvedObject"))
+    container = _CONTAINER.fullmatch(rawjson.text(involved.get("fieldPath")))
+    if container is not None and container[1] in origin.settled:
+        return False
+    if origin.uid:
+        return involved.get("uid") == origin.uid
+    if origin.since is None:
+        return True
+    # By the server's clock where it can be: the other times are those of whoever tells.
+    made = times.parse(rawjson.mapping(raw.get("metadata")).get("creationTimestamp"))
+    at = made or _event(raw).last_seen
+    return at is not None and at >= origin.since
 
 
 def _event(raw: Mapping[str, Any]) -> PodEvent:
     series = raw.get("series")
     again = series if isinstance(series, dict) else {}
     count = raw.get("count") or again.get("count")
-    times = (
+    seen = (
         raw.get("lastTimestamp"), again.get("lastObservedTime"), raw.get("eventTime"),
         raw.get("firstTimestamp"),
     )  # fmt: skip
@@ -68,5 +120,5 @@ def _event(raw: Mapping[str, Any]) -> PodEvent:
         reason=str(raw.get("reason")),
         message=text.cut(redaction.redact(str(raw.get("message") or "")), MAX_EVENT_BYTES),
         count=count if isinstance(count, int) else None,
-        last_seen=next((when for it in times if (when := tekton.parse_time(it))), None),
+        last_seen=next((when for it in seen if (when := times.parse(it))), None),
     )

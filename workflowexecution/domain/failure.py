@@ -9,26 +9,26 @@ Source: Tekton Pipelines 1.9; upstream failureDetails.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workflowexecution.api import duration
+from workflowexecution.api import duration, times
 from workflowexecution.api.status import FailureDetails, FailureReason, Outcome
-from workflowexecution.domain import reasons, redaction, summary, text
+from workflowexecution.domain import advice, blame, reasons, redaction, summary, text
 
 if TYPE_CHECKING:
     import datetime
     from collections.abc import Sequence
 
-    from workflowexecution.api import tekton
+    from workflowexecution.api import containers, tekton
 
 MAX_MESSAGE_BYTES = 4096
-SIGNAL_BASE, MAX_SIGNAL = 128, 64
-_IMAGE_REASONS = frozenset({"TaskRunImagePullFailed", "PullImageFailed"})
+SIGNAL_BASE = 128
+# Those that end a process that does not expect them: HUP to TRAP, ABRT to TERM (USR1 and USR2
+# included), XCPU, XFSZ and SYS. Other codes above the base are as likely a program's own.
+_ENDING = frozenset({*range(1, 16), 24, 25, 31})
 _NO_MESSAGE = "The run gave no message"
-# Waits that belong to every healthy start.
-_STARTING = frozenset({"", "PodInitializing", "ContainerCreating"})
-
 Subject = summary.Subject
 
 
@@ -38,12 +38,15 @@ class Facts:
 
     Attributes:
         run: the run as last seen; None when it never existed, or is gone unseen.
-        children: its TaskRuns from one live list, after all were final.
+        children: its TaskRuns, after all were final; what is told comes from them.
         started: names of TaskRuns that were ever seen started.
+        unlisted: names of those that the server's one list lacked: they are told of by what was
+            seen of them earlier, and prove nothing.
         vanished: when the run was deleted before its end, the sentence that says so.
         vanished_reason: what that counts as.
         stopped: when this program ended the run, the sentence that says why.
         stopped_reason: what that counts as.
+        stopped_by: the cause of it, a `stopping.Cause`.
         lingers: whether something of it is still there, and may begin yet.
         pods: its pods, as far as they can still be read.
         waited_for: what a task that never began was last seen waiting for; Tekton writes over that
@@ -53,10 +56,12 @@ class Facts:
     run: tekton.PipelineRun | None
     children: Sequence[tekton.TaskRun]
     started: frozenset[str] = frozenset()
+    unlisted: frozenset[str] = frozenset()
     vanished: str = ""
     vanished_reason: FailureReason = FailureReason.UNKNOWN
     stopped: str = ""
     stopped_reason: FailureReason = FailureReason.CANCELLED
+    stopped_by: str = ""
     lingers: bool = False
     pods: Sequence[tekton.Pod] = ()
     waited_for: str = ""
@@ -77,7 +82,7 @@ class _Cause:
     message: str
     said: str
     child: tekton.TaskRun | None = None
-    step: tekton.Step | None = None
+    step: containers.Step | None = None
     task: str = ""
     by_tekton: bool = False
 
@@ -90,7 +95,7 @@ def nothing_ran(facts: Facts) -> bool:
     Pods count for themselves: Tekton leaves one that lacked its ConfigMap to run when that comes.
     """
     run = facts.run
-    if run is None or facts.vanished or facts.started or facts.lingers:
+    if run is None or facts.vanished or facts.lingers or facts.started or facts.unlisted:
         return False
     if any(pod.ran for pod in facts.pods):
         return False
@@ -118,9 +123,11 @@ def classify_run(facts: Facts, subject: Subject, at: datetime.datetime) -> Failu
     Args:
         facts: what is known.
         subject: what was tried.
-        at: when it failed.
+        at: when it ended, which may be long after what it failed of.
     """
-    return _details(_cause(facts), facts, subject, at, ran=not nothing_ran(facts))
+    cause = _cause(facts)
+    failed_at = at if facts.stopped else min(at, _failed_at(cause) or at)
+    return _details(cause, facts, subject, failed_at, ran=not nothing_ran(facts))
 
 
 def refused(
@@ -135,9 +142,9 @@ def _never_ran(child: tekton.TaskRun) -> bool:
     return not child.ran and (not child.pod_name or bool(child.steps))
 
 
-def _untold(reason: FailureReason, message: str) -> _Cause:
+def _untold(reason: FailureReason, message: str, what: str = "") -> _Cause:
     """A cause that is known by its reason and a sentence alone."""
-    return _Cause(reasons.Finding(reason, reasons.ADVICE[reason]), message, message)
+    return _Cause(reasons.Finding(reason, what or advice.BY_REASON[reason]), message, message)
 
 
 def _cause(facts: Facts) -> _Cause:
@@ -145,15 +152,18 @@ def _cause(facts: Facts) -> _Cause:
     if facts.stopped:
         return _stopped(facts)
     if facts.vanished:
-        return _untold(facts.vanished_reason, facts.vanished)
+        unknown = facts.vanished_reason is FailureReason.UNKNOWN
+        return _untold(facts.vanished_reason, facts.vanished, advice.GONE if unknown else "")
     if run is None:
-        return _untold(FailureReason.UNKNOWN, "The run is not there")
-    child = _failed_child(run, facts.children)
-    step = _failed_step(child) if child else None
+        return _untold(FailureReason.UNKNOWN, "The run is not there", advice.GONE)
+    child, elsewhere = blame.at_fault(run, facts.children)
+    step = blame.failed_step(child) if child else None
     pod = next((it for it in facts.pods if child and it.name == child.pod_name), None)
-    finding = reasons.classify(run, child, step, pod)
-    message, said = (_clean(it) for it in _told(run, child, step, facts.waited_for))
-    task = child.task if child else _foreign_task(run, finding.reason)
+    finding = reasons.classify(run, child, step, pod, elsewhere=elsewhere)
+    message, said = (
+        _clean(it) for it in _told(run, child, step, [finding.seen, _waited(facts, child)])
+    )
+    task = child.task if child else blame.foreign_task(run, finding.reason)
     if not message:
         return _Cause(finding, _NO_MESSAGE, _NO_MESSAGE, child, step, task)
     return _Cause(finding, message, said or message, child, step, task, by_tekton=True)
@@ -161,29 +171,34 @@ def _cause(facts: Facts) -> _Cause:
 
 def _stopped(facts: Facts) -> _Cause:
     """What Tekton says of a run that was ended from outside is no cause; where it was, is told."""
-    child = _failed_child(facts.run, facts.children) if facts.run is not None else None
-    step = _failed_step(child) if child else None
-    finding = reasons.Finding(facts.stopped_reason, reasons.ADVICE[facts.stopped_reason])
+    child = blame.failed_child(facts.run, facts.children) if facts.run is not None else None
+    step = blame.failed_step(child) if child else None
+    reason = facts.stopped_reason
+    what = advice.BY_STOP.get(facts.stopped_by, advice.BY_REASON[reason])
+    finding = reasons.Finding(reason, what)
     message = _clean([facts.stopped])
     return _Cause(finding, message, message, child, step, child.task if child else "")
+
+
+def _waited(facts: Facts, child: tekton.TaskRun | None) -> str:
+    if child is None or child.ran or not facts.waited_for:
+        return ""
+    return f"It was last seen waiting: {facts.waited_for}"
 
 
 def _told(
     run: tekton.PipelineRun,
     child: tekton.TaskRun | None,
-    step: tekton.Step | None,
-    waited_for: str,
+    step: containers.Step | None,
+    seen: Sequence[str],
 ) -> tuple[list[str], list[str]]:
     """Who said what, in full and in short; of a task ended from outside the run knows more."""
     of_run = run.condition.message if run.condition else ""
     of_task = child.condition.message if child is not None and child.condition else ""
     own = [of_task, step.detail if step else ""]
-    waited = []
-    if child is not None and not child.ran and waited_for:
-        waited.append(f"It was last seen waiting: {waited_for}")
     if child is None or child.is_cancelled:
-        return [of_run, *own, *waited], [of_run, *waited]
-    return [*own, *waited, of_run], [*own, *waited]
+        return [of_run, *own, *seen], [of_run, *seen]
+    return [*own, *seen, of_run], [*own, *seen]
 
 
 def _clean(parts: Sequence[str]) -> str:
@@ -192,57 +207,10 @@ def _clean(parts: Sequence[str]) -> str:
     return text.cut(redaction.redact(". ".join(told)), MAX_MESSAGE_BYTES)
 
 
-def _failed_child(
-    run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
-) -> tekton.TaskRun | None:
-    """The task that caused the end: not a bystander that was cancelled because of it.
-
-    A task whose failure the pipeline ignores is none either. A task of the pipeline ranks before a
-    `finally` task, which runs after the end is decided, and one that failed by itself before one
-    that was ended from outside; among equals the first to end is the cause.
-    """
-    finally_tasks = set(run.finally_names)
-    failed = [
-        child
-        for child in children
-        if child.is_done and not child.is_successful and not child.is_ignored
-    ]
-    failed.sort(
-        key=lambda child: (
-            child.task in finally_tasks,
-            child.is_cancelled,
-            _end(child),
-            child.name,
-        )
-    )
-    return failed[0] if failed else None
-
-
-def _foreign_task(run: tekton.PipelineRun, reason: FailureReason) -> str:
-    """The task at fault when no TaskRun is: the only one of another kind, or none for certain."""
-    foreign = [child.task for child in run.children if child.kind != "TaskRun"]
-    by_a_task = reason in {FailureReason.DEADLINE_EXCEEDED, FailureReason.UNKNOWN}
-    return foreign[0] if by_a_task and len(foreign) == 1 else ""
-
-
-def _end(child: tekton.TaskRun) -> float:
-    return child.completed_at.timestamp() if child.completed_at else float("inf")
-
-
-def _failed_step(child: tekton.TaskRun) -> tekton.Step | None:
-    """The step at fault: one that ended by itself before one that was ended or never began."""
-    failing = [step for step in child.steps if step.has_failed]
-    if child.condition is not None and child.condition.reason in _IMAGE_REASONS:
-        # Those that ran waited for the one without an image, which may be a sidecar.
-        return next((step for step in child.steps if not step.ran), None)
-    ranked = [step for step in failing if step.exited] or [step for step in failing if step.ran]
-    ended = min(ranked or failing, key=lambda step: step.finished or "~", default=None)
-    return ended or next((step for step in child.steps if _is_stuck(step)), None)
-
-
-def _is_stuck(step: tekton.Step) -> bool:
-    """Whether a step without an end is why its task ended: it could not begin, or was lost."""
-    return step.running or step.waiting not in _STARTING
+def _failed_at(cause: _Cause) -> datetime.datetime | None:
+    """When what brought the end about happened; None where only the run's end tells."""
+    of_step = times.parse(cause.step.finished) if cause.step is not None else None
+    return of_step or (cause.child.completed_at if cause.child is not None else None)
 
 
 def _details(
@@ -250,17 +218,17 @@ def _details(
 ) -> FailureDetails:
     step = cause.step
     code = step.exit_code if step is not None and step.exited else None
-    names = facts.run.task_names if facts.run else ()
+    names = (*facts.run.task_names, *facts.run.finally_names) if facts.run else ()
     elapsed = int(summary.elapsed_s(subject, at))
     return FailureDetails(
         failed_task_index=names.index(cause.task) if cause.task in names else 0,
-        failed_task_name=cause.task,
-        failed_step_name=step.name if step else None,
+        failed_task_name=text.cut(cause.task, text.MAX_NAME_BYTES),
+        failed_step_name=text.cut(step.name, text.MAX_NAME_BYTES) if step else None,
         reason=cause.finding.reason,
         message=cause.message,
         exit_code=code,
         signal=_signal(code),
-        failed_at=at.replace(microsecond=0),
+        failed_at=times.second(at),
         execution_time_before_failure=duration.format_seconds(elapsed),
         natural_language_summary=_summary(cause, facts, subject, at, ran=ran),
         was_execution_failure=ran,
@@ -268,10 +236,9 @@ def _details(
 
 
 def _signal(code: int | None) -> int | None:
-    """The signal that a shell's exit code stands for."""
-    if code is None or not SIGNAL_BASE < code <= SIGNAL_BASE + MAX_SIGNAL:
-        return None
-    return code - SIGNAL_BASE
+    """The signal that a shell's exit code stands for, if it is one that ends a process."""
+    signal = code - SIGNAL_BASE if code is not None else 0
+    return signal if signal in _ENDING else None
 
 
 def _summary(
@@ -285,15 +252,21 @@ def _summary(
         exit_code=step.exit_code if step is not None and step.exited else None,
     )
     tasks = sorted(facts.children, key=lambda it: (it.created, it.name))
-    completed = [it.task for it in tasks if it.is_successful]
-    begun = [it.task for it in tasks if it.ran and not it.is_successful]
+    all_of = Counter(it.task for it in tasks)
+    completed = Counter(it.task for it in tasks if it.is_successful)
+    begun = Counter(it.task for it in tasks if it.ran and not it.is_successful)
     return summary.write(
         summary.Story(
             subject=subject,
             reason=cause.finding.reason,
             place=place,
             traces=summary.Traces(
-                ran, tuple(dict.fromkeys(completed)), tuple(dict.fromkeys(begun))
+                ran,
+                [summary.Work(task, count, all_of[task]) for task, count in completed.items()],
+                [summary.Work(task, count, all_of[task]) for task, count in begun.items()],
+                [summary.Work(task) for task in blame.foreign_tasks(facts.run)]
+                if facts.run
+                else (),
             ),
             said=cause.said,
             by_tekton=cause.by_tekton,

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from workflowexecution.api import tekton
+    from workflowexecution.api import containers, tekton
     from workflowexecution.api.status import PodEvent
 
 LOOK_AFTER_S = 5.0
-"""A pod whose steps have not begun by then is worth a look at its events."""
+"""A pod of which something has not begun by then is worth a look at its events."""
 
 # As waiting reasons of a container, and as reasons of a TaskRun whose pod waits.
 _WAITING = frozenset({
@@ -29,12 +29,17 @@ _WAITING = frozenset({
     "RunContainerError",
 })
 _PENDING = frozenset({"ExceededNodeResources", "ExceededResourceQuota", "PullImageFailed"})
+# Of what has not begun: `Failed` and `BackOff` are of images and of configuration.
 _UNHEALTHY = frozenset({
+    "BackOff",
+    "ErrImageNeverPull",
     "Evicted",
+    "Failed",
     "FailedAttachVolume",
     "FailedCreatePodSandBox",
     "FailedMount",
     "FailedScheduling",
+    "InspectFailed",
 })
 
 
@@ -43,9 +48,10 @@ def trouble(children: Iterable[tekton.TaskRun]) -> str:
     for child in children:
         if child.is_done:
             continue
-        for step in child.steps:
-            if step.waiting in _WAITING:
-                return f"Step {step.name!r} of task {child.task!r} cannot start: {step.waiting}"
+        for kind, it in _containers(child):
+            if it.waiting in _WAITING:
+                where = f"{kind.capitalize()} {it.name!r} of task {child.task!r}"
+                return f"{where} cannot start: {it.waiting}"
         said = child.condition
         if said is not None and said.reason in _PENDING:
             return f"Task {child.task!r} cannot start: {said.message or said.reason}"
@@ -53,14 +59,32 @@ def trouble(children: Iterable[tekton.TaskRun]) -> str:
 
 
 def waiting(children: Iterable[tekton.TaskRun]) -> Sequence[tekton.TaskRun]:
-    """The tasks that have a pod of which no step has begun."""
+    """The tasks that have a pod of which a container has not begun, whatever others have.
+
+    What keeps it is told by events first: Tekton may be late to copy the container's state.
+    """
     return [
         child
         for child in children
         if child.pod_name
         and not child.is_done
-        and not any(step.running or step.ran for step in child.steps)
+        and not (child.steps and all(_has_begun(it) for _, it in _containers(child)))
     ]
+
+
+def begun(child: tekton.TaskRun) -> frozenset[str]:
+    """The containers of a task's pod that have begun, by their names there."""
+    return frozenset(f"{kind}-{it.name}" for kind, it in _containers(child) if _has_begun(it))
+
+
+def _containers(child: tekton.TaskRun) -> Iterator[tuple[str, containers.Step]]:
+    yield from (("step", it) for it in child.steps)
+    yield from (("sidecar", it) for it in child.sidecars)
+
+
+def _has_begun(container: containers.Step) -> bool:
+    """Whether it has been made, or is over without."""
+    return container.running or container.ran or container.exit_code is not None
 
 
 def look_in_s(child: tekton.TaskRun, now: datetime.datetime) -> float:

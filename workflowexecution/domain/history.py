@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from workflowexecution.api import duration
+from workflowexecution.api import duration, times
 from workflowexecution.api.status import (
     FailureReason,
     Phase,
@@ -172,7 +172,7 @@ def uncleared(past: Past) -> Past:
 
 def streak(pasts: Iterable[Past]) -> int:
     """How many failures in a row the target has behind it, none of which changed anything."""
-    known = _in_order(pasts)
+    known = _since_success(pasts)
     last = _last_counted([past for past in known if past.cleared_at is None])
     return _failures(last, known) if last is not None and last.counts else 0
 
@@ -222,7 +222,19 @@ def _counts(status: Status) -> bool:
 
 
 def _in_order(pasts: Iterable[Past]) -> list[Past]:
-    return sorted(pasts, key=lambda past: (past.ended_at, past.uid))
+    return sorted(pasts, key=_place)
+
+
+def _place(past: Past) -> tuple[datetime.datetime, str]:
+    return past.ended_at, past.uid
+
+
+def _since_success(pasts: Iterable[Past]) -> list[Past]:
+    """What a row of failures can be made of: most targets have long histories of successes."""
+    told = [past for past in pasts if past.completed or past.counts]
+    standing = (_place(past) for past in told if past.completed and past.cleared_at is None)
+    success = max(standing, default=None)
+    return _in_order(past for past in told if success is None or _place(past) > success)
 
 
 def _last_counted(standing: list[Past]) -> Past | None:
@@ -245,8 +257,8 @@ def _failures(last: Past, known: list[Past]) -> int:
 def _blocked(past: Past) -> Verdict:
     message = (
         f"Execution {past.place} of workflow {past.workflow_id} ended {past.outcome} at "
-        f"{_text(past.ended_at)} after it had begun to work on {past.target}: a person must look "
-        "at the target and clear that execution"
+        f"{times.stamp(past.ended_at)} after it had begun to work on {past.target}: a person must "
+        "look at the target and clear that execution"
     )
     return Verdict(SkipReason.PREVIOUS_EXECUTION_FAILED, past, None, message)
 
@@ -254,8 +266,8 @@ def _blocked(past: Past) -> Verdict:
 def _exhausted(past: Past, failures: int) -> Verdict:
     message = (
         f"{failures} executions in a row have failed on {past.target} before anything ran, the "
-        f"last one {past.place} at {_text(past.ended_at)}: a person must look at the cause, and "
-        "clear or delete them"
+        f"last one {past.place} at {times.stamp(past.ended_at)}: a person must look at the cause, "
+        "and clear or delete them"
     )
     return Verdict(SkipReason.EXHAUSTED_RETRIES, past, None, message)
 
@@ -274,7 +286,7 @@ def _backing_off(
 def _cooling_down(past: Past, now: datetime.datetime, until: datetime.datetime) -> Verdict:
     message = (
         f"Execution {past.place} of the same workflow {past.workflow_id} completed on "
-        f"{past.target} at {_text(past.ended_at)}: cooling down for another "
+        f"{past.target} at {times.stamp(past.ended_at)}: cooling down for another "
         f"{_remaining(until, now)}"
     )
     return Verdict(SkipReason.RECENTLY_REMEDIATED, past, until, message)
@@ -283,7 +295,3 @@ def _cooling_down(past: Past, now: datetime.datetime, until: datetime.datetime) 
 def _remaining(until: datetime.datetime, now: datetime.datetime) -> str:
     """Go's duration text in whole seconds, never less than what is left."""
     return duration.format_seconds(math.ceil(max(0.0, (until - now).total_seconds())))
-
-
-def _text(when: datetime.datetime) -> str:
-    return f"{when:%Y-%m-%dT%H:%M:%SZ}"

@@ -25,6 +25,7 @@ KIND = "PipelineRun"
 RESOLVER = "bundles"
 PIPELINE_IN_BUNDLE = "workflow"
 TARGET_PARAMETER = "TARGET_RESOURCE"
+_NONE: Mapping[str, str] = {}
 MAX_OWNER_BYTES = 1024
 """Of each part of an owner; the longest true one is a workflow's id of 253 characters."""
 
@@ -51,7 +52,13 @@ class Owner:
 
 
 def build(
-    execution: WorkflowExecution, *, name: str, target_label: str, defaults: Defaults
+    execution: WorkflowExecution,
+    *,
+    name: str,
+    target_label: str,
+    canonical_target: str,
+    defaults: Defaults,
+    annotations: Mapping[str, str] = _NONE,
 ) -> dict[str, Any]:
     """The manifest of an execution's run.
 
@@ -59,18 +66,23 @@ def build(
         execution: a checked execution.
         name: the run's name, which is the lock of the target.
         target_label: the hash under which runs and executions of one target are listed.
+        canonical_target: the target in the one spelling by which people select runs of it.
         defaults: from the settings.
+        annotations: what the run carries beside those that lead back to the execution.
     """
     spec = execution.spec
     config = spec.execution_config
     timeout_s = (config.timeout if config else None) or defaults.timeout_s
     account = (config.service_account_name if config else None) or defaults.service_account
-    labels, annotations = _marks(execution, target_label, defaults.instance)
+    labels, full_texts = _marks(execution, defaults.instance)
+    # A slash is no label character; the customary spelling for people is a double underscore.
+    labels[names.LABEL_TARGET_RESOURCE] = text.label_value(canonical_target.replace("/", "__"))
+    labels[names.LABEL_TARGET] = target_label
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": defaults.namespace,
         "labels": labels,
-        "annotations": annotations,
+        "annotations": {**annotations, **full_texts},
     }
     if execution.metadata.namespace == defaults.namespace:
         metadata["ownerReferences"] = [_owner_reference(execution)]
@@ -126,9 +138,7 @@ def owner_of(labels: Mapping[str, str], annotations: Mapping[str, str]) -> Owner
     )
 
 
-def _marks(
-    execution: WorkflowExecution, target_label: str, instance: str
-) -> tuple[dict[str, str], dict[str, str]]:
+def _marks(execution: WorkflowExecution, instance: str) -> tuple[dict[str, str], dict[str, str]]:
     texts = {
         names.LABEL_EXECUTION: execution.metadata.name,
         names.LABEL_EXECUTION_UID: execution.metadata.uid,
@@ -139,11 +149,7 @@ def _marks(
         texts[names.LABEL_INSTANCE] = instance
     labels = {key: text.label_value(value) for key, value in texts.items()}
     annotations = {key: value for key, value in texts.items() if labels[key] != value}
-    target = execution.spec.target_resource
-    # A slash is no label character; the customary spelling for people is a double underscore.
-    labels[names.LABEL_TARGET_RESOURCE] = text.label_value(target.replace("/", "__"))
-    labels[names.LABEL_TARGET] = target_label
-    annotations[names.LABEL_TARGET_RESOURCE] = target
+    annotations[names.LABEL_TARGET_RESOURCE] = execution.spec.target_resource
     return labels, annotations
 
 

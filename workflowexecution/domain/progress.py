@@ -6,26 +6,19 @@ grow while the run goes on; at the end the run's own final message has the last 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from workflowexecution.api.status import TaskRunPhase, TaskRunStatus
+from workflowexecution.domain import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from workflowexecution.api import tekton
 
-MAX_TASK_RUNS = 100
-
-# "Tasks Completed: 2 (Failed: 1, Cancelled 0), Skipped: 1"; "Incomplete" stands while it runs,
-# "(Ignored: 1)" after a count of failures of which some do not matter.
-_COUNTS = re.compile(
-    r"Tasks Completed: (?P<done>\d{1,9}) "
-    r"\(Failed: \d+(?: \(Ignored: \d+\))?, Cancelled:? \d+\)"
-    r"(?:, Incomplete: \d+)?, Skipped: (?P<skipped>\d{1,9})"
-)
+MAX_TASK_RUNS = 50
+MAX_TASK_BYTES = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +55,14 @@ def map_progress(
         completed_before: the count in the status; it never runs backwards.
     """
     ordered = sorted(children, key=lambda child: (child.created, child.name))
-    final = _COUNTS.search(run.condition.message) if run.condition else None
+    counts = run.counts
     total = run.task_count
-    if run.is_done and final:
-        done = int(final["done"]) + int(final["skipped"])
+    if run.is_done and counts:
+        done = counts.done
         total = total or done
     else:
-        done = _done(ordered) + run.skipped
+        # Only Tekton counts tasks that are no TaskRuns; the TaskRuns may be ahead of its word.
+        done = max(_done(ordered) + run.skipped, counts.done if counts else 0)
     completed = max(done if total is None else min(done, total), completed_before or 0)
     return Progress(
         completed=completed,
@@ -83,8 +77,10 @@ def _entries(
 ) -> tuple[TaskRunStatus, ...]:
     entries = {entry.name: entry for entry in before}
     for child in children:
-        old = entries.get(child.name)
-        entries[child.name] = _entry(child, started=old is not None and old.started)
+        # Tekton's own names are no longer than that, and stay what they are.
+        name = text.label_value(child.name)
+        old = entries.get(name)
+        entries[name] = _entry(child, name, started=old is not None and old.started)
     return tuple(entries.values())[:MAX_TASK_RUNS]
 
 
@@ -98,17 +94,16 @@ def _done(children: Sequence[tekton.TaskRun]) -> int:
 
 def _current_step(children: Sequence[tekton.TaskRun]) -> str | None:
     for child in children:
-        for step in child.steps:
-            if step.running:
-                return f"{child.task}/{step.name}"
+        if step := child.current_step:
+            return text.cut(f"{child.task}/{step.name}", text.MAX_NAME_BYTES)
     return None
 
 
-def _entry(child: tekton.TaskRun, *, started: bool) -> TaskRunStatus:
+def _entry(child: tekton.TaskRun, name: str, *, started: bool) -> TaskRunStatus:
     codes = [step.exit_code for step in child.steps if step.has_failed and step.exited]
     return TaskRunStatus(
-        name=child.name,
-        task=child.task,
+        name=name,
+        task=text.cut(child.task, MAX_TASK_BYTES),
         phase=_phase(child),
         started=started or child.ran,
         start_time=child.started_at,

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from workflowexecution.api.status import FailureReason
+from workflowexecution.domain import advice
 
 if TYPE_CHECKING:
-    from workflowexecution.api import tekton
+    from workflowexecution.api import containers, tekton
 
 _CONFIGURATION_RUNS: Final = (
     "CouldntGetPipeline",
@@ -46,6 +47,10 @@ _RUNS: Final = {
     "StoppedRunningFinally": FailureReason.CANCELLED,
     **dict.fromkeys(_CONFIGURATION_RUNS, FailureReason.CONFIGURATION_ERROR),
 }
+# The apiserver did not take what Tekton made of a task: the one a TaskRun, the other a pod.
+_UNCREATED_RUN: Final = "CreateRunFailed"
+_UNCREATED_POD: Final = "PodCreationFailed"
+_UNTRUSTED: Final = "ResourceVerificationFailed"
 _UNRESOLVED: Final = frozenset({"CouldntGetPipeline", "CouldntGetTask"})
 _TASKS: Final = {
     "TaskRunTimeout": FailureReason.DEADLINE_EXCEEDED,
@@ -62,20 +67,34 @@ _TASKS: Final = {
     "ExceededNodeResources": FailureReason.RESOURCE_EXHAUSTED,
     "TaskRunCancelled": FailureReason.CANCELLED,
 }
+# What a pod as a whole ended of; `Unknown` says that its node is to be asked, not the task. Beside
+# these a kubelet says "OutOf" and the name of what it has too little of.
 _PODS: Final = {
     "Evicted": FailureReason.RESOURCE_EXHAUSTED,
     "Preempting": FailureReason.RESOURCE_EXHAUSTED,
-    "OutOfcpu": FailureReason.RESOURCE_EXHAUSTED,
-    "OutOfmemory": FailureReason.RESOURCE_EXHAUSTED,
-    "OutOfpods": FailureReason.RESOURCE_EXHAUSTED,
     "DeadlineExceeded": FailureReason.DEADLINE_EXCEEDED,
+    "Terminated": FailureReason.UNKNOWN,
+    "Shutdown": FailureReason.UNKNOWN,
+    "NodeShutdown": FailureReason.UNKNOWN,
+    "NodeLost": FailureReason.UNKNOWN,
 }
+_OUT_OF: Final = "OutOf"
+# What was to end a pod, by its condition DisruptionTarget; the others have to do with its node.
+_PREEMPTED: Final = "PreemptionByScheduler"
+# How a step ends that was ended from outside: what Tekton's entrypoint makes of any signal, and a
+# shell of SIGKILL and SIGTERM.
+_BY_SIGNAL: Final = frozenset({255, 137, 143})
+# A kubelet's words for a pod that it evicts for what the pod itself was granted.
+_OWN_LIMIT: Final = re.compile(
+    r"\bexceed(?:s|ed) (?:the limit|the total limit|its local ephemeral storage limit)\b"
+)
 _STEPS: Final = {
     "OOMKilled": FailureReason.OOM_KILLED,
     "TimeoutExceeded": FailureReason.DEADLINE_EXCEEDED,
     "Evicted": FailureReason.RESOURCE_EXHAUSTED,
     "StartError": FailureReason.CONFIGURATION_ERROR,
     "ContainerCannotRun": FailureReason.CONFIGURATION_ERROR,
+    "ContainerStatusUnknown": FailureReason.UNKNOWN,
 }
 _Words = tuple[tuple[re.Pattern[str], FailureReason], ...]
 
@@ -84,7 +103,9 @@ def _words(*rows: tuple[str, FailureReason], flags: int = re.IGNORECASE) -> _Wor
     return tuple((re.compile(rf"\b(?:{it})\b", flags), reason) for it, reason in rows)
 
 
-# Ranked. Of pods that it does not admit the apiserver says "forbidden", whatever the cause.
+# Ranked. Of pods that it does not admit the apiserver says "forbidden", whatever the cause. That a
+# time was over is never taken from words: whatever calls another says so of that, and Tekton has
+# reasons for its own.
 _WORDS: Final = _words(
     ("oomkilled|out of memory", FailureReason.OOM_KILLED),
     (
@@ -97,7 +118,6 @@ _WORDS: Final = _words(
     ),
     ("forbidden|permission denied|unauthorized", FailureReason.FORBIDDEN),
     ("imagepullbackoff|errimagepull|image pull", FailureReason.IMAGE_PULL_BACK_OFF),
-    ("timed out|timeout|deadline exceeded", FailureReason.DEADLINE_EXCEEDED),
     ("invalid|not found", FailureReason.CONFIGURATION_ERROR),
 )
 # What registries say, as codes of the distribution specification or as HTTP; in capitals, which
@@ -109,57 +129,38 @@ _REGISTRY_WORDS: Final = _words(
 )
 _UNREACHABLE: Final = re.compile(
     r"connection refused|no such host|no route to host|i/o timeout|deadline exceeded"
-    r"|TLS handshake timeout|connection reset|status code 5\d\d"
+    r"|TLS handshake timeout|connection reset|status code 5\d\d|resolution took longer"
 )
-_TRY_AGAIN: Final = (
-    "The bundle's registry did not answer as it should: see whether it is up and rightly named, "
-    "then try again."
+# The apiserver could not ask a webhook; what one that answers refuses, it "denied".
+_UNASKED: Final = re.compile(r"\bfailed calling webhook\b")
+# A kubelet's own trouble with its container runtime, as it says it of a container.
+_SLOW_NODE: Final = re.compile(
+    r"\b(?:context deadline exceeded|code = (?:DeadlineExceeded|Unavailable)"
+    r"|failed to reserve container name)\b"
 )
-_NEVER_BEGAN: Final = (
-    "More time alone will not help: find out what the pod waited for, such as an image, a volume, "
-    "a Secret, quota, or room on a node."
-)
-_NEVER_CREATED: Final = (
-    "More time alone will not help: no task was even created, as when the parameters are too large "
-    "for what Tekton makes of them."
-)
-_LOST: Final = "Find out what became of the pod and of its node."
-ADVICE: Final = {
-    FailureReason.OOM_KILLED: "Raise the memory limit of the step before another attempt.",
-    FailureReason.DEADLINE_EXCEEDED: (
-        "Allow more time (spec.executionConfig.timeout and the task's own timeout, 60 minutes "
-        "unless the pipeline sets one) or use a faster workflow."
-    ),
-    FailureReason.FORBIDDEN: (
-        "Have it allowed by whoever may (a role, credentials, a policy), or choose a workflow that "
-        "needs less."
-    ),
-    FailureReason.RESOURCE_EXHAUSTED: "Free or add capacity or quota, then try again.",
-    FailureReason.CONFIGURATION_ERROR: (
-        "Correct the workflow, its parameters or its service account; the same request will fail "
-        "the same way."
-    ),
-    FailureReason.IMAGE_PULL_BACK_OFF: "Check the image reference and the pull credentials.",
-    FailureReason.TASK_FAILED: "Read the log of the step and mend its cause.",
-    FailureReason.CANCELLED: "Find out who stopped it and why before another attempt.",
-    FailureReason.UNKNOWN: "Read the PipelineRun and the logs of its steps.",
-}
-EVERY_ADVICE: Final = frozenset({*ADVICE.values(), _TRY_AGAIN, _NEVER_BEGAN, _NEVER_CREATED, _LOST})
+_NO_POLICY: Final = re.compile(r"\bno matching policies\b")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A reason, and what to do about it."""
+    """A reason, and what to do about it.
+
+    Attributes:
+        seen: what was observed that Tekton does not tell, as a sentence without its full stop.
+    """
 
     reason: FailureReason
     advice: str
+    seen: str = ""
 
 
 def classify(
     run: tekton.PipelineRun,
     child: tekton.TaskRun | None,
-    step: tekton.Step | None,
+    step: containers.Step | None,
     pod: tekton.Pod | None,
+    *,
+    elsewhere: FailureReason | None = None,
 ) -> Finding:
     """The reason of a run's bad end.
 
@@ -168,58 +169,140 @@ def classify(
         child: the task that caused it, if one did.
         step: its step that failed, or never began.
         pod: its pod, where that can still be read.
+        elsewhere: how a task that is no TaskRun ended, if that is the cause.
     """
     if child is not None and not child.is_cancelled:
-        return _of_task(child, step, pod)
+        return _of_task(run, child, step, pod)
     reason = run.condition.reason if run.condition else ""
     message = run.condition.message if run.condition else ""
     if reason in _UNRESOLVED:
         return _of_resolution(message)
+    if reason == _UNTRUSTED:
+        return _of_trust(run, message)
+    if reason == _UNCREATED_RUN:
+        return _of_creation(message)
     known = _RUNS.get(reason)
     if known is None and child is not None:
         known = FailureReason.CANCELLED
     if known is FailureReason.DEADLINE_EXCEEDED:
-        return Finding(known, _deadline_advice(run, child))
+        return _of_deadline(run, child, pod)
+    if known is None and elsewhere is FailureReason.TASK_FAILED:
+        return Finding(elsewhere, advice.ELSEWHERE)
+    known = known or elsewhere
     return _advised(known or _by_words(_WORDS, message) or FailureReason.UNKNOWN)
 
 
-def _deadline_advice(run: tekton.PipelineRun, child: tekton.TaskRun | None) -> str:
-    """More time helps only what had begun."""
+def blames_the_request(run: tekton.PipelineRun) -> bool:
+    """Whether Tekton ended the run for what was asked of it, whatever its tasks did."""
+    return run.condition is not None and run.condition.reason in _CONFIGURATION_RUNS
+
+
+def _of_deadline(
+    run: tekton.PipelineRun, child: tekton.TaskRun | None, pod: tekton.Pod | None
+) -> Finding:
+    """More time helps only what had begun, and is still there."""
+    reason = FailureReason.DEADLINE_EXCEEDED
     if child is None and not run.children:
-        return _NEVER_CREATED
+        return Finding(reason, advice.NEVER_CREATED)
+    if child is None and any(it.kind != "TaskRun" for it in run.children):
+        return Finding(reason, advice.UNSERVED)
     if child is not None and not child.ran:
-        return _NEVER_BEGAN
-    return ADVICE[FailureReason.DEADLINE_EXCEEDED]
+        return Finding(reason, advice.NEVER_BEGAN)
+    if pod is not None and pod.is_unheard:
+        return Finding(reason, advice.UNHEARD, "The node of its pod no longer answers")
+    if pod is not None and pod.disruption:
+        return Finding(reason, advice.LOST, _said_of_pod(pod.disruption))
+    return _advised(reason)
 
 
-def _of_task(child: tekton.TaskRun, step: tekton.Step | None, pod: tekton.Pod | None) -> Finding:
+def _of_task(
+    run: tekton.PipelineRun,
+    child: tekton.TaskRun,
+    step: containers.Step | None,
+    pod: tekton.Pod | None,
+) -> Finding:
     """The reason of a task that failed by itself."""
-    said = child.condition
-    if pod is not None and pod.reason in _PODS:
-        return _advised(_PODS[pod.reason])
-    if said is not None and said.reason in _TASKS:
-        known = _TASKS[said.reason]
-        late_for_nothing = known is FailureReason.DEADLINE_EXCEEDED and not child.ran
-        return Finding(known, _NEVER_BEGAN) if late_for_nothing else _advised(known)
+    said = child.condition.reason if child.condition else ""
+    message = child.condition.message if child.condition else ""
+    if pod is not None and (pod.reason in _PODS or pod.reason.startswith(_OUT_OF)):
+        return _of_pod(pod.reason, message)
+    known = _TASKS.get(said)
+    if known is FailureReason.DEADLINE_EXCEEDED:
+        return _of_deadline(run, child, pod)
+    if known is not None:
+        return _advised(known)
+    if pod is not None and pod.disruption and _is_from_outside(step):
+        return _of_pod(pod.disruption, message)
     if step is not None and step.running:
-        return Finding(FailureReason.UNKNOWN, _LOST)
+        return Finding(FailureReason.UNKNOWN, advice.LOST)
     if step is not None and step.ran:
-        return _advised(_STEPS.get(step.reason, FailureReason.TASK_FAILED))
-    by_words = _by_words(_WORDS, said.message if said else "")
-    if by_words is not None:
-        return _advised(by_words)
-    if said is not None and said.reason == "PodCreationFailed":
-        return _advised(FailureReason.CONFIGURATION_ERROR)
+        return _of_step(step)
+    if said == _UNCREATED_POD:
+        return _of_creation(message)
     began = step is not None or child.ran
-    return _advised(FailureReason.TASK_FAILED if began else FailureReason.UNKNOWN)
+    otherwise = FailureReason.TASK_FAILED if began else FailureReason.UNKNOWN
+    return _advised(_by_words(_WORDS, message) or otherwise)
+
+
+def _of_pod(ended: str, message: str) -> Finding:
+    """The reason of a task whose pod was ended, and not by what its step did."""
+    seen = _said_of_pod(ended)
+    if _OWN_LIMIT.search(message):
+        return Finding(FailureReason.RESOURCE_EXHAUSTED, advice.OVERFULL, seen)
+    short = ended == _PREEMPTED or ended.startswith(_OUT_OF)
+    of_node = FailureReason.RESOURCE_EXHAUSTED if short else FailureReason.UNKNOWN
+    reason = _PODS.get(ended, of_node)
+    lost = reason is FailureReason.UNKNOWN
+    return Finding(reason, advice.LOST if lost else advice.BY_REASON[reason], seen)
+
+
+def _said_of_pod(ended: str) -> str:
+    return f"The cluster says of its pod: {ended}"
+
+
+def _is_from_outside(step: containers.Step | None) -> bool:
+    """Whether a step's end, if it has one, is not its own but that of its pod."""
+    if step is None:
+        return True
+    by_itself = step.exited and step.exit_code not in _BY_SIGNAL
+    return not by_itself and step.reason not in _STEPS
+
+
+def _of_step(step: containers.Step) -> Finding:
+    reason = _STEPS.get(step.reason, FailureReason.TASK_FAILED)
+    match reason:
+        case FailureReason.UNKNOWN:
+            return Finding(reason, advice.LOST)
+        case FailureReason.DEADLINE_EXCEEDED:
+            return Finding(reason, advice.STEP_LATE)
+        case _:
+            return _advised(reason)
+
+
+def _of_creation(message: str) -> Finding:
+    """The reason why an object, or a container, was not made: nothing but words tells."""
+    if _UNASKED.search(message):
+        return Finding(FailureReason.UNKNOWN, advice.ASK_AGAIN)
+    if _SLOW_NODE.search(message):
+        return Finding(FailureReason.UNKNOWN, advice.NODE_BUSY)
+    return _advised(_by_words(_WORDS, message) or FailureReason.CONFIGURATION_ERROR)
 
 
 def _of_resolution(message: str) -> Finding:
     """The reason why a pipeline or a task could not be fetched: nothing but words tells."""
     by_words = _by_words(_REGISTRY_WORDS, message)
     if by_words is None and _UNREACHABLE.search(message):
-        return Finding(FailureReason.CONFIGURATION_ERROR, _TRY_AGAIN)
+        return Finding(FailureReason.CONFIGURATION_ERROR, advice.TRY_AGAIN)
     return _advised(by_words or FailureReason.CONFIGURATION_ERROR)
+
+
+def _of_trust(run: tekton.PipelineRun, message: str) -> Finding:
+    """What to do about a bundle that a policy refuses: Tekton says the same of most causes."""
+    if _NO_POLICY.search(message):
+        what = advice.UNCOVERED
+    else:
+        what = advice.WRONGLY_SIGNED if run.is_signed else advice.UNSIGNED
+    return Finding(FailureReason.CONFIGURATION_ERROR, what)
 
 
 def _by_words(table: _Words, message: str) -> FailureReason | None:
@@ -227,4 +310,4 @@ def _by_words(table: _Words, message: str) -> FailureReason | None:
 
 
 def _advised(reason: FailureReason) -> Finding:
-    return Finding(reason, ADVICE[reason])
+    return Finding(reason, advice.BY_REASON[reason])

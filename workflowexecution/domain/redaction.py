@@ -7,44 +7,188 @@ from __future__ import annotations
 
 import re
 
-BLANK = "***REDACTED***"
+from workflowexecution.domain import secretnames, secretvalues
 
-_KEY = (
-    r"(?:password|passwd|pwd|api[_-]?key|(?:aws[_-]?)?access[_-]?key(?:[_-]?id)?"
-    r"|(?:aws[_-]?)?secret[_-]?access[_-]?key|connection[_-]?string|database[_-]?url"
-    r"|authorization|auth|token|secret)"
-)
-_SECRET_KEY = re.compile(rf"(?:^|[_.\-]){_KEY}(?:$|[_.\-])", re.IGNORECASE)
-# Every repetition that may fail has a bound: messages are as long as somebody makes them, and time
-# must not grow with the square of that. A quote may be escaped (JSON in JSON) or, after a cut,
-# unclosed.
-_QUOTE = r"\\{0,4}[\"']"
-_VALUE = r"(?:\\{0,4}\"[^\"]*\"?|\\{0,4}'[^']*'?|(?:Bearer|Basic)\s{1,8}\S+|[^\s,;&\"']+)"
-# A key may carry a prefix (DB_PASSWORD) or a suffix, and quotes; after = or : stands its value.
-_ASSIGNED = re.compile(
-    rf"(?P<key>{_KEY}(?![A-Za-z])[A-Za-z0-9_.\-]{{0,64}}(?:{_QUOTE})?)"
-    rf"(?P<sep>\s{{0,8}}[=:]\s{{0,8}}){_VALUE}",
+BLANK = secretvalues.BLANK
+
+_QUOTE, _ASSIGNS, _VALUE = secretvalues.QUOTE, secretvalues.ASSIGNS, secretvalues.VALUE
+_NAME = secretnames.PATTERN
+_REST = r"[A-Za-z0-9_.\-]{0,64}+"
+
+# To the end of the line: a scheme may be any word, and what follows it is all secret.
+_HEADER = re.compile(
+    rf"(?P<head>(?<![A-Za-z0-9.])authorization(?:{_QUOTE})?\]?{_ASSIGNS}){secretvalues.HEADER}",
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"\b(Bearer|Basic)\s{1,8}[A-Za-z0-9+/._~\-]{8,}=*", re.IGNORECASE)
-_JWT = re.compile(r"\beyJ[A-Za-z0-9_\-]{5,}(?:\.[A-Za-z0-9_\-]*){0,2}")
-_LONG = re.compile(r"(?P<key>secret|token|key)(?P<sep>\W{1,3})[A-Za-z0-9+/]{32,}=*", re.IGNORECASE)
-# Texts without any of these cannot match: most lines cost one cheap search.
-_HINT = re.compile(
-    r"pass|pwd|key|connection|database|auth|token|secret|bearer|basic|eyJ", re.IGNORECASE
+# A name may carry a prefix (DB_PASSWORD) or a suffix, and quotes; behind = or : stands its value.
+_ASSIGNED = re.compile(
+    rf"(?P<name>{_NAME}{_REST})(?P<sep>(?:{_QUOTE})?\]?{_ASSIGNS})(?P<value>{_VALUE})",
+    re.IGNORECASE,
 )
+# Variables and parameters of a pod: the name is a value, too.
+_NAMED = re.compile(
+    rf"(?P<head>\b(?:name|key)(?:{_QUOTE})?{_ASSIGNS}(?:{_QUOTE})?(?P<name>[A-Za-z0-9_.\-]{{1,128}}+)"
+    rf"(?:{_QUOTE})?[\s,;]{{1,16}}(?:{_QUOTE})?value(?:{_QUOTE})?{_ASSIGNS}){_VALUE}",
+    re.IGNORECASE,
+)
+# A sentence about a flag tells no value.
+_PROSE = (
+    r"(?:is|are|was|has|must|may|should|can|cannot|or|and|not|requires?|needs?|flags?|options?"
+    r"|arguments?|for|from|in|to|with)\b"
+)
+_FLAG = re.compile(
+    rf"(?P<head>(?<![\w\-])--?[A-Za-z0-9_.\-]{{0,64}}?{_NAME}{_REST}"
+    rf"(?:[ \t]{{1,8}}|{_QUOTE}\s{{0,8}},?\s{{0,8}}(?={_QUOTE})))"
+    rf"(?!-|{_PROSE}){_VALUE}",
+    re.IGNORECASE,
+)
+_CURL = re.compile(
+    r"(?P<head>\bcurl\b[^\r\n]{0,256}?[\s\"'](?:-[A-Za-z]{0,8}u|--user|--proxy-user)"
+    r"[\s\"',=\\]{0,12}[^\s:\"',\\]{1,128}:)[^\s\"'\\]{1,512}",
+    re.IGNORECASE,
+)
+# A password without a gap behind its letter; `-p` alone asks for it, `-P` is a port.
+_ATTACHED = re.compile(
+    r"(?P<head>\b(?:mysql|mariadb|sshpass)(?:dump|admin|import|show|check|pump|sh|-[a-z]{1,16})?"
+    r"(?=[\s\"'])[^\r\n]{0,256}?[\s\"']-p)(?![\s\-])(?:"
+    + secretvalues.QUOTED
+    + r"|[^\s\"'\\]{1,512}+)"
+)
+_ELEMENT = re.compile(
+    rf"(?P<head>(?:<|\\u003c)[A-Za-z0-9_:.\-]{{0,64}}?{_NAME}{_REST}"
+    r"(?:\s[^<>\\]{0,256}+)?(?:>|\\u003e))"
+    r"(?:(?!<|\\u003c)(?s:.)){1,4096}+",
+    re.IGNORECASE,
+)
+# A number up to a slash is a port, and what stands before a digest is a tag.
+_USERINFO = re.compile(
+    r"(?P<head>\b[a-z][a-z0-9+.\-]{0,31}://"
+    r"(?:[^\s/?#:\"'<>]{0,256}:(?=[^\s/?#\"'<>]{1,512}@)"
+    r"|[^\s/?#:@\"'<>]{0,256}:(?!\d{1,5}[/?#])(?=[^\s@\"'<>]{1,512}+@)))"
+    r"(?:[^\s/?#\"'<>]{1,512}(?=@)|[^\s@\"'<>]{1,512}+(?=@))(?!@sha\d)",
+    re.IGNORECASE,
+)
+_LONG = re.compile(
+    r"(?P<name>secret|token|key)(?P<sep>\W{1,24})(?P<value>[A-Za-z0-9+/]{32,}=*)", re.IGNORECASE
+)
+_OPAQUE = re.compile(r"[A-Za-z0-9+/]{32,}=*")
+# Texts without any of these cannot match: most cost a few cheap searches, in lower case. Beyond
+# ASCII, letters have more cases than two.
+_HINTS = (
+    "pass", "pwd", "key", "connection", "database", "auth", "token", "secret", "credential",
+    "bearer", "basic", "eyj", "akia", "asia", "xox", "glpat", "github_pat", "curl", "mysql",
+    "mariadb", "@",
+)  # fmt: skip
+_GITHUB = re.compile(r"gh[pousr]_", re.IGNORECASE)
+_HINT = re.compile(f"{'|'.join(_HINTS)}|{_GITHUB.pattern}", re.IGNORECASE)
+
+_BEFORE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/:")
+_MAX_BEFORE = 256
+_ACCOUNT = re.compile(r"system:serviceaccounts?:", re.IGNORECASE)
+_HASHED = re.compile(r"-[0-9a-f]{32}")
+_HASH = re.compile(r"[0-9a-f]{32,}")
+_IN_REGISTRY = re.compile(
+    r"(?:(?:docker|oci)://)?(?:[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63}){1,8}|localhost)"
+    r"(?::\d{1,5})?/"
+)
+_ENDED = r"(?![\w+/=&%$!~^*#?\-]|[.:@]\S)"
+_VERSION = re.compile(
+    r"(?:v?\d{1,8}(?:\.\d{1,8}){1,3}(?:[\-+][A-Za-z0-9.]{1,64}+)?|v\d{1,8}|latest)"
+    rf"(?=@sha256:|{_ENDED})"
+)
+_TAG = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.\-]{{0,127}}(?=@sha256:|{_ENDED})")
+_NO_IMAGE = re.compile(r"pass|pwd|api[_\-]?key|private[_\-]?key|credential", re.IGNORECASE)
+
+
+def may_hold_secret(text: str) -> bool:
+    """Whether there is anything in a text, keys and values alike, that might have to be blanked."""
+    if not text.isascii():
+        return _HINT.search(text) is not None
+    lowered = text.lower()
+    # A loop: any() takes half as long again, and every line of the log comes by here.
+    for hint in _HINTS:
+        if hint in lowered:
+            return True
+    return "gh" in lowered and _GITHUB.search(lowered) is not None
 
 
 def redact(text: str) -> str:
     """Replace every value that looks secret by `key=***REDACTED***`, keeping the rest readable."""
-    if not _HINT.search(text):
+    if not may_hold_secret(text):
         return text
+    if "-----" in text:
+        text = secretvalues.PRIVATE_KEY.sub(BLANK, text)
+    if "://" in text and "@" in text:
+        text = _USERINFO.sub(_keep_head, text)
+    text = _HEADER.sub(_keep_head, text)
     text = _BEARER.sub(rf"\1 {BLANK}", text)
-    text = _ASSIGNED.sub(lambda match: f"{match['key']}{match['sep']}{BLANK}", text)
-    text = _JWT.sub(BLANK, text)
-    return _LONG.sub(lambda match: f"{match['key']}{match['sep']}{BLANK}", text)
+    text = _NAMED.sub(_named, text)
+    text = _ASSIGNED.sub(_assigned, text)
+    text = _FLAG.sub(_keep_head, text)
+    text = _CURL.sub(_keep_head, text)
+    text = _ATTACHED.sub(_keep_head, text)
+    text = _ELEMENT.sub(_keep_head, text)
+    text = secretvalues.JWT.sub(BLANK, text)
+    text = secretvalues.TOKENS.sub(BLANK, text)
+    return _LONG.sub(_long, text)
 
 
 def redact_value(key: str, value: str) -> str:
     """Redact a value that stands under a key of its own, as in a structured log line."""
-    return BLANK if _SECRET_KEY.search(key) else redact(value)
+    if secretnames.is_secret(key):
+        return BLANK
+    if key[-3:].lower() == "key" and _OPAQUE.fullmatch(value):
+        return BLANK
+    return redact(value)
+
+
+def _keep_head(match: re.Match[str]) -> str:
+    return f"{match['head']}{BLANK}"
+
+
+def _named(match: re.Match[str]) -> str:
+    return _keep_head(match) if secretnames.is_secret(match["name"]) else match[0]
+
+
+def _assigned(match: re.Match[str]) -> str:
+    if ":" in match["sep"] and _is_part_of_a_name(match):
+        return match[0]
+    return f"{match['name']}{match['sep']}{BLANK}"
+
+
+def _long(match: re.Match[str]) -> str:
+    if match["sep"] == "-" and _HASH.fullmatch(match["value"]):
+        # The end of a generated name.
+        return match[0]
+    return f"{match['name']}{match['sep']}{BLANK}"
+
+
+def _is_part_of_a_name(match: re.Match[str]) -> bool:
+    """Whether the colon assigns nothing: a service account, a generated name, an image's tag.
+
+    A tag that could be a password as well is one behind a registry's host only.
+    """
+    before = _before(match)
+    if _ACCOUNT.match(before) or _HASHED.search(match["name"]):
+        return True
+    if match["sep"] != ":":
+        return False
+    name = before + match["name"]
+    if _VERSION.match(match["value"]) and ("-" in name or "/" in name):
+        return True
+    repository = name.rpartition("/")[2]
+    return (
+        _IN_REGISTRY.match(name) is not None
+        and _TAG.match(match["value"]) is not None
+        and _NO_IMAGE.search(repository) is None
+    )
+
+
+def _before(match: re.Match[str]) -> str:
+    """What stands before a match without a gap."""
+    text, end = match.string, match.start()
+    start, floor = end, max(0, end - _MAX_BEFORE)
+    while start > floor and text[start - 1] in _BEFORE:
+        start -= 1
+    return text[start:end]

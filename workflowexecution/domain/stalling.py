@@ -8,11 +8,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from workflowexecution.api import duration, tekton
+from workflowexecution.api import duration, times
 
 if TYPE_CHECKING:
     import datetime
     from collections.abc import Iterable, Iterator, Sequence
+
+    from workflowexecution.api import tekton
 
 
 def last_change(run: tekton.PipelineRun, children: Iterable[tekton.TaskRun]) -> float:
@@ -39,7 +41,7 @@ def stall_of(
         return ""
     since = now - timedelta(seconds=still_s)
     return (
-        f"Nothing of the run has changed since {since:%Y-%m-%dT%H:%M:%SZ}, for "
+        f"Nothing of the run has changed since {times.stamp(since)}, for "
         f"{duration.format_seconds(stall_after_s)} and more; {_waits_for(run, children)}"
     )
 
@@ -47,16 +49,16 @@ def stall_of(
 def _changes(
     run: tekton.PipelineRun, children: Iterable[tekton.TaskRun]
 ) -> Iterator[datetime.datetime]:
-    times = [run.created_at, run.started_at, run.condition.since if run.condition else None]
+    known = [run.created_at, run.started_at, run.condition.since if run.condition else None]
     for child in children:
-        times += [
-            tekton.parse_time(child.created),
+        known += [
+            times.parse(child.created),
             child.started_at,
             child.completed_at,
             child.condition.since if child.condition else None,
-            *(tekton.parse_time(step.finished) for step in child.steps),
+            *(times.parse(step.finished) for step in child.steps),
         ]
-    return (when for when in times if when is not None)
+    return (when for when in known if when is not None)
 
 
 def _waits_for(run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]) -> str:

@@ -9,19 +9,21 @@ Source: Kubernetes API conventions, "Typical status properties"; DD-CRD-002 (obs
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from workflowexecution.api import duration
+from workflowexecution.api import duration, times
 from workflowexecution.api.status import (
     Condition,
     ConditionReason,
     ConditionStatus,
     ConditionType,
+    ConflictingWorkflow,
     FailureDetails,
     Outcome,
     Phase,
     PipelineRunRef,
     PipelineRunStatus,
+    RecentRemediation,
     SkipDetails,
     Status,
     TaskRunStatus,
@@ -30,12 +32,20 @@ from workflowexecution.domain import redaction, text
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from workflowexecution.api import tekton
 
 MAX_MESSAGE_BYTES = 4096
 MAX_CONDITION_BYTES = 1024
+MAX_RUN_MESSAGE_BYTES = 2048
+"""Of the run's own message where it stands beside the reason; `message` has more of it."""
+MAX_WORD_BYTES = 128
+"""Of what is a word, a digest or a reason, if whoever wrote it keeps to its form."""
+MAX_QUOTED_BYTES = 1024
+"""Of a name or target that another execution has, by its own word."""
+
+OtherT = TypeVar("OtherT", ConflictingWorkflow | None, RecentRemediation | None)
 
 _NEXT = {
     Phase.PENDING: {Phase.PENDING, Phase.RUNNING, Phase.FAILED, Phase.SKIPPED},
@@ -120,7 +130,7 @@ def noted(status: Status, moment: Moment, notes: Iterable[Note]) -> Status:
             reason=str(note.reason),
             message=text.cut(redaction.redact(note.message), MAX_CONDITION_BYTES),
             last_transition_time=(
-                old.last_transition_time if old is not None and kept else _second(moment.now)
+                old.last_transition_time if old is not None and kept else times.second(moment.now)
             ),
             observed_generation=moment.generation,
         )
@@ -150,7 +160,7 @@ def started(
     """
     return noted(
         _moved(status, moment, Phase.RUNNING).model_copy(
-            update={"start_time": _second(at), "pipeline_run_ref": ref}
+            update={"start_time": times.second(at), "pipeline_run_ref": ref}
         ),
         moment,
         (
@@ -183,29 +193,15 @@ def mirrored(status: Status, moment: Moment, run: tekton.PipelineRun, way: Way) 
         message = text.cut(redaction.redact(said.message), MAX_MESSAGE_BYTES)
         update["message"] = message or None
         update["pipeline_run_status"] = PipelineRunStatus(
-            status=said.status,
-            reason=said.reason,
-            message=message,
+            status=text.cut(said.status, MAX_WORD_BYTES),
+            reason=text.cut(said.reason, MAX_WORD_BYTES),
+            message=text.cut(message, MAX_RUN_MESSAGE_BYTES),
             completed_tasks=way.completed,
             total_tasks=way.total,
         )
     if run.digest:
-        update["resolved_digest"] = run.digest
-    changed = status.model_copy(update=update)
-    if run.started_at is None:
-        return changed
-    return noted(
-        changed,
-        moment,
-        (
-            Note(
-                ConditionType.TEKTON_PIPELINE_RUNNING,
-                ConditionStatus.TRUE,
-                ConditionReason.PIPELINE_STARTED,
-                f"Tekton started the run at {run.started_at:%Y-%m-%dT%H:%M:%SZ}",
-            ),
-        ),
-    )
+        update["resolved_digest"] = text.cut(run.digest, MAX_WORD_BYTES)
+    return noted(status.model_copy(update=update), moment, _of_run(run))
 
 
 def completed(status: Status, moment: Moment, at: datetime.datetime) -> Status:
@@ -272,16 +268,20 @@ def failed(
 
 def skipped(status: Status, moment: Moment, details: SkipDetails, notes: Iterable[Note]) -> Status:
     """Nothing was started, and the details say what stood in the way."""
+    message = text.cut(details.message, MAX_MESSAGE_BYTES)
+    told = details.model_copy(
+        update={
+            "message": message,
+            "conflicting_workflow": _quoted(details.conflicting_workflow),
+            "recent_remediation": _quoted(details.recent_remediation),
+        }
+    )
     return noted(
         _ended(status, moment, Phase.SKIPPED, moment.now).model_copy(
-            update={
-                "outcome": Outcome.SKIPPED,
-                "skip_details": details,
-                "message": details.message,
-            }
+            update={"outcome": Outcome.SKIPPED, "skip_details": told, "message": message}
         ),
         moment,
-        (*notes, Note(ConditionType.READY, ConditionStatus.FALSE, details.reason, details.message)),
+        (*notes, Note(ConditionType.READY, ConditionStatus.FALSE, details.reason, message)),
     )
 
 
@@ -290,12 +290,15 @@ def patch(before: Status, after: Status) -> dict[str, Any]:
 
     Source: RFC 7386: null removes a member, a list is replaced as a whole.
     """
-    return _difference(dump(before), dump(after))
+    # Most members are taken over as they are, and need not be written out to be compared.
+    old = vars(before)
+    touched = {name for name, value in vars(after).items() if value is not old[name]}
+    return _difference(dump(before, touched), dump(after, touched)) if touched else {}
 
 
-def dump(status: Status) -> dict[str, Any]:
-    """The status as it stands on the wire."""
-    return status.model_dump(mode="json", by_alias=True, exclude_none=True)
+def dump(status: Status, members: set[str] | None = None) -> dict[str, Any]:
+    """The status as it stands on the wire; some members of it, or all."""
+    return status.model_dump(mode="json", by_alias=True, exclude_none=True, include=members)
 
 
 def _moved(status: Status, moment: Moment, to: Phase) -> Status:
@@ -307,16 +310,49 @@ def _moved(status: Status, moment: Moment, to: Phase) -> Status:
 
 
 def _ended(status: Status, moment: Moment, to: Phase, at: datetime.datetime) -> Status:
-    update: dict[str, Any] = {"completion_time": _second(at)}
+    update: dict[str, Any] = {"completion_time": times.second(at)}
     if status.start_time is not None:
         elapsed = (update["completion_time"] - status.start_time).total_seconds()
         update["duration"] = duration.format_seconds(max(0.0, elapsed))
     return _moved(status, moment, to).model_copy(update=update)
 
 
-def _second(when: datetime.datetime) -> datetime.datetime:
-    """metav1.Time holds whole seconds."""
-    return when.replace(microsecond=0)
+def _quoted(other: OtherT) -> OtherT:
+    """What is said of another execution, each text of it within its budget."""
+    if other is None:
+        return other
+    texts = {name: it for name, it in vars(other).items() if isinstance(it, str)}
+    cut = {name: text.cut(it, MAX_QUOTED_BYTES) for name, it in texts.items()}
+    return other.model_copy(update=cut)
+
+
+def _of_run(run: tekton.PipelineRun) -> Iterator[Note]:
+    """What the run itself says, as conditions."""
+    if run.trust is not None:
+        yield _trusted(run.trust)
+    if run.started_at is not None:
+        yield Note(
+            ConditionType.TEKTON_PIPELINE_RUNNING,
+            ConditionStatus.TRUE,
+            ConditionReason.PIPELINE_STARTED,
+            f"Tekton started the run at {times.stamp(run.started_at)}",
+        )
+
+
+def _trusted(said: tekton.Condition) -> Note:
+    if said.status == "True":
+        return Note(
+            ConditionType.TRUSTED_RESOURCES_VERIFIED,
+            ConditionStatus.TRUE,
+            ConditionReason.SIGNATURE_VERIFIED,
+            said.message or "Tekton has verified the signature of what it runs",
+        )
+    return Note(
+        ConditionType.TRUSTED_RESOURCES_VERIFIED,
+        ConditionStatus.FALSE,
+        ConditionReason.SIGNATURE_NOT_VERIFIED,
+        said.message,
+    )
 
 
 def _difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

@@ -15,12 +15,13 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, assert_never
 
-from workflowexecution.api import duration, names
+from workflowexecution.api import duration, names, times
 from workflowexecution.api import tekton as api
 from workflowexecution.api.status import FailureReason
 
 if TYPE_CHECKING:
     import datetime
+    from collections.abc import Iterable, Sequence
 
     from workflowexecution.api.workflowexecution import Spec
 
@@ -31,10 +32,15 @@ FORCED_S = 120.0
 DELETED_S = 60.0
 """For the pods, after the run was deleted."""
 LINGER_S = 60.0
-"""For what still works, or may begin yet, of a run that Tekton calls ended."""
+"""For what still works, or may begin yet, of a run that Tekton calls ended: twice the time that a
+pod has by default to end. One that was told to end has `FORCED_S`."""
+
+DELETED = "The execution was deleted before it had ended"
+"""What is said of an execution that somebody deletes while it is under way."""
 
 _GRACEFUL, _FORCED = "CancelledRunFinally", "Cancelled"
 _RESOLVING = "ResolvingPipelineRef"
+_FAILED = "Failed"
 _STOPPED = frozenset({"Cancelled", "CancelledRunningFinally", "PipelineRunCancelled"})
 
 
@@ -91,13 +97,12 @@ def due(spec: Spec, run: api.PipelineRun, now: datetime.datetime, limits: Limits
         limits: from the settings.
     """
     if run.is_done and run.completed_at is not None:
-        if now < run.completed_at + timedelta(seconds=LINGER_S):
+        if now < run.completed_at + timedelta(seconds=_patience_s(run)):
             return None
         return explain(Cause.LINGERING, spec, run, limits)
     if spec.cancel is not None:
         return explain(Cause.USER, spec, run, limits)
-    wanted = spec.workflow_ref.container_digest
-    if wanted and run.digest and run.digest != wanted:
+    if _is_another(spec, run):
         return explain(Cause.DIGEST, spec, run, limits)
     begun = cause_of(run)
     if begun is not None:
@@ -115,17 +120,21 @@ def due(spec: Spec, run: api.PipelineRun, now: datetime.datetime, limits: Limits
     return None
 
 
+def cancelled_by(spec: Spec) -> str:
+    """The sentence of an execution that somebody cancelled, with who and why where known."""
+    by = f" by {spec.cancel.requested_by}: {spec.cancel.reason}" if spec.cancel else ""
+    return f"The execution was cancelled{by}"
+
+
 def explain(cause: Cause, spec: Spec, run: api.PipelineRun, limits: Limits) -> Stop:
     """The reason and the sentence that a cause stands for."""
     match cause:
         case Cause.USER | Cause.LATE | Cause.ORPHAN:
-            by = f" by {spec.cancel.requested_by}: {spec.cancel.reason}" if spec.cancel else ""
-            return Stop(cause, FailureReason.CANCELLED, f"The execution was cancelled{by}")
+            return Stop(cause, FailureReason.CANCELLED, cancelled_by(spec))
         case Cause.DELETED:
-            message = "The execution was deleted before it had ended"
-            return Stop(cause, FailureReason.CANCELLED, message)
+            return Stop(cause, FailureReason.CANCELLED, DELETED)
         case Cause.LINGERING:
-            left = duration.format_seconds(LINGER_S)
+            left = duration.format_seconds(_patience_s(run))
             message = (
                 f"A task or pod of the run was still there {left} after Tekton had called the run "
                 "ended, so the run was deleted"
@@ -144,19 +153,90 @@ def explain(cause: Cause, spec: Spec, run: api.PipelineRun, limits: Limits) -> S
             message = f"Tekton did not resolve the pipeline within {given}, so the run was stopped"
             return Stop(cause, FailureReason.DEADLINE_EXCEEDED, message)
         case Cause.DIGEST:
-            wanted = spec.workflow_ref.container_digest
-            message = f"The bundle has digest {run.digest}, not {wanted} as was asked for"
-            return Stop(cause, FailureReason.CONFIGURATION_ERROR, message)
+            return Stop(cause, FailureReason.CONFIGURATION_ERROR, _difference(spec, run))
         case _ as unreachable:
             assert_never(unreachable)
 
 
-def stopped(spec: Spec, run: api.PipelineRun, limits: Limits) -> Stop | None:
-    """Why a run that has ended was stopped, None for one that ended for a reason of its own."""
-    if run.condition is not None and run.is_done and run.condition.reason not in _STOPPED:
+def _patience_s(run: api.PipelineRun) -> float:
+    """How long something of a run may outlive what Tekton calls its end."""
+    return LINGER_S if cause_of(run) is None else FORCED_S
+
+
+def mismatch(spec: Spec, run: api.PipelineRun) -> Stop | None:
+    """Why the end of a run that nobody has stopped is no good: it ran what was not asked for."""
+    if not _is_another(spec, run):
         return None
+    message = f"{_difference(spec, run)}; the run had ended before it could be stopped for that"
+    return Stop(Cause.DIGEST, FailureReason.CONFIGURATION_ERROR, message)
+
+
+def _is_another(spec: Spec, run: api.PipelineRun) -> bool:
+    """Whether Tekton resolved a bundle with another digest than was asked for."""
+    wanted = spec.workflow_ref.container_digest
+    return bool(wanted and run.digest) and run.digest != wanted
+
+
+def _difference(spec: Spec, run: api.PipelineRun) -> str:
+    wanted = spec.workflow_ref.container_digest
+    return f"The bundle has digest {run.digest}, not {wanted} as was asked for"
+
+
+def stopped(spec: Spec, run: api.PipelineRun, limits: Limits, *, cut: bool) -> Stop | None:
+    """Why a run that has ended was stopped, None for one that ended for a reason of its own.
+
+    Args:
+        spec: what was asked for.
+        run: as last seen.
+        limits: from the settings.
+        cut: whether a task of the pipeline was ended from outside. After an orderly stop, a
+            `finally` task that fails has Tekton call the run failed.
+    """
     cause = cause_of(run)
-    return explain(cause, spec, run, limits) if cause is not None else None
+    if cause is None:
+        return None
+    if run.condition is not None and run.is_done:
+        ends = _STOPPED | {_FAILED} if cut and cause in _ORDERLY else _STOPPED
+        if run.condition.reason not in ends:
+            return None
+    return explain(cause, spec, run, limits)
+
+
+def is_cut(run: api.PipelineRun, children: Iterable[api.TaskRun]) -> bool:
+    """Whether a task of the pipeline, not one of `finally`, was ended from outside."""
+    wound_up = set(run.finally_names)
+    return any(child.is_cancelled and child.task not in wound_up for child in children)
+
+
+def unseen(run: api.PipelineRun) -> Sequence[str]:
+    """Tasks of a stopped run of which nobody has seen whether they have ended, with their kinds.
+
+    Children that are no TaskRuns are their own controllers' affair. Tekton waits for them where a
+    run comes to an end, that of an orderly cancellation included. Where it is told to end the run
+    at once it tells them so, and waits for nothing.
+    """
+    is_waited_for = (
+        run.counts is not None or names.ANNOTATION_CANCEL_FORCED_AT not in run.annotations
+    )
+    if run.is_done and is_waited_for:
+        return ()
+    others = (child for child in run.children if child.kind != "TaskRun")
+    return tuple(dict.fromkeys(f"{child.kind} of task {child.task!r}" for child in others))
+
+
+def may_begin(children: Iterable[api.TaskRun], pods: Sequence[api.Pod]) -> bool:
+    """Whether anything of a run that Tekton calls ended might begin yet.
+
+    Args:
+        children: its TaskRuns.
+        pods: those that are there, read after the tasks.
+    """
+    there = {pod.name for pod in pods}
+    unread = (
+        not child.is_done or bool(child.pod_name and child.pod_name not in there)
+        for child in children
+    )
+    return any(unread) or any(pod.may_begin for pod in pods)
 
 
 def cause_of(run: api.PipelineRun) -> Cause | None:
@@ -219,13 +299,13 @@ def change(
     In an orderly way only where a task has begun: before that nothing needs to be wound up. What a
     run that has ended is to do is not written: Tekton refuses it.
     """
-    stamp = f"{now:%Y-%m-%dT%H:%M:%SZ}"
+    at = times.stamp(now)
     orderly = step is Step.ASK and cause in _ORDERLY and bool(run.children) and not run.is_done
     marks = {names.ANNOTATION_CANCEL_CAUSE: cause.value}
     if step is Step.ASK:
-        marks[names.ANNOTATION_CANCEL_REQUESTED_AT] = stamp
+        marks[names.ANNOTATION_CANCEL_REQUESTED_AT] = at
     if not orderly:
-        marks[names.ANNOTATION_CANCEL_FORCED_AT] = stamp
+        marks[names.ANNOTATION_CANCEL_FORCED_AT] = at
     changes: dict[str, Any] = {"metadata": {"annotations": marks}}
     if not run.is_done:
         changes["spec"] = {"status": _GRACEFUL if orderly else _FORCED}
@@ -234,12 +314,12 @@ def change(
 
 def nudge(now: datetime.datetime) -> dict[str, Any]:
     """The merge patch that makes Tekton look at a run again."""
-    marks = {names.ANNOTATION_NUDGED_AT: f"{now:%Y-%m-%dT%H:%M:%SZ}"}
+    marks = {names.ANNOTATION_NUDGED_AT: times.stamp(now)}
     return {"metadata": {"annotations": marks}}
 
 
 def _at(run: api.PipelineRun, annotation: str) -> datetime.datetime | None:
-    return api.parse_time(run.annotations.get(annotation))
+    return times.parse(run.annotations.get(annotation))
 
 
 def _left(since: datetime.datetime, span_s: float, now: datetime.datetime) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from workflowexecution.api import duration
+from workflowexecution.api import duration, times
 from workflowexecution.api.status import FailureReason
 from workflowexecution.domain import text
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     import datetime
     from collections.abc import Sequence
 
-MAX_SUMMARY: Final = 1200
+MAX_SUMMARY_BYTES: Final = 1280
 MAX_WORKFLOW_BYTES: Final = 80
 MAX_TARGET_BYTES: Final = 160
 MAX_NAME_BYTES: Final = 63
 MAX_LISTED: Final = 3
-MAX_LISTED_BYTES: Final = 40
+MAX_LISTED_BYTES: Final = 30
 BY_SIGNAL: Final = 255
 """The code with which Tekton's entrypoint ends when a signal has ended the step's own process."""
 _LOOK_FIRST: Final = (
@@ -55,6 +55,20 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """A task, or how many of the combinations that a matrix makes of it."""
+
+    task: str
+    count: int = 1
+    of: int = 1
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is not all of the task."""
+        return self.count < self.of
+
+
+@dataclass(frozen=True, slots=True)
 class Traces:
     """What had been done by then.
 
@@ -62,11 +76,13 @@ class Traces:
         ran: False only if it is proven that nothing ran.
         completed: tasks that succeeded, in order.
         begun: tasks that ran and did not succeed.
+        unseen: tasks of another kind than TaskRun, of which nobody here sees what they do.
     """
 
     ran: bool
-    completed: Sequence[str] = ()
-    begun: Sequence[str] = ()
+    completed: Sequence[Work] = ()
+    begun: Sequence[Work] = ()
+    unseen: Sequence[Work] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +107,16 @@ class Story:
 
 
 def write(story: Story) -> str:
-    """The summary, of at most `MAX_SUMMARY` characters.
+    """The summary, of at most `MAX_SUMMARY_BYTES`.
 
     The message is the only part without a bound of its own, and the others leave it room.
     """
     prefix = "Tekton says: " if story.by_tekton else ""
-    said = story.said.rstrip(". ")
+    said = text.plain(story.said).rstrip(". ")
     before = f"{_opening(story)} The reason is {story.reason}. {prefix}"
     after = f". {_changes(story.traces)} {story.advice}"
-    room = MAX_SUMMARY - len(before) - len(after)
-    if len(said) > room:
-        said = said[: room - len(text.CUT_MARK)] + text.CUT_MARK
-    return f"{before}{said}{after}"
+    room = MAX_SUMMARY_BYTES - text.size(before) - text.size(after)
+    return f"{before}{text.cut(said, room)}{after}"
 
 
 def elapsed_s(subject: Subject, at: datetime.datetime) -> float:
@@ -114,7 +128,7 @@ def _opening(story: Story) -> str:
     subject, place = story.subject, story.place
     workflow = _quoted(subject.workflow_id, MAX_WORKFLOW_BYTES)
     target = _quoted(subject.target, MAX_TARGET_BYTES)
-    ended = f"{_verb(story.reason)} at {story.at:%Y-%m-%dT%H:%M:%SZ}"
+    ended = f"{_verb(story.reason)} at {times.stamp(story.at)}"
     if subject.started:
         elapsed = duration.format_seconds(int(elapsed_s(subject, story.at)))
         ended += f", {elapsed} after its start"
@@ -149,23 +163,34 @@ def _where(place: Place) -> str:
 
 def _changes(traces: Traces) -> str:
     if not traces.ran:
-        return "No step of it has run, so nothing was changed and another attempt is safe."
+        return "No step of it has run, so nothing was changed."
+    most = 1 if traces.unseen else MAX_LISTED
     known = []
     if traces.completed:
-        known.append(f"{_listed(traces.completed)} had completed")
+        known.append(f"{_listed(traces.completed, most)} had completed")
     if traces.begun:
-        known.append(f"{_listed(traces.begun)} had begun")
+        known.append(f"{_listed(traces.begun, most)} had begun")
+    if traces.unseen:
+        known.append(f"what {_listed(traces.unseen, most)} did is not known (no TaskRun tells it)")
     if not known:
         return f"Steps of it may have run, {_LOOK_FIRST}"
     sentence = " and ".join(known)
     return f"{sentence[0].upper()}{sentence[1:]}, {_LOOK_FIRST}"
 
 
-def _listed(names: Sequence[str]) -> str:
-    shown = [_quoted(name, MAX_LISTED_BYTES) for name in names[:MAX_LISTED]]
-    more = len(names) - len(shown)
-    listed = ", ".join(shown) + (f" and {more} more" if more else "")
-    return f"task {listed}" if len(names) == 1 else f"tasks {listed}"
+def _listed(works: Sequence[Work], most: int) -> str:
+    """Whole tasks, then a part of another: there is room for one, and it is seldom more."""
+    parts = [it for it in works if it.is_part][:1]
+    whole = [it for it in works if not it.is_part][: most - len(parts)]
+    listed = []
+    if whole:
+        names = ", ".join(_quoted(it.task, MAX_LISTED_BYTES) for it in whole)
+        listed.append(f"task {names}" if len(whole) == 1 else f"tasks {names}")
+    for it in parts:
+        name = _quoted(it.task, MAX_LISTED_BYTES)
+        listed.append(f"{it.count} of {it.of} combinations of task {name}")
+    more = len(works) - len(whole) - len(parts)
+    return ", ".join(listed) + (f" and {more} more" if more else "")
 
 
 def _quoted(value: str, max_bytes: int) -> str:

@@ -7,23 +7,59 @@ import re
 
 CUT_MARK = "…[cut]"
 LABEL_MAX = 63
+MAX_NAME_BYTES = 253
+"""Of the longest name that Kubernetes takes; texts that should be names are cut there."""
 _HASH_DIGITS = 10
 _LABEL = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _NOT_LABEL = re.compile(r"[^-A-Za-z0-9_.]+")
+# How a program colours its output and moves the cursor.
+_ANSI = re.compile(r"\x1b\[[0-?]{0,64}[ -/]{0,8}[@-~]")
+# Lone surrogates as well, which UTF-8 cannot say.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_ESCAPED = (b'"', b"\\", b"\n", b"\t")
+
+
+def plain(text: str) -> str:
+    """The text without control characters, newline and tab excepted.
+
+    JSON writes six bytes for one of them, and a terminal obeys it. Line ends become newlines,
+    colours go, and what is left of others is a question mark.
+    """
+    if text.isprintable():
+        return text
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _CONTROL.sub("?", _ANSI.sub("", lines))
+
+
+def size(text: str) -> int:
+    """Bytes of a plain text as it stands in JSON, its quotes not counted."""
+    return _size(text.encode())
 
 
 def cut(text: str, max_bytes: int) -> str:
-    """Shorten to a budget of UTF-8 bytes, on a character boundary and visibly.
+    """Make plain, and shorten to a budget on a character boundary and visibly.
 
     Args:
         text: what is to be kept.
-        max_bytes: size of the result at most; at least the size of the mark.
+        max_bytes: size of the result at most, in UTF-8 and in JSON; at least that of the mark.
     """
-    raw = text.encode("utf-8", "replace")
-    if len(raw) <= max_bytes:
-        return raw.decode("utf-8")
+    raw = plain(text).encode()
+    if _size(raw) <= max_bytes:
+        return raw.decode()
     room = max_bytes - len(CUT_MARK.encode())
-    return raw[:room].decode("utf-8", "ignore") + CUT_MARK
+    head = raw[:room]
+    while (over := _size(head) - room) > 0:
+        # No byte takes more than two.
+        head = head[: -((over + 1) // 2)]
+    return head.decode(errors="ignore") + CUT_MARK
+
+
+def tail(text: str, max_bytes: int) -> tuple[str, bool]:
+    """The end of a plain text within a budget as of `cut`, and whether it is not all of it."""
+    end = raw = text.encode()
+    while (over := _size(end) - max_bytes) > 0:
+        end = end[(over + 1) // 2 :]
+    return end.decode(errors="ignore"), end is not raw
 
 
 def label_value(value: str) -> str:
@@ -39,3 +75,7 @@ def label_value(value: str) -> str:
     digest = hashlib.sha256(value.encode("utf-8", "replace")).hexdigest()[:_HASH_DIGITS]
     prefix = _NOT_LABEL.sub("_", value)[: LABEL_MAX - _HASH_DIGITS - 1].strip("-_.")
     return f"{prefix}-{digest}" if prefix else digest
+
+
+def _size(raw: bytes) -> int:
+    return len(raw) + sum(raw.count(it) for it in _ESCAPED)

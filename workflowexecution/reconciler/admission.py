@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 YIELD_S = 5.0
 """For an older execution to go first, before the atomic create decides."""
 STALE_S = 0.5
+MAX_STALE_S = 4.0
+"""Between two looks at a holder that only a late cache still knows; its end wakes the execution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +55,20 @@ Obstacle = Held | Forbidden | Wait
 class Admission:
     """Decides who may start.
 
-    Remembers, for executions that let an older one go first, since when they do.
+    Remembers, for executions that let an older one go first, since when they do; and how often one
+    was told by the server that the cache is late.
     """
 
     def __init__(self, tools: common.Tools) -> None:
         """Decide with these collaborators."""
         self._tools = tools
         self._yielding: dict[ObjectKey, float] = {}
+        self._stale: dict[ObjectKey, int] = {}
 
     def forget(self, key: ObjectKey) -> None:
         """Drop what is remembered of an execution that is not pending any more."""
         self._yielding.pop(key, None)
+        self._stale.pop(key, None)
 
     async def check(self, seen: view.Execution) -> Obstacle | None:
         """What stands in the way by the cache, each word of it confirmed by the server.
@@ -75,13 +80,16 @@ class Admission:
         for running in cache.by_index(view.BY_LOCK_RUNNING, seen.lock):
             if running.uid != seen.uid:
                 live = await self._confirmed(running)
-                return Held(live) if live is not None else Wait(STALE_S)
+                return Held(live) if live is not None else self._until_fresh(seen)
+        self._stale.pop(seen.key, None)
         verdict = await self._judge(seen, cache.by_index(view.BY_LOCK_PAST, seen.lock))
         turn = self._turn(seen)
+        if verdict is None and turn is None:
+            return None
         waits = turn if turn is not None and turn.seconds > 0 else None
-        if verdict is None and (waits is not None or turn is None):
+        if verdict is None and waits is not None:
             return waits
-        # Forbidden by the cache, or next to another that ought to have gone first: the server says.
+        # Forbidden by the cache, or past another that has not gone first in time: the server says.
         return await self.check_live(seen) or waits
 
     async def check_live(self, seen: view.Execution) -> Obstacle | None:
@@ -99,9 +107,9 @@ class Admission:
                 return obstacle
             # Only the cache knows it, so it may have gone.
             del cached[stands.uid]
-            raw = await self._tools.reader.read(stands.key)
-            if raw is not None and raw["metadata"]["uid"] == stands.uid:
-                listed[stands.uid] = self._tools.project(raw)
+            live = await common.read_same(self._tools, stands.key, stands.uid)
+            if live is not None:
+                listed[stands.uid] = live
 
     async def _others(
         self, seen: view.Execution
@@ -133,11 +141,8 @@ class Admission:
 
     async def _confirmed(self, cached: view.Execution) -> view.Execution | None:
         """The execution as it is now, if it still runs."""
-        raw = await self._tools.reader.read(cached.key)
-        live = self._tools.project(raw) if raw is not None else None
-        if live is None or live.uid != cached.uid or not live.occupies:
-            return None
-        return live
+        live = await common.read_same(self._tools, cached.key, cached.uid)
+        return live if live is not None and live.occupies else None
 
     async def _judge(
         self, seen: view.Execution, others: Iterable[view.Execution]
@@ -145,6 +150,12 @@ class Admission:
         pasts = await common.pasts(self._tools, (it for it in others if it.uid != seen.uid))
         now = self._tools.clock.now()
         return history.judge(pasts, seen.workflow_id, now, self._tools.policy.history)
+
+    def _until_fresh(self, seen: view.Execution) -> Wait:
+        """Leave the cache longer each time, so that many who wait do not ask much."""
+        looks = self._stale.get(seen.key, 0)
+        self._stale[seen.key] = looks + 1
+        return Wait(min(STALE_S * 2 ** min(looks, 8), MAX_STALE_S))
 
     def _turn(self, seen: view.Execution) -> Wait | None:
         """How long an older execution is still let go first; None when there is none."""

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any
 import pydantic
 import structlog
 
-from workflowexecution import ports
-from workflowexecution.api import names, tekton
+from workflowexecution.api import times
 from workflowexecution.api import workflowexecution as api
 from workflowexecution.api.status import ConditionType
 from workflowexecution.domain import audit, auditevent, status
+from workflowexecution.reconciler import parting, recollection
 from workflowexecution.runtime import errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
+    from workflowexecution import ports
     from workflowexecution.api.status import Status
     from workflowexecution.domain.audit import Transition
     from workflowexecution.domain.auditevent import Event
@@ -36,17 +37,8 @@ _log = structlog.get_logger(__name__)
 READS_PER_S = 50.0
 """Ended executions that are read again to offer their records: none of them is urgent."""
 SWEEP_EVERY_S = 1.0
-MAX_REMEMBERED = 500
-"""Statuses of ended executions that are kept until their acknowledgement is written; of others
-the status is read again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """The status of an ended execution as this process wrote it."""
-
-    version: str
-    status: Status
+OUTBOX_AGAIN_S = 15.0
+"""How long a deleted execution waits for room in the outbox, or for an API that answers."""
 
 
 @dataclass(slots=True)
@@ -57,7 +49,6 @@ class _Ledger:
     under_way: set[Transition] = field(default_factory=set)
     recorded: set[Transition] = field(default_factory=set)
     refused: dict[Transition, str] = field(default_factory=dict)
-    last: Remembered | None = None
 
     def covers(self, transitions: Iterable[Transition], *, or_under_way: bool = False) -> bool:
         """Whether each of these has been answered in this life, or is under way."""
@@ -65,15 +56,6 @@ class _Ledger:
             it in self.recorded or it in self.refused or (or_under_way and it in self.under_way)
             for it in transitions
         )
-
-
-@dataclass(slots=True)
-class Counts:
-    """What became of records whose execution went first, for metrics."""
-
-    moved: int = 0
-    lost: int = 0
-    """Kept on the log alone, since the outbox took them not."""
 
 
 class Auditor:
@@ -112,19 +94,23 @@ class Auditor:
             before_deletion_s: how long a deleted execution waits for its records.
         """
         self._trail = trail
-        self._outbox = outbox
         self._executions = executions
         self._reader = reader
         self._writer = writer
         self._clock = clock
         self._wake = wake
-        self._log_event = log
         self._style = style
         self._before_deletion_s = before_deletion_s
         self._ledgers: dict[str, _Ledger] = {}
+        self._recollection = recollection.Recollection()
         self._left_behind = asyncio.Event()
-        self.counts = Counts()
+        self._parting = parting.Parting(outbox=outbox, log=log)
         trail.listen(self)
+
+    @property
+    def counts(self) -> parting.Counts:
+        """What became of records whose execution went first."""
+        return self._parting.counts
 
     @property
     def remembered(self) -> int:
@@ -140,10 +126,8 @@ class Auditor:
         # Records are offered after a status write alone: before the first one there was none.
         earlier = audit.made(before) if before.phase is not None else ()
         ledger = self._offer_due(change.key, execution, earlier)
-        if ledger is None or change.after.phase not in status.TERMINAL:
-            return
-        if sum(1 for it in self._ledgers.values() if it.last) < MAX_REMEMBERED:
-            ledger.last = Remembered(change.version, change.after)
+        if ledger is not None and change.after.phase in status.TERMINAL:
+            self._recollection.note(execution.metadata.uid, change.version, change.after)
 
     # As the listener of the trail.
 
@@ -179,29 +163,17 @@ class Auditor:
         """The status with what has been acknowledged meanwhile, and condition AuditRecorded."""
         return _said(after, case.moment, self._ledgers.get(case.seen.uid))
 
-    async def hold(self, case: duty.Case, version: str) -> str:
-        """Give an execution the finalizer before its first status."""
-        seen = case.seen
-        if version or seen.deleting or seen.held:
-            return version or seen.resource_version
-        finalizers = [*seen.finalizers, names.FINALIZER]
-        return await self._writer.patch(
-            seen.key,
-            {"metadata": {"finalizers": finalizers}},
-            resource_version=seen.resource_version,
-        )
-
     async def settle(self, seen: view.Execution) -> bool:
         """Write the acknowledgements of an ended execution once the last one is there."""
         ledger = self._ledgers.get(seen.uid)
         if not seen.due:
-            self._ledgers.pop(seen.uid, None)
+            self._forget(seen.uid)
             return False
         if ledger is None or not ledger.covers(seen.due):
             # What is under way wakes it by its answer; what is not is for the sweep.
             self._left_behind.set()
             return False
-        before = await self._written(seen, ledger)
+        before = await self._written(seen)
         if before is None:
             return False
         after = _said(before, status.Moment(self._clock.now(), seen.generation), ledger)
@@ -211,7 +183,10 @@ class Auditor:
         version = await self._writer.patch_status(
             seen.key, changes, resource_version=seen.resource_version
         )
-        ledger.last = Remembered(version, after)
+        if audit.due(after):
+            self._recollection.note(seen.uid, version, after)
+        else:
+            self._recollection.forget(seen.uid)
         return True
 
     def may_go(self, seen: view.Execution) -> bool:
@@ -222,13 +197,15 @@ class Auditor:
     async def part(self, seen: view.Execution, *, overdue: bool) -> float:
         """Wait for the records of an execution that is being deleted, then move them."""
         if self.may_go(seen):
-            self._ledgers.pop(seen.uid, None)
+            self._forget(seen.uid)
             return 0.0
         left_s = self._left_s(seen)
         if left_s > 0 and not overdue:
             self._left_behind.set()
             return left_s
-        await self._move(seen)
+        if not await self._move(seen, overdue=overdue):
+            return OUTBOX_AGAIN_S
+        self._forget(seen.uid)
         return 0.0
 
     async def sweep(self) -> None:
@@ -269,15 +246,19 @@ class Auditor:
         None when it is gone, or nothing has been decided on it.
         """
         if seen.document is not None:
+            # Of many that nobody has looked at yet, none is worth its parsing.
+            if not seen.document["status"]:
+                return None
             execution = _parse(seen.document)
             return execution if execution.status.phase is not None else None
         await asyncio.sleep(1 / READS_PER_S)
         return await self._read(seen)
 
-    async def _written(self, seen: view.Execution, ledger: _Ledger) -> Status | None:
+    async def _written(self, seen: view.Execution) -> Status | None:
         """The status as it stands: remembered, where nobody has written since, else read."""
-        if ledger.last is not None and ledger.last.version == seen.resource_version:
-            return ledger.last.status
+        known = self._recollection.at(seen.uid, seen.resource_version)
+        if known is not None:
+            return known
         execution = await self._read(seen)
         return execution.status if execution is not None else None
 
@@ -302,7 +283,7 @@ class Auditor:
         """
         uid = execution.metadata.uid
         ledger = self._ledgers.setdefault(uid, _Ledger(key))
-        ledger.recorded.difference_update(_audited(execution.status))
+        ledger.recorded.difference_update(execution.status.audited_transitions or ())
         for transition in audit.due(execution.status):
             if ledger.covers((transition,), or_under_way=True):
                 continue
@@ -316,50 +297,45 @@ class Auditor:
         """Forget an account that has nothing in it; whether it had."""
         if ledger.under_way or ledger.recorded or ledger.refused:
             return False
-        self._ledgers.pop(uid, None)
+        self._forget(uid)
         return True
+
+    def _forget(self, uid: str) -> None:
+        self._ledgers.pop(uid, None)
+        self._recollection.forget(uid)
 
     def _answered(self, ledger: _Ledger, event: Event) -> None:
         """The last answer wakes an execution that nothing else would."""
         ledger.under_way.discard(event.transition)
         seen = self._executions.get(ledger.key)
         if seen is None or seen.uid != event.uid:
-            self._ledgers.pop(event.uid, None)
+            self._forget(event.uid)
         elif not ledger.under_way and (seen.ended or seen.deleting):
             self._wake(ledger.key)
 
     def _left_s(self, seen: view.Execution) -> float:
-        since = tekton.parse_time(seen.deletion_time)
+        since = times.parse(seen.deletion_time)
         waited_s = (self._clock.now() - since).total_seconds() if since is not None else 0.0
         return self._before_deletion_s - waited_s
 
-    async def _move(self, seen: view.Execution) -> None:
-        """The time is over: what is due goes into the outbox, else onto the log."""
-        execution = await self._read(seen)
-        ledger = self._ledgers.pop(seen.uid, None)
-        if execution is None:
-            return
-        left = [
-            it for it in audit.due(execution.status) if ledger is None or not ledger.covers((it,))
-        ]
-        events = []
-        for event in (auditevent.build(execution, it, self._style) for it in left):
-            if event.taken:
-                events.append(event)
-            else:
-                self._log_event(event, "the dialect has no word for it")
-        if not events:
-            return
+    async def _move(self, seen: view.Execution, *, overdue: bool) -> bool:
+        """The time is over: what is due goes where it outlives the execution; whether it may go."""
         try:
-            await self._outbox.put(events)
-        except (ports.OutboxFull, errors.ClusterError) as error:
-            self.counts.lost += len(events)
-            _log.error("Audit events are on the log alone", error=str(error), events=len(events))
-            for event in events:
-                self._log_event(event, f"the outbox did not take it: {error}")
-        else:
-            self.counts.moved += len(events)
-            _log.info("Audit events moved to the outbox", events=len(events))
+            execution = await self._read(seen)
+        except errors.ClusterError as error:
+            # Nobody else knows what is due, so not even an overdue one goes unread.
+            _log.warning("Deleted execution cannot be read for its audit", error=str(error))
+            return False
+        if execution is None:
+            return True
+        return await self._parting.move(self._left_of(execution), overdue=overdue)
+
+    def _left_of(self, execution: api.WorkflowExecution) -> list[Event]:
+        """The records of an execution that are due and were not answered in this life."""
+        ledger = self._ledgers.get(execution.metadata.uid)
+        due = audit.due(execution.status)
+        left = [it for it in due if ledger is None or not ledger.covers((it,))]
+        return [auditevent.build(execution, it, self._style) for it in left]
 
 
 def _said(after: Status, moment: status.Moment, ledger: _Ledger | None) -> Status:
@@ -373,11 +349,6 @@ def _said(after: Status, moment: status.Moment, ledger: _Ledger | None) -> Statu
         ConditionType.AUDIT_RECORDED, verdict.status, verdict.reason, verdict.message
     )
     return status.noted(after, moment, [note])
-
-
-def _audited(said: Status) -> set[Transition]:
-    audited = said.audited_transitions or ()
-    return {it for it in audit.Transition if it.value in audited}
 
 
 def _parse(raw: dict[str, Any]) -> api.WorkflowExecution:

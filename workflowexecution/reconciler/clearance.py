@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from workflowexecution.api import times
 from workflowexecution.api.status import ConditionReason, ConditionStatus, ConditionType
 from workflowexecution.domain import status
 from workflowexecution.domain.events import Reason
@@ -33,19 +34,17 @@ async def take(tools: common.Tools, seen: view.Execution) -> None:
         ClusterError: the server did not answer; nothing is recorded.
     """
     guarded = await tools.guard.in_force()
-    raw = await tools.reader.read(seen.key)
-    if raw is None or raw["metadata"]["uid"] != seen.uid:
-        return
     # Of an execution that has ended the cache keeps no document.
-    case = common.open_case(tools, tools.project(raw))
+    live = await common.read_same(tools, seen.key, seen.uid)
+    if live is None:
+        return
+    case = common.open_case(tools, live)
     given = case.status.block_clearance
     if given is None or case.status.clearance_recorded_at is not None:
         return
     after = case.status
     if guarded:
-        after = after.model_copy(
-            update={"clearance_recorded_at": case.moment.now.replace(microsecond=0)}
-        )
+        after = after.model_copy(update={"clearance_recorded_at": times.second(case.moment.now)})
     if not guarded or status.condition(after, ConditionType.CLEARANCE_UNGUARDED) is not None:
         after = status.noted(after, case.moment, [_note(guarded=guarded)])
     await common.write(tools, case, after)
@@ -53,7 +52,7 @@ async def take(tools: common.Tools, seen: view.Execution) -> None:
         _log.info("Clearance recorded", cleared_by=given.cleared_by)
         tools.metrics.clearance_consumed()
         message = f"Cleared by {given.cleared_by}: {given.clear_reason}"
-        tools.events.record(seen.key, seen.uid, Reason.BLOCK_CLEARED, message)
+        common.remark(tools, seen, Reason.BLOCK_CLEARED, message)
 
 
 def _note(*, guarded: bool) -> status.Note:

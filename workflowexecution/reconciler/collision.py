@@ -57,12 +57,12 @@ class Collision:
         """The same with the run that has the name, as the server gave it."""
         tools = self._tools
         if run.owner_uid == case.seen.uid:
-            _log.info("PipelineRun adopted", run=f"{run.namespace}/{run.name}", run_uid=run.uid)
+            _log.info("PipelineRun adopted", run=run.place, run_uid=run.uid)
             await common.write(tools, case, common.adopt(case, run), version=version)
             return common.LOOK_AT_ONCE
         owner = pipelinerun.owner_of(run.labels, run.annotations)
         if owner is None:
-            _log.warning("Run of unknown making holds a target", run=f"{run.namespace}/{run.name}")
+            _log.warning("Run of unknown making holds a target", run=run.place)
             tools.metrics.foreign_run_met()
             return await skipping.busy(tools, case, run, version)
         if await common.is_live(tools, run) or not await self._is_over(owner):
@@ -74,10 +74,9 @@ class Collision:
 
     async def _is_over(self, owner: pipelinerun.Owner) -> bool:
         """Whether the run's execution has said how it ended, or is there no more."""
-        raw = await self._tools.reader.read(resource.ObjectKey(owner.namespace, owner.name))
-        if raw is None or raw["metadata"]["uid"] != owner.uid:
-            return True
-        return self._tools.project(raw).ended
+        key = resource.ObjectKey(owner.namespace, owner.name)
+        live = await common.read_same(self._tools, key, owner.uid)
+        return live is None or live.ended
 
     async def _evict(self, case: common.Case, run: tekton.PipelineRun, version: str) -> Result:
         """Delete the kept run; its name stays taken until its pods are gone."""
@@ -85,7 +84,7 @@ class Collision:
         if not run.deleting:
             await tools.engine.delete(case.seen.key, run)
             _log.info(
-                "Kept run makes room", run=f"{run.namespace}/{run.name}", run_uid=run.uid,
+                "Kept run makes room", run=run.place, run_uid=run.uid,
                 said=run.condition.message if run.condition else "",
             )  # fmt: skip
             tools.metrics.lock_evicted()
@@ -93,7 +92,7 @@ class Collision:
             ConditionType.RESOURCE_LOCKED,
             ConditionStatus.FALSE,
             ConditionReason.RELEASING,
-            f"PipelineRun {run.namespace}/{run.name} has ended and is being deleted",
+            f"PipelineRun {run.place} has ended and is being deleted",
         )
         after = status.pending(case.status, case.moment, [note])
         await common.write(tools, case, after, version=version)

@@ -14,9 +14,10 @@ from workflowexecution.api.status import (
     FailureReason,
     Phase,
 )
-from workflowexecution.domain import failure, history, status, stopping
-from workflowexecution.reconciler import evidence, ladder, view
+from workflowexecution.domain import consistency, failure, history, status, stopping
+from workflowexecution.reconciler import evidence, health, ladder, view
 from workflowexecution.reconciler import tools as common
+from workflowexecution.runtime import errors
 
 if TYPE_CHECKING:
     import datetime
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from workflowexecution.api import tekton
     from workflowexecution.api.status import FailureDetails, Status
+    from workflowexecution.reconciler.glimpses import Glimpses
 
 _log = structlog.get_logger(__name__)
 
@@ -40,9 +42,10 @@ _REASONS = {
 class Conclusion:
     """Gathers the facts of an end, and writes it."""
 
-    def __init__(self, tools: common.Tools) -> None:
+    def __init__(self, tools: common.Tools, glimpses: Glimpses) -> None:
         """Conclude with these collaborators."""
         self._tools = tools
+        self._glimpses = glimpses
 
     async def facts(
         self, case: common.Case, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
@@ -50,7 +53,7 @@ class Conclusion:
         """What is known of a run that has ended badly, its pods included while they are there."""
         pods = await self._tools.engine.read_pods(run.uid)
         warned = status.condition(case.status, ConditionType.PODS_HEALTHY)
-        waits = warned is not None and warned.status is ConditionStatus.FALSE
+        waits = warned is not None and warned.reason == ConditionReason.PODS_WAITING
         return failure.Facts(
             run,
             children,
@@ -58,6 +61,33 @@ class Conclusion:
             pods=pods,
             waited_for=warned.message if warned is not None and waits else "",
         )
+
+    async def succeeded(
+        self,
+        case: common.Case,
+        mirrored: Status,
+        run: tekton.PipelineRun,
+        children: Sequence[tekton.TaskRun],
+        at: datetime.datetime,
+    ) -> Status:
+        """The status of a run that succeeded, with what speaks against that.
+
+        Pods are asked for only where a task was repeated: without that they tell nothing more, and
+        a success costs no request.
+        """
+        after = status.completed(mirrored, case.moment, at)
+        pods: Sequence[tekton.Pod] = ()
+        if consistency.is_in_doubt(children):
+            try:
+                pods = await self._tools.engine.read_pods(run.uid)
+            except errors.ClusterError as error:
+                _log.info("Pods of a repeated task cannot be read", error=str(error))
+                unknown = f"The pods of a task that was repeated cannot be read: {error}"
+                after = status.noted(after, case.moment, [_doubt(ConditionStatus.UNKNOWN, unknown)])
+        doubt = consistency.doubt(children, pods)
+        if not doubt:
+            return after
+        return status.noted(after, case.moment, [_doubt(ConditionStatus.FALSE, doubt)])
 
     async def failed(
         self, case: common.Case, mirrored: Status, facts: failure.Facts, at: datetime.datetime
@@ -69,27 +99,48 @@ class Conclusion:
         self, case: common.Case, details: FailureDetails, last: tekton.PipelineRun | None
     ) -> Status:
         """The status of a run that failed, lingered and is gone, by what was written down of it."""
-        stop = _stop_of(case, last, self._tools.policy.limits)
-        notes = [ladder.confirmed(stop)] if stop is not None else []
-        return ended_badly(case, case.status, details, notes, at=details.failed_at)
+        # Its tasks may be gone.
+        cut = details.reason is FailureReason.CANCELLED
+        stop = _stop_of(case, last, self._tools.policy.limits, cut=cut)
+        notes = [ladder.confirmed(stop, last)] if stop is not None else []
+        known = last.completed_at if last is not None else None
+        return ended_badly(case, case.status, details, notes, at=known or case.moment.now)
 
     async def record(
         self, case: common.Case, facts: failure.Facts, at: datetime.datetime
     ) -> tuple[FailureDetails, list[status.Note]]:
         """Why the run failed, with its evidence, and what is to be said of its stopping."""
-        stop = _stop_of(case, facts.run, self._tools.policy.limits)
-        notes = []
-        if stop is not None:
-            facts = dataclasses.replace(facts, stopped=stop.message, stopped_reason=stop.reason)
-            notes.append(ladder.confirmed(stop))
+        run, spec = facts.run, case.execution.spec
+        cut = run is not None and stopping.is_cut(run, facts.children)
+        stop = _stop_of(case, run, self._tools.policy.limits, cut=cut)
+        wrong = stopping.mismatch(spec, run) if run is not None else None
+        ended_by = stop or wrong
+        if ended_by is not None:
+            message = ended_by.message
+            if wrong is not None and ended_by.cause is not wrong.cause:
+                message = f"{message}. {wrong.message}"
+            facts = dataclasses.replace(
+                facts, stopped=message, stopped_reason=ended_by.reason, stopped_by=ended_by.cause
+            )
+        notes = [ladder.confirmed(stop, run)] if stop is not None else []
         details = failure.classify_run(facts, case.subject, at)
-        return await evidence.gathered(self._tools, details, facts.children), notes
+        key = case.seen.key
+        details = await evidence.gathered(
+            self._tools, details, facts.children, pods=facts.pods, early=self._glimpses.early(key)
+        )
+        earlier = (case.status.failure_details, self._glimpses.of(key))
+        return evidence.kept(details, *earlier), notes
 
-    async def remains(self, run: tekton.PipelineRun) -> Sequence[tekton.TaskRun]:
-        """What is left of the TaskRuns of a run that is gone, by the server and by the cache."""
-        live = await self._tools.engine.read_children(run.uid)
-        known = {child.name: child for child in (*self._tools.engine.children(run.uid), *live)}
-        return tuple(known.values())
+    async def remains(self, case: common.Case, run: tekton.PipelineRun) -> failure.Facts:
+        """What is known of a run that is gone: its TaskRuns go with it, one by one.
+
+        Those of the cache may tell why it failed. That nothing ran is proven by the server's list
+        alone: what is not in it is seen no more, whatever becomes of it.
+        """
+        live = {child.name: child for child in await self._tools.engine.read_children(run.uid)}
+        known = {child.name: child for child in self._tools.engine.children(run.uid)}
+        facts = await self.facts(case, run, tuple((known | live).values()))
+        return dataclasses.replace(facts, unlisted=frozenset(known.keys() - live.keys()))
 
     async def write(self, case: common.Case, after: Status) -> None:
         """Write an end, with what it means for the target's next execution."""
@@ -126,15 +177,36 @@ def ended_badly(
         details.message,
     )
     outcome = failure.outcome_of(details.reason)
-    return status.failed(before, case.moment, details, outcome=outcome, at=at, notes=[*notes, said])
+    told = [*notes, *health.ended(before), *_never_begun(details), said]
+    return status.failed(before, case.moment, details, outcome=outcome, at=at, notes=told)
+
+
+def _never_begun(details: FailureDetails) -> list[status.Note]:
+    """What is to be said of a run of which it is proven that nothing has run."""
+    if details.was_execution_failure:
+        return []
+    return [
+        status.Note(
+            ConditionType.TEKTON_PIPELINE_RUNNING,
+            ConditionStatus.FALSE,
+            ConditionReason.PIPELINE_FAILED_TO_START,
+            f"The run ended before a step of it had begun: {details.message}",
+        )
+    ]
+
+
+def _doubt(answer: ConditionStatus, message: str) -> status.Note:
+    known = answer is ConditionStatus.FALSE
+    reason = ConditionReason.DISRUPTED if known else ConditionReason.PODS_UNREADABLE
+    return status.Note(ConditionType.RESULT_CONSISTENT, answer, reason, message)
 
 
 def _stop_of(
-    case: common.Case, run: tekton.PipelineRun | None, limits: stopping.Limits
+    case: common.Case, run: tekton.PipelineRun | None, limits: stopping.Limits, *, cut: bool
 ) -> stopping.Stop | None:
     """Why this program ended the run, if it did; a run unseen is what its execution says of it."""
     if run is not None:
-        return stopping.stopped(case.execution.spec, run, limits)
+        return stopping.stopped(case.execution.spec, run, limits, cut=cut)
     begun = status.condition(case.status, ConditionType.CANCEL_CONFIRMED)
     if begun is None:
         return None

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from workflowexecution import ports
-from workflowexecution.api import tekton
+from workflowexecution.api import times
 from workflowexecution.api.status import (
     ConditionReason,
     ConditionStatus,
@@ -24,11 +23,13 @@ from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
+    from workflowexecution.api import tekton
     from workflowexecution.reconciler import view
 
 _log = structlog.get_logger(__name__)
 
 LOOK_AGAIN_S = 30.0
+_SOONEST_S = 1.0
 
 
 async def reconcile(tools: common.Tools, seen: view.Execution) -> Result:
@@ -39,14 +40,20 @@ async def reconcile(tools: common.Tools, seen: view.Execution) -> Result:
     """
     if not seen.held:
         return Result()
-    overdue = _is_overdue(tools, seen)
+    overdue = is_overdue(tools, seen)
     try:
         return await _step(tools, seen, overdue=overdue)
     except (errors.Conflict, errors.Throttled):
         raise
+    except errors.NotFound:
+        # It has gone meanwhile, and the watch is late with the word of it.
+        return Result()
     except errors.ClusterError as error:
         if not overdue:
             raise
+        left_s = await tools.audit.part(seen, overdue=True)
+        if left_s > 0:
+            return Result(requeue_after_s=left_s, priority=queue.Priority.LOW)
         # The run, should there be one, stays and holds its target.
         _log.error("Deleted execution released after a failure", error=str(error))
         await ended.release(tools, seen)
@@ -61,24 +68,24 @@ async def _step(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> 
         return Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
     if run is None:
         if not overdue and await _is_survived(tools, seen):
-            return Result(requeue_after_s=LOOK_AGAIN_S, priority=queue.Priority.LOW)
+            return Result(requeue_after_s=_pods_due_s(tools, seen), priority=queue.Priority.LOW)
         left_s = await tools.audit.part(seen, overdue=overdue)
         if left_s > 0:
             # The last answer of the audit store wakes this earlier.
             return Result(requeue_after_s=left_s, priority=queue.Priority.LOW)
         await ended.release(tools, seen)
-        tools.events.record(
-            seen.key, seen.uid, Reason.DELETED, f"The execution is deleted; it was {seen.phase}"
-        )
+        common.remark(tools, seen, Reason.DELETED, f"The execution is deleted; it was {seen.phase}")
         _log.info("Deleted execution released")
         return Result()
     if overdue and _is_stuck(tools, run):
+        left_s = await tools.audit.part(seen, overdue=True)
+        if left_s > 0:
+            return Result(requeue_after_s=left_s, priority=queue.Priority.LOW)
         # The run stays, and with it the lock of its target.
-        held = f"{run.namespace}/{run.name}"
-        _log.error("Deleted execution released before its run", run=held)
-        await tools.audit.part(seen, overdue=True)
+        _log.error("Deleted execution released before its run", run=run.place)
         await ended.release(tools, seen)
-        _give_up(tools, seen, f"Released before PipelineRun {held} was gone: it holds its target")
+        why = f"Released before PipelineRun {run.place} was gone: it holds its target"
+        _give_up(tools, seen, why)
         return Result()
     if not (run.is_done or overdue):
         # In order where something works already; whatever is stuck ends with a deletion.
@@ -86,7 +93,7 @@ async def _step(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> 
         return result
     if not run.deleting:
         await tools.engine.delete(seen.key, run)
-        _log.info("Run of a deleted execution deleted", run=f"{run.namespace}/{run.name}")
+        _log.info("Run of a deleted execution deleted", run=run.place)
     return Result(requeue_after_s=LOOK_AGAIN_S, priority=queue.Priority.LOW)
 
 
@@ -101,6 +108,13 @@ async def _is_survived(tools: common.Tools, seen: view.Execution) -> bool:
     return await tools.engine.has_live_pods(seen.run_uid)
 
 
+def _pods_due_s(tools: common.Tools, seen: view.Execution) -> float:
+    """When to look for pods again: most go within seconds, and nothing tells of it."""
+    ended_at = times.parse(seen.completion_time)
+    since_s = 0.0 if ended_at is None else (tools.clock.now() - ended_at).total_seconds()
+    return min(LOOK_AGAIN_S, max(_SOONEST_S, since_s / 4))
+
+
 def _is_stuck(tools: common.Tools, run: tekton.PipelineRun) -> bool:
     """Whether even deleting the run was in vain."""
     step, _ = stopping.next_step(run, stopping.Cause.DELETED, tools.clock.now())
@@ -109,14 +123,12 @@ def _is_stuck(tools: common.Tools, run: tekton.PipelineRun) -> bool:
 
 def _give_up(tools: common.Tools, seen: view.Execution, message: str) -> None:
     tools.metrics.deletion_given_up()
-    tools.events.record(
-        seen.key, seen.uid, Reason.CLEANUP_FAILED, message, kind=ports.EventType.WARNING
-    )
+    common.remark(tools, seen, Reason.CLEANUP_FAILED, message)
 
 
-def _is_overdue(tools: common.Tools, seen: view.Execution) -> bool:
+def is_overdue(tools: common.Tools, seen: view.Execution) -> bool:
     """Whether the execution has been on its way out for too long to hold up its namespace."""
-    since = tekton.parse_time(seen.deletion_time)
+    since = times.parse(seen.deletion_time)
     if since is None:
         return False
     return (tools.clock.now() - since).total_seconds() > tools.policy.deletion_give_up_s
@@ -143,7 +155,7 @@ async def _own_run(tools: common.Tools, seen: view.Execution) -> tekton.Pipeline
 async def _say(tools: common.Tools, seen: view.Execution, run: tekton.PipelineRun | None) -> None:
     case = common.open_case(tools, seen)
     now = case.moment.now
-    message = "The execution was deleted before it had ended"
+    message = stopping.DELETED
     details = failure.refused(FailureReason.CANCELLED, message, case.subject, now)
     # A run that is gone by now was there all the same.
     had_run = run is not None or case.seen.phase is Phase.RUNNING

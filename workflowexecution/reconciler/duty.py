@@ -37,18 +37,6 @@ class Audit(Protocol):
         """A status that is about to be written, with what has been acknowledged meanwhile."""
         ...
 
-    async def hold(self, case: Case, version: str) -> str:
-        """Make sure that the execution cannot go before its records are kept.
-
-        Args:
-            case: whose status is about to be written.
-            version: the resourceVersion of an own write since the case was opened.
-
-        Returns:
-            The resourceVersion that the status is to be written on.
-        """
-        ...
-
     async def settle(self, seen: view.Execution) -> bool:
         """Write the acknowledgements of an ended execution; whether its entry is stale now.
 
@@ -83,10 +71,6 @@ class NoAudit:
     def merged(self, case: Case, after: Status) -> Status:
         """The status as it is."""
         return after
-
-    async def hold(self, case: Case, version: str) -> str:
-        """Hold nothing."""
-        return version or case.seen.resource_version
 
     async def settle(self, seen: view.Execution) -> bool:
         """Have nothing to write."""

@@ -12,13 +12,13 @@ import structlog
 
 from workflowexecution.api.status import ConditionReason, ConditionStatus, ConditionType
 from workflowexecution.domain import status, stopping
+from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
     from workflowexecution.api import tekton
     from workflowexecution.api.status import Status
-    from workflowexecution.reconciler import tools as common
     from workflowexecution.runtime.resource import ObjectKey
 
 _log = structlog.get_logger(__name__)
@@ -45,17 +45,17 @@ async def climb(
     step, left_s = stopping.next_step(run, cause, now)
     match step:
         case stopping.Step.ASK | stopping.Step.FORCE:
-            _log.info("Run is told to end", run=_place(run), cause=cause.value, step=step.name)
+            _log.info("Run is told to end", run=run.place, cause=cause.value, step=step.name)
             await _change(tools, key, run, stopping.change(run, step, cause, now))
             left_s = AGAIN_S
         case stopping.Step.DELETE:
-            _log.warning("Run that does not end is deleted", run=_place(run), cause=cause.value)
+            _log.warning("Run that does not end is deleted", run=run.place, cause=cause.value)
             await tools.engine.delete(key, run)
             left_s = stopping.DELETED_S
         case stopping.Step.WAIT:
             pass
         case stopping.Step.STUCK:
-            _log.error("Run cannot be ended", run=_place(run), cause=cause.value)
+            _log.error("Run cannot be ended", run=run.place, cause=cause.value)
             left_s = STUCK_AGAIN_S
     return step, Result(requeue_after_s=left_s, priority=queue.Priority.HIGH)
 
@@ -64,7 +64,7 @@ def note(step: stopping.Step, stop: stopping.Stop, run: tekton.PipelineRun) -> s
     """The condition that says how far the ladder has been climbed."""
     if step is stopping.Step.STUCK:
         message = (
-            f"PipelineRun {_place(run)} was told to end and deleted, and is still there: the "
+            f"PipelineRun {run.place} was told to end and deleted, and is still there: the "
             f"target stays locked. {stop.message}"
         )
         return status.Note(
@@ -81,8 +81,20 @@ def note(step: stopping.Step, stop: stopping.Stop, run: tekton.PipelineRun) -> s
     )
 
 
-def confirmed(stop: stopping.Stop) -> status.Note:
-    """The condition of a run that was stopped and of which nothing works any more."""
+def confirmed(stop: stopping.Stop, run: tekton.PipelineRun | None) -> status.Note:
+    """The condition of a run that was stopped and of which nothing works any more.
+
+    As far as anybody can see: what a child of another kind does, its own controller knows.
+    """
+    unseen = ", ".join(stopping.unseen(run)) if run is not None else ""
+    if unseen:
+        return status.Note(
+            ConditionType.CANCEL_CONFIRMED,
+            ConditionStatus.UNKNOWN,
+            ConditionReason.CHILDREN_UNSEEN,
+            f"{stop.message}. Whether what was told to end with it has ended, only its own "
+            f"controller knows: {unseen}",
+        )
     return status.Note(
         ConditionType.CANCEL_CONFIRMED,
         ConditionStatus.TRUE,
@@ -96,6 +108,8 @@ def concluded(after: Status, moment: status.Moment) -> Status:
     begun = status.condition(after, ConditionType.CANCEL_CONFIRMED)
     if begun is None or begun.status is ConditionStatus.TRUE:
         return after
+    if begun.reason == ConditionReason.CHILDREN_UNSEEN:
+        return after
     message = "The run came to its own end before it was stopped"
     over = status.Note(
         ConditionType.CANCEL_CONFIRMED, ConditionStatus.FALSE, ConditionReason.COMPLETED, message
@@ -105,7 +119,7 @@ def concluded(after: Status, moment: status.Moment) -> Status:
 
 async def nudge(tools: common.Tools, key: ObjectKey, run: tekton.PipelineRun) -> None:
     """Make Tekton look again at a run that does not leave resolution."""
-    _log.warning("Run does not leave resolution, Tekton is nudged", run=_place(run))
+    _log.warning("Run does not leave resolution, Tekton is nudged", run=run.place)
     await _change(tools, key, run, stopping.nudge(tools.clock.now()))
 
 
@@ -119,10 +133,5 @@ async def _change(
     try:
         await tools.engine.change(key, run, changes)
     except errors.ApiError:
-        live = await tools.engine.read(run.name)
-        if live is not None and live.uid == run.uid and not live.is_done:
+        if await common.read_unended(tools, run) is not None:
             raise
-
-
-def _place(run: tekton.PipelineRun) -> str:
-    return f"{run.namespace}/{run.name}"

@@ -19,7 +19,7 @@ from workflowexecution.api.status import (
     ConditionType,
     FailureReason,
 )
-from workflowexecution.domain import locking, pipelinerun, status, validation
+from workflowexecution.domain import locking, pipelinerun, status, stopping, validation
 from workflowexecution.reconciler import admission, collision, running, skipping
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors, queue
@@ -80,7 +80,12 @@ class Start:
         tools, name, key = self._tools, case.seen.lock, case.seen.key
         label = locking.target_label(name)
         manifest = pipelinerun.build(
-            case.execution, name=name, target_label=label, defaults=tools.policy.defaults
+            case.execution,
+            name=name,
+            target_label=label,
+            canonical_target=locking.canonical_target(case.execution.spec.target_resource),
+            defaults=tools.policy.defaults,
+            annotations=tools.marks.annotations(case.seen.uid),
         )
         version = await tools.writer.patch(
             key, _claim(case, label), resource_version=case.seen.resource_version
@@ -89,22 +94,23 @@ class Start:
             run = await tools.engine.create(key, manifest)
         except errors.AlreadyExists:
             return await self._collision.meet(case, version)
-        except errors.NotFound as error:
-            # The execution namespace is not there: the engine's place is missing, not its run.
+        except (errors.NotFound, errors.EndpointMissing) as error:
+            # Where the execution namespace is not there, the engine's place is missing.
             await _wait(tools, case, version, str(error))
             raise
-        except errors.EndpointMissing as error:
-            await _wait(tools, case, version, str(error))
+        except (errors.Unauthorized, errors.Conflict):
+            # The server knows the token not yet, or lost a race for a quota of its own, and has
+            # done nothing: no failure of this object.
             raise
-        except (errors.Throttled, errors.Unauthorized, errors.Conflict):
-            # The server is busy, knows the token not yet, or lost a race for a quota of its own,
-            # and has done nothing: no failure of this object.
-            raise
-        except (errors.TransportError, errors.ServerError) as error:
+        except (errors.TransportError, errors.ServerError, errors.Throttled) as error:
             return await self._doubt(case, version, error)
         except errors.ApiError as error:
+            why = await _closed(tools, case, error)
+            if why:
+                await _wait(tools, case, version, why)
+                raise
             return await _refused(tools, case, version, error)
-        _log.info("PipelineRun created", run=f"{run.namespace}/{run.name}", run_uid=run.uid)
+        _log.info("PipelineRun created", run=run.place, run_uid=run.uid)
         await common.write(tools, case, common.adopt(case, run), version=version)
         # Nothing of Tekton's may ever wake this again; what is overdue is looked for all the same.
         return running.wake(tools, run, ())
@@ -117,13 +123,16 @@ class Start:
                 again; either way the execution stays Pending.
         """
         tools = self._tools
-        run = await tools.engine.read(case.seen.lock)
-        if run is not None:
-            return await self._collision.meet_run(case, run, version)
-        note = _not_created(ConditionReason.PIPELINE_CREATION_FAILED, str(error))
         since = status.condition(case.status, ConditionType.TEKTON_PIPELINE_CREATED)
         limit = datetime.timedelta(seconds=tools.policy.create_retry_for_s)
-        if since is not None and case.moment.now - since.last_transition_time >= limit:
+        is_over = since is not None and case.moment.now - since.last_transition_time >= limit
+        if is_over or not isinstance(error, errors.Throttled):
+            # A server that was too busy has done nothing, and is asked no more than it must be.
+            run = await tools.engine.read(case.seen.lock)
+            if run is not None:
+                return await self._collision.meet_run(case, run, version)
+        note = _not_created(ConditionReason.PIPELINE_CREATION_FAILED, str(error))
+        if is_over:
             message = f"The PipelineRun could not be created for {limit}: {error}"
             reason = FailureReason.UNKNOWN
             await common.refuse(tools, case, reason, message, [note], version=version)
@@ -139,7 +148,7 @@ async def _cancel(tools: common.Tools, case: common.Case) -> Result:
     Raises:
         ClusterError: whether there is a run is not known; the execution stays as it is.
     """
-    if names.FINALIZER in case.seen.finalizers:
+    if case.seen.claimed:
         run, why = await _claimed_run(tools, case)
         if why:
             await _wait(tools, case, "", why)
@@ -147,9 +156,7 @@ async def _cancel(tools: common.Tools, case: common.Case) -> Result:
         if run is not None and run.owner_uid == case.seen.uid:
             await common.write(tools, case, common.adopt(case, run))
             return common.LOOK_AT_ONCE
-    asked = case.execution.spec.cancel
-    by = f" by {asked.requested_by}: {asked.reason}" if asked else ""
-    message = f"The execution was cancelled{by}"
+    message = stopping.cancelled_by(case.execution.spec)
     _log.info("Execution cancelled before its start")
     note = _not_created(ConditionReason.CANCELLED, message)
     await common.refuse(tools, case, FailureReason.CANCELLED, message, [note])
@@ -170,18 +177,30 @@ async def _claimed_run(
         if not why:
             raise
         return None, why
+    except errors.Forbidden:
+        return None, tools.engine.closed()
+
+
+async def _closed(tools: common.Tools, case: common.Case, error: errors.ApiError) -> str:
+    """Why not only this create is refused, but whatever is asked for in that place.
+
+    Raises:
+        ClusterError: it is not known.
+    """
+    if not isinstance(error, errors.Forbidden):
+        return ""
+    try:
+        await tools.engine.read(case.seen.lock)
+    except errors.Forbidden:
+        return tools.engine.closed()
+    return ""
 
 
 def _waiting(tools: common.Tools) -> status.Note | None:
     """What keeps every execution from starting now; its end wakes them all."""
     why = tools.engine.unavailable()
     if why:
-        return status.Note(
-            ConditionType.ENGINE_AVAILABLE,
-            ConditionStatus.FALSE,
-            ConditionReason.ENGINE_UNAVAILABLE,
-            why,
-        )
+        return common.engine_missing(why)
     if tools.policy.suspend:
         return status.Note(
             ConditionType.SUSPENDED,
@@ -226,15 +245,8 @@ def _classify(error: errors.ApiError) -> tuple[FailureReason, ConditionReason]:
 
 
 async def _wait(tools: common.Tools, case: common.Case, version: str, why: str) -> None:
-    note = status.Note(
-        ConditionType.ENGINE_AVAILABLE,
-        ConditionStatus.FALSE,
-        ConditionReason.ENGINE_UNAVAILABLE,
-        why,
-    )
-    await common.write(
-        tools, case, status.pending(case.status, case.moment, [note]), version=version
-    )
+    after = status.pending(case.status, case.moment, [common.engine_missing(why)])
+    await common.write(tools, case, after, version=version)
 
 
 def _not_created(reason: ConditionReason, message: str) -> status.Note:

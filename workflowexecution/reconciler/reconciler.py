@@ -40,6 +40,7 @@ class WorkflowExecutionReconciler:
         if seen is None or not seen.served:
             self._start.forget(key)
             self._mirror.forget(key)
+            self._retention.forget(key)
             return Result()
         structlog.contextvars.bind_contextvars(
             namespace=key.namespace, name=key.name, uid=seen.uid, correlation_id=seen.correlation_id
@@ -51,6 +52,7 @@ class WorkflowExecutionReconciler:
             self._start.forget(seen.key)
         if seen.deleting:
             self._mirror.forget(seen.key)
+            self._retention.forget(seen.key)
             return await deleted.reconcile(self._tools, seen)
         match seen.phase:
             case Phase.PENDING:

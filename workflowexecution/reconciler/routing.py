@@ -85,15 +85,14 @@ class Router:
         if old is new or new.ended:
             self._queue.add(new.key, queue.Priority.LOW)
         elif old is None:
-            # Behind the ends of others: what runs is finished before more is begun.
-            self._queue.add(new.key, queue.Priority.NORMAL)
+            self._queue.add(new.key, queue.Priority.HIGH)
         elif new.cancelling and not old.cancelling:
             self._queue.add(new.key, queue.Priority.URGENT)
         elif old.essence != new.essence and not _is_own_start(old, new):
             self._queue.add(new.key, queue.Priority.HIGH)
 
     def run_changed(self, delta: store.Delta[RunT]) -> None:
-        """Wake the run's execution: at once for an end, in its turn for progress."""
+        """Wake the run's execution: for an end, which others may wait for, or for progress."""
         run = delta.new or delta.old
         if run is None:
             return
@@ -101,7 +100,7 @@ class Router:
             self._wake(run.owner_uid, queue.Priority.HIGH)
             self._wake_next(run.key.name)
         elif run.is_done:
-            self._wake(run.owner_uid, queue.Priority.HIGH)
+            self._wake(run.owner_uid, queue.Priority.NORMAL)
         else:
             self._wake_soon(run.owner_uid)
             if delta.old is None:
@@ -113,7 +112,7 @@ class Router:
         if task is None:
             return
         if self._run_is_done(task.owner_uid):
-            self._wake(task.owner_uid, queue.Priority.HIGH)
+            self._wake(task.owner_uid, queue.Priority.NORMAL)
         else:
             self._wake_soon(task.owner_uid)
 

@@ -6,20 +6,20 @@ Progress is written seldom, transitions at once.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from typing import TYPE_CHECKING
 
 import structlog
 
+from workflowexecution.api import times
 from workflowexecution.api.status import (
     ConditionReason,
     ConditionStatus,
     ConditionType,
 )
-from workflowexecution.domain import failure, progress, stalling, status, stopping
+from workflowexecution.domain import failure, foresight, progress, stalling, status, stopping
 from workflowexecution.domain.events import Reason
-from workflowexecution.reconciler import conclusion, health, ladder
+from workflowexecution.reconciler import conclusion, glimpses, health, ladder, pacing
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
@@ -28,69 +28,72 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from workflowexecution.api import tekton
-    from workflowexecution.api.status import Status
+    from workflowexecution.api.status import FailureDetails, Status
     from workflowexecution.reconciler import view
     from workflowexecution.runtime.resource import ObjectKey
 
 _log = structlog.get_logger(__name__)
 
-PROGRESS_EVERY_S = 2.0
-# For all executions together: while many run, their progress leaves the server to starts and ends.
-PROGRESS_PER_S = 5.0
-AFTER_TRANSITION_S = 1.0
 SETTLE_S = 0.5
 UNWATCHED_S = 10.0
 
 
 class Mirror:
-    """Mirrors running executions.
-
-    Remembers, for those alone, when each was last written, to space out progress.
-    """
+    """Mirrors running executions."""
 
     def __init__(self, tools: common.Tools) -> None:
         """Mirror with these collaborators."""
         self._tools = tools
-        self._written: dict[ObjectKey, float] = {}
         self._unsettled: dict[ObjectKey, float] = {}
-        self._next_slot = 0.0
+        self._pace = pacing.Pace(busy=tools.busy)
         self._health = health.Health(tools)
-        self._conclusion = conclusion.Conclusion(tools)
+        self._glimpses = glimpses.Glimpses(tools)
+        self._conclusion = conclusion.Conclusion(tools, self._glimpses)
 
     def forget(self, key: ObjectKey) -> None:
         """Drop what is remembered of an execution that is not running any more."""
         self._health.forget(key)
-        self._written.pop(key, None)
+        self._glimpses.forget(key)
+        self._pace.forget(key)
         self._unsettled.pop(key, None)
 
     def started(self, key: ObjectKey) -> None:
         """Note a transition: progress keeps away from it for a moment."""
-        now = asyncio.get_running_loop().time()
-        self._written[key] = now + AFTER_TRANSITION_S - PROGRESS_EVERY_S
+        self._pace.moved(key)
 
     def put_off_s(self, seen: view.Execution) -> float:
         """Seconds by which a look at mere progress is put off; 0 looks now.
 
-        Asked before anything is parsed: while much is going on, most looks are put off.
+        Asked before anything is parsed: while much is going on, most looks are put off, though
+        none for ever, and none that somebody may have to be warned by.
         """
         run = self._tools.engine.observe(seen.uid)
         if run is None or run.is_done or seen.cancelling or self._is_to_stop(run):
-            return 0.0
-        return self._wait_s(seen.key)
+            return self._pace.put_off_s(seen.key, 0.0)
+        children = self._tools.engine.children(run.uid)
+        wait_s = self._pace.progress_in_s(seen.key)
+        if wait_s > 0 and self._glimpses.is_due(seen.key, run, children):
+            wait_s = 0.0
+        if wait_s > 0 and self._is_to_warn(seen, run, children):
+            wait_s = self._pace.warning_in_s(seen.key)
+        return self._pace.put_off_s(seen.key, wait_s)
+
+    def _is_to_warn(
+        self, seen: view.Execution, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
+    ) -> bool:
+        """Whether there may be something to warn of that the status does not say."""
+        now, limits = self._tools.clock.now(), self._tools.policy.limits
+        if ConditionType.PROGRESSING not in seen.warnings and stalling.stall_of(
+            run, children, now, limits.stall_after_s
+        ):
+            return True
+        return self._health.is_due(seen, children, now)
 
     def _is_to_stop(self, run: tekton.PipelineRun) -> bool:
         if stopping.cause_of(run) is not None:
             return True
         overdue = stopping.overdue_at(run, self._tools.policy.limits)
         return overdue is not None and self._tools.clock.now() >= overdue
-
-    def _wait_s(self, key: ObjectKey) -> float:
-        """Seconds until progress may be written: it is spaced out, and gives way to others."""
-        now = asyncio.get_running_loop().time()
-        left = max(self._written.get(key, 0.0) + PROGRESS_EVERY_S, self._next_slot) - now
-        if left > 0 or self._tools.busy():
-            return max(left, AFTER_TRANSITION_S)
-        return 0.0
 
     async def reconcile(self, case: common.Case) -> Result:
         """Bring a running execution's status up to its run."""
@@ -101,26 +104,34 @@ class Mirror:
 
     async def _mirror(self, case: common.Case, run: tekton.PipelineRun) -> Result:
         children = self._tools.engine.children(run.uid)
+        settled = run.is_done and _is_settled(run, children)
+        if not settled:
+            # Before anything else: Tekton deletes the pods of what it ends.
+            await self._glimpses.look(case, run, children)
         if not run.is_done:
             return await self._go_on(case, run, children)
-        settled = _is_settled(run, children)
         if not settled and case.seen.key not in self._unsettled:
             # The run's end came by one watch before its tasks' ends came by the other.
             self._unsettled[case.seen.key] = SETTLE_S
             return Result(requeue_after_s=SETTLE_S, priority=queue.Priority.HIGH)
-        if not (settled and run.is_successful):
+        succeeded = _has_succeeded(case, run)
+        if not (settled and succeeded):
             # The cache may lack a task that the run does not name: it proves nothing.
             children = await self._tools.engine.read_children(run.uid)
         at = run.completed_at or case.moment.now
         mirrored = _mirrored(case, run, children)
-        if run.is_successful:
-            after = status.completed(mirrored, case.moment, at)
+        if succeeded:
+            after = await self._conclusion.succeeded(case, mirrored, run, children, at)
         elif await common.is_working(self._tools, run, children):
             again = Result(requeue_after_s=self._patience(case.seen.key))
             if case.status.failure_details is None:
                 await self._remember(case, mirrored, run, children)
                 return again
             return common.sooner(again, await self._go_on(case, run, children))
+        elif case.status.failure_details is not None and _is_going(run, children):
+            # What was written down was seen when its tasks and pods were there.
+            details = case.status.failure_details
+            after = self._conclusion.remembered(case, details, run)
         else:
             after = await self._conclusion.failed(
                 case, mirrored, await self._conclusion.facts(case, run, children), at
@@ -144,7 +155,7 @@ class Mirror:
             case, dataclasses.replace(facts, lingers=True), run.completed_at or case.moment.now
         )
         after = mirrored.model_copy(update={"failure_details": details})
-        await common.write(self._tools, case, after)
+        await common.write(self._tools, case, health.lingering(case, after, details.message))
 
     async def _go_on(
         self, case: common.Case, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
@@ -154,29 +165,65 @@ class Mirror:
         after = _mirrored(case, run, children)
         stop = stopping.due(case.execution.spec, run, now, limits)
         if stop is not None:
-            return await self._stop(case, after, run, stop)
+            return await self._stop(case, after, run, children, stop)
         stall = "" if run.is_done else stalling.stall_of(run, children, now, limits.stall_after_s)
         if stall and stopping.is_to_nudge(run):
             await ladder.nudge(self._tools, case.seen.key, run)
-        after, look = await self._health.told(case, _moving(case, after, stall), children)
+        after, look = _moving(case, after, stall), Result()
+        if not run.is_done:
+            after, look = await self._health.told(case, after, children)
         result = await self._progress(case, after)
         return common.sooner(result, look, wake(self._tools, run, children))
 
     async def _stop(
-        self, case: common.Case, after: Status, run: tekton.PipelineRun, stop: stopping.Stop
+        self,
+        case: common.Case,
+        after: Status,
+        run: tekton.PipelineRun,
+        children: Sequence[tekton.TaskRun],
+        stop: stopping.Stop,
     ) -> Result:
         """Take the ladder's next step, and say where it stands."""
         tools = self._tools
+        if stop.cause is stopping.Cause.LINGERING and not run.deleting:
+            details = await self._last_look(case, run, children)
+            if details is not None:
+                # Written before the proof is deleted, and looked at once more after that.
+                after = after.model_copy(update={"failure_details": details})
+                await common.write(tools, case, after)
+                return common.LOOK_AT_ONCE
         before = status.condition(case.status, ConditionType.CANCEL_CONFIRMED)
         step, result = await ladder.climb(tools, case.seen.key, run, stop.cause)
         note = ladder.note(step, stop, run)
         if before is None:
-            tools.events.record(case.seen.key, case.seen.uid, Reason.CANCEL_REQUESTED, stop.message)
+            common.remark(tools, case.seen, Reason.CANCEL_REQUESTED, stop.message)
         is_news = before is None or before.status is not note.status
         if is_news and note.status is ConditionStatus.FALSE:
             tools.metrics.cancel_stuck()
-        await common.write(tools, case, status.noted(after, case.moment, [note]))
+        after = status.noted(after, case.moment, [note])
+        if before is not None and before == status.condition(after, note.type):
+            return common.sooner(result, await self._progress(case, after))
+        await common.write(tools, case, after)
+        self._pace.moved(case.seen.key)
         return result
+
+    async def _last_look(
+        self, case: common.Case, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
+    ) -> FailureDetails | None:
+        """The record of a run that is about to be deleted, if it has to be written anew.
+
+        A pod that waits for a ConfigMap stays as long as its run does, and none of its steps may
+        begin any more. Without this look it would have its target wait for a person's review.
+        """
+        facts = await self._conclusion.facts(case, run, children)
+        lingers = stopping.may_begin(facts.children, facts.pods)
+        facts = dataclasses.replace(facts, lingers=lingers)
+        told = case.status.failure_details
+        if told is not None and told.was_execution_failure != failure.nothing_ran(facts):
+            return None
+        at = run.completed_at or case.moment.now
+        details, _ = await self._conclusion.record(case, facts, at)
+        return details
 
     def _patience(self, key: ObjectKey) -> float:
         """Seconds until a run that lingers is looked at again; grows, since nothing may wake it."""
@@ -185,15 +232,18 @@ class Mirror:
         return wait
 
     async def _progress(self, case: common.Case, after: Status) -> Result:
-        """Write a change that is no transition: seldom, and when nothing else waits."""
+        """Write a change that is no transition: seldom, and progress when nothing else waits."""
         if not status.patch(case.status, after):
             return Result()
-        wait = self._wait_s(case.seen.key)
-        if wait > 0:
-            return Result(requeue_after_s=wait, priority=queue.Priority.LOW)
-        now = asyncio.get_running_loop().time()
-        self._written[case.seen.key] = now
-        self._next_slot = now + 1 / PROGRESS_PER_S
+        key, pace = case.seen.key, self._pace
+        is_warning = pacing.is_warning(case.status, after)
+        wait_s = pace.warning_in_s(key) if is_warning else pace.progress_in_s(key)
+        if wait_s > 0:
+            return Result(requeue_after_s=wait_s, priority=queue.Priority.LOW)
+        if is_warning:
+            pace.warned(key)
+        else:
+            pace.progressed(key)
         await common.write(self._tools, case, after)
         return Result()
 
@@ -202,7 +252,7 @@ class Mirror:
         self.forget(case.seen.key)
 
     async def _missing(self, case: common.Case) -> Result:
-        """The cache has no run of ours: engine away, run deleted, or its marks lost.
+        """The cache has no run of ours: engine or its place away, run deleted, or its marks lost.
 
         Raises:
             ClusterError: nothing is known; the execution stays as it is.
@@ -218,6 +268,8 @@ class Mirror:
                 why = await engine.uninstalled()
                 if not why:
                     raise
+            except errors.Forbidden:
+                why = engine.closed()
             else:
                 why = "" if run is not None else await engine.uninstalled()
         if why:
@@ -228,13 +280,8 @@ class Mirror:
         return await self._vanished(case)
 
     async def _wait(self, case: common.Case, why: str) -> Result:
-        note = status.Note(
-            ConditionType.ENGINE_AVAILABLE,
-            ConditionStatus.FALSE,
-            ConditionReason.ENGINE_UNAVAILABLE,
-            why,
-        )
-        await common.write(self._tools, case, status.noted(case.status, case.moment, [note]))
+        after = status.noted(case.status, case.moment, [common.engine_missing(why)])
+        await common.write(self._tools, case, after)
         return Result(requeue_after_s=UNWATCHED_S, priority=queue.Priority.LOW)
 
     async def _vanished(self, case: common.Case) -> Result:
@@ -245,9 +292,11 @@ class Mirror:
             last = None
         now = case.moment.now
         at = last.completed_at or now if last is not None else now
-        if last is not None and last.is_successful:
-            mirrored = _mirrored(case, last, engine.children(last.uid))
-            await self._end(case, status.completed(mirrored, case.moment, at))
+        if last is not None and _has_succeeded(case, last):
+            children = engine.children(last.uid)
+            mirrored = _mirrored(case, last, children)
+            after = await self._conclusion.succeeded(case, mirrored, last, children, at)
+            await self._end(case, after)
             return Result()
         ref = case.status.pipeline_run_ref
         uid = ref.uid if ref else ""
@@ -259,9 +308,9 @@ class Mirror:
             await self._end(case, self._conclusion.remembered(case, remembered, last))
             return Result()
         if last is not None and last.is_done:
-            children = await self._conclusion.remains(last)
-            facts = await self._conclusion.facts(case, last, children)
-            after = await self._conclusion.failed(case, _mirrored(case, last, children), facts, at)
+            facts = await self._conclusion.remains(case, last)
+            mirrored = _mirrored(case, last, facts.children)
+            after = await self._conclusion.failed(case, mirrored, facts, at)
             await self._end(case, after)
             return Result()
         facts = failure.Facts(
@@ -277,10 +326,22 @@ def _is_own(case: common.Case, run: tekton.PipelineRun) -> bool:
     return run.uid == ref.uid if ref and ref.uid else run.owner_uid == case.seen.uid
 
 
+def _has_succeeded(case: common.Case, run: tekton.PipelineRun) -> bool:
+    """Whether Tekton calls it a success, and it ran what was asked for."""
+    return run.is_successful and stopping.mismatch(case.execution.spec, run) is None
+
+
 def _is_settled(run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]) -> bool:
     """Whether every TaskRun that the run names is known, and has ended."""
     ended = {child.name for child in children if child.is_done}
     return all(child.name in ended for child in run.children if child.kind == "TaskRun")
+
+
+def _is_going(run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]) -> bool:
+    """Whether the run is on its way out: its tasks may be gone already."""
+    listed = {child.name for child in children}
+    named = {child.name for child in run.children if child.kind == "TaskRun"}
+    return run.deleting or not named <= listed
 
 
 def _mirrored(
@@ -313,7 +374,7 @@ def _moving(case: common.Case, after: Status, stall: str) -> Status:
 
 
 def _deleted_by_others(case: common.Case, last: tekton.PipelineRun | None) -> str:
-    at = f" at {last.deleted_at:%Y-%m-%dT%H:%M:%SZ}" if last and last.deleted_at else ""
+    at = f" at {times.stamp(last.deleted_at)}" if last and last.deleted_at else ""
     return f"PipelineRun {case.seen.lock} was deleted by somebody else{at}"
 
 
@@ -328,6 +389,7 @@ def wake(
         waits.append((overdue - now).total_seconds())
     if stopping.is_resolving(run):
         waits.append(limits.stall_after_s)
+    waits.append(foresight.left_s(run, children, now) or 0.0)
     coming = min((wait for wait in waits if wait > 0), default=limits.stall_after_s)
     # Times on the server are whole seconds.
     return Result(requeue_after_s=coming + 1.0, priority=queue.Priority.LOW)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from workflowexecution.api import times
 from workflowexecution.api.status import (
     ConditionReason,
     ConditionStatus,
@@ -22,7 +23,7 @@ from workflowexecution.runtime import queue
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
-    import datetime
+    from datetime import datetime
 
     from workflowexecution.api import tekton
     from workflowexecution.reconciler import view
@@ -57,7 +58,7 @@ async def meet(
         details = SkipDetails(
             reason=verdict.reason,
             message=verdict.message,
-            skipped_at=_second(case.moment.now),
+            skipped_at=times.second(case.moment.now),
             recent_remediation=verdict.remediation(case.moment.now),
             retry_at=verdict.until,
         )
@@ -70,25 +71,17 @@ async def busy(
 ) -> Result:
     """Skip for a run that holds the target, whoever made it."""
     owner = pipelinerun.owner_of(run.labels, run.annotations)
-    target = case.execution.spec.target_resource
-    since = _second(run.created_at or case.moment.now)
     holder = f"{owner.namespace}/{owner.name}" if owner else "an unknown owner"
-    details = SkipDetails(
-        reason=SkipReason.RESOURCE_BUSY,
-        message=(
-            f"Target {target} is held by {holder} through PipelineRun {run.namespace}/{run.name} "
-            f"since {_text(since)}"
-        ),
-        skipped_at=_second(case.moment.now),
-        conflicting_workflow=ConflictingWorkflow(
-            name=owner.name if owner else "",
-            workflow_id=owner.workflow_id if owner else "",
-            started_at=since,
-            target_resource=owner.target if owner else target,
-        ),
-        # What nobody owns ends when a person ends it.
-        retry_at=stopping.overdue_at(run, tools.policy.limits) if owner else None,
+    conflicting = ConflictingWorkflow(
+        name=owner.name if owner else "",
+        workflow_id=owner.workflow_id if owner else "",
+        started_at=times.second(run.created_at or case.moment.now),
+        target_resource=owner.target if owner else case.execution.spec.target_resource,
     )
+    # What nobody owns ends when a person ends it.
+    retry_at = stopping.overdue_at(run, tools.policy.limits) if owner else None
+    words = f"{holder} through PipelineRun {run.place}"
+    details = _held_by(case, words, conflicting, retry_at)
     await _skip(tools, case, details, version)
     return Result()
 
@@ -101,20 +94,25 @@ def _held(tools: common.Tools, case: common.Case, holder: view.Execution) -> Ski
     limit = timedelta(seconds=timeout_s + tools.policy.limits.deadline_grace_s)
     ref = other.status.pipeline_run_ref
     through = f" through PipelineRun {ref.namespace}/{ref.name}" if ref else ""
+    conflicting = ConflictingWorkflow(
+        name=holder.key.name,
+        workflow_id=other.spec.workflow_ref.workflow_id,
+        started_at=times.second(since),
+        target_resource=other.spec.target_resource,
+    )
+    return _held_by(case, f"{holder.key}{through}", conflicting, times.second(since + limit))
+
+
+def _held_by(
+    case: common.Case, words: str, conflicting: ConflictingWorkflow, retry_at: datetime | None
+) -> SkipDetails:
+    since = times.stamp(conflicting.started_at)
     return SkipDetails(
         reason=SkipReason.RESOURCE_BUSY,
-        message=(
-            f"Target {case.execution.spec.target_resource} is held by {holder.key}{through} "
-            f"since {_text(since)}"
-        ),
-        skipped_at=_second(case.moment.now),
-        conflicting_workflow=ConflictingWorkflow(
-            name=holder.key.name,
-            workflow_id=other.spec.workflow_ref.workflow_id,
-            started_at=_second(since),
-            target_resource=other.spec.target_resource,
-        ),
-        retry_at=_second(since + limit),
+        message=f"Target {case.execution.spec.target_resource} is held by {words} since {since}",
+        skipped_at=times.second(case.moment.now),
+        conflicting_workflow=conflicting,
+        retry_at=retry_at,
     )
 
 
@@ -128,11 +126,3 @@ async def _skip(tools: common.Tools, case: common.Case, details: SkipDetails, ve
     _log.info("Execution skipped", reason=details.reason.value, message=details.message)
     after = status.skipped(case.status, case.moment, details, [note])
     await common.write(tools, case, after, version=version)
-
-
-def _second(when: datetime.datetime) -> datetime.datetime:
-    return when.replace(microsecond=0)
-
-
-def _text(when: datetime.datetime) -> str:
-    return f"{when:%Y-%m-%dT%H:%M:%SZ}"

@@ -51,7 +51,7 @@ class Sweeper:
             try:
                 await self._tend(run)
             except errors.ClusterError as error:
-                _log.warning("Lost run was not swept", run=_place(run), error=str(error))
+                _log.warning("Lost run was not swept", run=run.place, error=str(error))
 
     def _is_lost(self, run: tekton.PipelineRun) -> bool:
         """Whether the cache knows no execution of an old enough run of this instance."""
@@ -68,21 +68,16 @@ class Sweeper:
         if owner is None:
             return
         key = resource.ObjectKey(owner.namespace, owner.name)
-        raw = await tools.reader.read(key)
-        if raw is not None and raw["metadata"]["uid"] == owner.uid:
+        if await common.read_same(tools, key, owner.uid) is not None:
             return
         if await common.is_live(tools, run):
             step, _ = await ladder.climb(tools, key, run, stopping.Cause.ORPHAN)
             if step is stopping.Step.ASK:
-                _log.error("Run without an execution is stopped", run=_place(run))
+                _log.error("Run without an execution is stopped", run=run.place)
                 tools.metrics.late_run_cancelled()
             return
         kept_for = timedelta(seconds=tools.policy.run_retention_s)
         if run.deleting or (run.completed_at and tools.clock.now() < run.completed_at + kept_for):
             return
         await tools.engine.delete(key, run)
-        _log.info("Run without an execution is deleted", run=_place(run))
-
-
-def _place(run: tekton.PipelineRun) -> str:
-    return f"{run.namespace}/{run.name}"
+        _log.info("Run without an execution is deleted", run=run.place)

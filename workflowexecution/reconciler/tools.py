@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pydantic
 
 from workflowexecution import ports
+from workflowexecution.api import names
 from workflowexecution.api import workflowexecution as api
 from workflowexecution.api.status import (
     ConditionReason,
@@ -15,7 +16,7 @@ from workflowexecution.api.status import (
     ConditionType,
     PipelineRunRef,
 )
-from workflowexecution.domain import failure, history, status
+from workflowexecution.domain import events, failure, history, status
 from workflowexecution.reconciler import duty
 from workflowexecution.runtime import queue
 from workflowexecution.runtime.controller import Result
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from workflowexecution.api.status import FailureReason, Status
     from workflowexecution.domain import pipelinerun, stopping, validation
     from workflowexecution.reconciler import view
-    from workflowexecution.runtime import store
+    from workflowexecution.runtime import resource, store
 
 
 # A run that is met, not made, may be over already: nothing further would wake its execution.
@@ -73,13 +74,20 @@ class Tools:
     """How an execution that was read from the server becomes an entry, its document kept."""
     guard: ports.ClearanceGuard
     clock: ports.Clock
-    policy: Policy
+    policies: Callable[[], Policy]
+    """The settings of this moment."""
     busy: Callable[[], bool]
     """Whether other keys wait: progress gives way to them."""
     observers: Sequence[ports.Observer] = ()
     events: ports.EventRecorder = field(default_factory=ports.NoEvents)
     metrics: ports.Metrics = field(default_factory=ports.NoMetrics)
     audit: duty.Audit = _NO_AUDIT
+    marks: ports.RunMarks = field(default_factory=ports.NoMarks)
+
+    @property
+    def policy(self) -> Policy:
+        """What a decision obeys that is made now; settings may change while one waits."""
+        return self.policies()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +132,36 @@ def open_case(tools: Tools, seen: view.Execution) -> Case:
         return Case(seen, execution, moment, unreadable=_spec_faults(error))
 
 
+async def read_same(tools: Tools, key: resource.ObjectKey, uid: str) -> view.Execution | None:
+    """The execution as the server has it; None once it is gone, its name another's or nobody's.
+
+    Raises:
+        ClusterError: nothing is known.
+    """
+    raw = await tools.reader.read(key)
+    return tools.project(raw) if raw is not None and raw["metadata"]["uid"] == uid else None
+
+
+async def read_unended(tools: Tools, run: tekton.PipelineRun) -> tekton.PipelineRun | None:
+    """The run as the server has it; None once it has ended or is gone.
+
+    Raises:
+        ClusterError: nothing is known.
+    """
+    live = await tools.engine.read(run.name)
+    return live if live is not None and live.uid == run.uid and not live.is_done else None
+
+
+def engine_missing(why: str) -> status.Note:
+    """The condition of an execution that waits for the engine."""
+    return status.Note(
+        ConditionType.ENGINE_AVAILABLE,
+        ConditionStatus.FALSE,
+        ConditionReason.ENGINE_UNAVAILABLE,
+        why,
+    )
+
+
 def _spec_faults(error: pydantic.ValidationError) -> tuple[str, ...]:
     """What is wrong with what was asked for: an odd status is the program's own to mend."""
     return tuple(fault for fault in api.describe_errors(error) if fault.startswith("spec"))
@@ -138,17 +176,31 @@ async def write(tools: Tools, case: Case, after: Status, *, version: str = "") -
         after: the status as it should be.
         version: the resourceVersion of an own write since the case was opened.
     """
-    changes = status.patch(case.status, after)
-    if not changes:
+    # A phase that moves is a change for certain, and what is acknowledged rides along.
+    if after.phase is case.status.phase and not status.patch(case.status, after):
         return
-    version = await tools.audit.hold(case, version)
-    merged = tools.audit.merged(case, after)
-    if merged is not after:
-        after, changes = merged, status.patch(case.status, merged)
+    version = version or await _held(tools, case.seen)
+    after = tools.audit.merged(case, after)
+    changes = status.patch(case.status, after)
     version = await tools.writer.patch_status(case.seen.key, changes, resource_version=version)
     written = ports.StatusWrite(case.seen.key, case.execution, after, case.moment.now, version)
     for observer in tools.observers:
         observer.wrote(written)
+
+
+async def _held(tools: Tools, seen: view.Execution) -> str:
+    """Give an execution the finalizer before its first status, be there ever a run of it or not.
+
+    Returns:
+        The resourceVersion that the status is to be written on.
+    """
+    if seen.deleting or seen.held:
+        return seen.resource_version
+    return await tools.writer.patch(
+        seen.key,
+        {"metadata": {"finalizers": [*seen.finalizers, names.FINALIZER]}},
+        resource_version=seen.resource_version,
+    )
 
 
 async def refuse(
@@ -172,6 +224,11 @@ async def refuse(
         notes=notes,
     )
     await write(tools, case, after, version=version)
+
+
+def remark(tools: Tools, seen: view.Execution, reason: events.Reason, message: str) -> None:
+    """Tell people something of an execution that is no change of phase."""
+    tools.events.record(seen.key, seen.uid, events.remark(reason, seen.subject, message))
 
 
 def adopt(case: Case, run: tekton.PipelineRun) -> Status:

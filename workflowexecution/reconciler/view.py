@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
-from workflowexecution.api import names, tekton
+from workflowexecution.api import names, times
 from workflowexecution.api.status import (
     ConditionStatus,
     ConditionType,
     FailureReason,
     Phase,
 )
-from workflowexecution.domain import audit, history, locking, status
+from workflowexecution.domain import audit, events, history, locking, status
 from workflowexecution.runtime import resource
 
 if TYPE_CHECKING:
@@ -33,6 +33,10 @@ BY_LOCK_WAITING = "lock-waiting"
 BY_LOCK_RUNNING = "lock-running"
 BY_LOCK_PAST = "lock-past"
 
+WARNINGS = (ConditionType.PODS_HEALTHY, ConditionType.PROGRESSING)
+"""Conditions that warn of a running execution when they are False, long before it ends."""
+
+_NO_REMEDIATION = events.Remediation()
 _LONG_AGO = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _FINISHED = (Phase.COMPLETED, Phase.FAILED)
 _PHASES = {phase.value: phase for phase in Phase}
@@ -57,6 +61,10 @@ class Execution:
         phase: as written; a phase nobody knows counts as Pending.
         created: creationTimestamp as written.
         workflow_id: what is to be run.
+        target: on what.
+        remediation: for which RemediationRequest.
+        outcome: as written, for an execution that has ended.
+        lasted: the duration as written, for an execution that has ended.
         cancelling: whether somebody asked that it ends.
         failing: whether its run could not be created so far.
         run_uid: UID of its run, once it has one.
@@ -67,7 +75,6 @@ class Execution:
         deletion_time: as written, for one that is being deleted.
         claimed: whether a run of it may have been created.
         due: transitions whose audit record is not acknowledged, by the status.
-        correlation_id: name of the RemediationRequest, else of the execution.
         document: metadata, spec and status of one that has not.
     """
 
@@ -82,6 +89,10 @@ class Execution:
     finalizers: tuple[str, ...]
     created: str
     workflow_id: str
+    target: str
+    remediation: events.Remediation
+    outcome: str
+    lasted: str
     cancelling: bool
     failing: bool
     run_uid: str
@@ -90,7 +101,6 @@ class Execution:
     completion_time: str
     consecutive_failures: int
     deletion_time: str
-    correlation_id: str
     claimed: bool
     due: tuple[audit.Transition, ...]
     document: dict[str, Any] | None
@@ -101,9 +111,28 @@ class Execution:
         return self.generation, self.phase, self.deleting, self.served, self.clearance
 
     @property
+    def correlation_id(self) -> str:
+        """Name of the RemediationRequest, else of the execution."""
+        return self.remediation.name or self.key.name
+
+    @property
+    def subject(self) -> events.Subject:
+        """What events say it is."""
+        return events.Subject(
+            self.workflow_id, self.target, self.remediation, self.outcome, self.lasted
+        )
+
+    @property
     def ended(self) -> bool:
         """Whether the phase is terminal."""
         return self.phase in status.TERMINAL
+
+    @property
+    def warnings(self) -> frozenset[ConditionType]:
+        """The early warnings that the status of a running one gives."""
+        said = _mapping((self.document or {}).get("status"))
+        answers = ((it, _condition_status(said, it)) for it in WARNINGS)
+        return frozenset(it for it, answer in answers if answer == ConditionStatus.FALSE)
 
     @property
     def was_running_when_deleted(self) -> bool:
@@ -147,19 +176,24 @@ def projection(
         if watch_namespace and namespace != watch_namespace:
             served = False
         deleting = "deletionTimestamp" in metadata
+        target = str(spec.get("targetResource", ""))
         return Execution(
             key=resource.ObjectKey(intern(namespace), metadata["name"]),
             uid=metadata["uid"],
             resource_version=metadata["resourceVersion"],
             generation=metadata.get("generation", 1),
-            lock=locking.run_name(str(spec.get("targetResource", ""))),
+            lock=locking.run_name(target),
             created=metadata.get("creationTimestamp", ""),
             workflow_id=_workflow_id(spec),
+            target=target,
+            remediation=_remediation(spec),
+            outcome=intern(str(said.get("outcome") or "")) if ended else "",
+            lasted=intern(str(said.get("duration") or "")) if ended else "",
             cancelling=bool(spec.get("cancel")),
             failing=_condition_status(said, ConditionType.TEKTON_PIPELINE_CREATED)
             == ConditionStatus.FALSE,
             run_uid=str(_mapping(said.get("pipelineRunRef")).get("uid", "")),
-            past=_past(raw, said) if phase in _FINISHED else None,
+            past=_past(raw, said, target) if phase in _FINISHED else None,
             clearance=_clearance(said) if ended else Clearance.NONE,
             phase=phase,
             deleting=deleting,
@@ -168,7 +202,6 @@ def projection(
             completion_time=str(said.get("completionTime", "")) if ended else "",
             consecutive_failures=_count(said.get("consecutiveFailures")) if ended else 0,
             deletion_time=metadata.get("deletionTimestamp", ""),
-            correlation_id=_correlation_id(spec, metadata["name"]),
             claimed=names.LABEL_TARGET in labels or "startTime" in said,
             due=audit.due_by(said),
             document=_kept(raw) if whole or (served and not ended) else None,
@@ -192,29 +225,29 @@ def age(execution: Execution) -> tuple[str, str]:
     return execution.created, execution.uid
 
 
-def _past(raw: dict[str, Any], said: dict[str, Any]) -> history.Past:
+def _past(raw: dict[str, Any], said: dict[str, Any], target: str) -> history.Past:
     """What an end means to those after it; what cannot be read proves nothing, so it blocks."""
     metadata, spec = raw["metadata"], _mapping(raw.get("spec"))
     details = _mapping(said.get("failureDetails"))
     clearance = _mapping(said.get("blockClearance"))
     had_run = bool(said.get("pipelineRunRef"))
-    ended = tekton.parse_time(said.get("completionTime"))
+    ended = times.parse(said.get("completionTime"))
     failures = said.get("consecutiveFailures")
     return history.Past(
         uid=metadata["uid"],
         namespace=intern(metadata.get("namespace", "")),
         name=metadata["name"],
         workflow_id=_workflow_id(spec),
-        target=str(spec.get("targetResource", "")),
+        target=target,
         outcome=intern(str(said.get("outcome") or said.get("phase"))),
-        ended_at=ended or tekton.parse_time(metadata.get("creationTimestamp")) or _LONG_AGO,
+        ended_at=ended or times.parse(metadata.get("creationTimestamp")) or _LONG_AGO,
         completed=said.get("phase") == Phase.COMPLETED,
         had_run=had_run,
         ran=bool(details.get("wasExecutionFailure", had_run)),
         cancelled=said.get("failureReason") == FailureReason.CANCELLED,
         failures=failures if isinstance(failures, int) else 0,
-        next_allowed=tekton.parse_time(said.get("nextAllowedExecution")),
-        cleared_at=tekton.parse_time(clearance.get("clearedAt")),
+        next_allowed=times.parse(said.get("nextAllowedExecution")),
+        cleared_at=times.parse(clearance.get("clearedAt")),
     )
 
 
@@ -239,10 +272,23 @@ def _workflow_id(spec: dict[str, Any]) -> str:
     return intern(str(_mapping(spec.get("workflowRef")).get("workflowId", "")))
 
 
-def _correlation_id(spec: dict[str, Any], name: str) -> str:
-    reference = spec.get("remediationRequestRef")
-    remediation = reference.get("name") if isinstance(reference, dict) else None
-    return remediation if isinstance(remediation, str) and remediation else name
+def _remediation(spec: dict[str, Any]) -> events.Remediation:
+    """Most come from one namespace, and all are of one kind."""
+    said = _mapping(spec.get("remediationRequestRef"))
+    if not said:
+        return _NO_REMEDIATION
+
+    def part(name: str) -> str:
+        value = said.get(name)
+        return value if isinstance(value, str) else ""
+
+    return events.Remediation(
+        name=part("name"),
+        namespace=intern(part("namespace")),
+        uid=part("uid"),
+        api_version=intern(part("apiVersion")),
+        kind=intern(part("kind")),
+    )
 
 
 def _phase(text: object) -> Phase:

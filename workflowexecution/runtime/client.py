@@ -2,16 +2,17 @@
 
 import codecs
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import aiohttp
 import orjson
 import structlog
 
-from workflowexecution.runtime import connection, errors, fence, lines, resource, transport
+from workflowexecution.runtime import budget, connection, errors, fence, lines, resource, transport
 
 _OPEN_MARGIN_S = 15.0
+_EVENTS = "events"
 _MAX_LINE_BYTES = 8 * 1024 * 1024
 
 _log = structlog.get_logger(__name__)
@@ -73,6 +74,7 @@ class Client:
         observe_date: Callable[[str, float], None] | None = None,
         max_connections: int = 32,
         fence: fence.Fence = fence.NoFence(),  # noqa: B008 - has no state
+        trace_configs: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
         """Open the sessions; called in the running loop.
 
@@ -82,6 +84,7 @@ class Client:
             observe_date: gets the Date header of every answer and the loop time of its arrival.
             max_connections: connections at the same time, watches not counted.
             fence: asked directly before each write is sent; default: every write is allowed.
+            trace_configs: hooks that see each request but those of watches.
 
         Raises:
             errors.ConnectionConfigError: certificates or proxy cannot be used.
@@ -92,6 +95,7 @@ class Client:
             user_agent=user_agent,
             observe_date=observe_date,
             max_connections=max_connections,
+            trace_configs=trace_configs,
         )
         self.skipped_lines = 0
         """Watch events that were skipped because they are longer than 8 MiB."""
@@ -99,6 +103,15 @@ class Client:
     def observe(self, observer: transport.RequestObserver) -> None:
         """Tell this observer, and no other, of each request from now on."""
         self._transport.observe(observer)
+
+    @property
+    def has_unsettled_writes(self) -> bool:
+        """Whether a write that the fence allowed was given up, and may still take effect."""
+        return self._transport.has_unsettled_writes
+
+    async def keep_credentials(self) -> None:
+        """Renew the credentials before that is due, until cancelled; for all clients of a way."""
+        await self._transport.keep_credentials()
 
     async def close(self) -> None:
         """Close all connections; calls after this raise TransportError."""
@@ -214,7 +227,9 @@ class Client:
             errors.TransportError: it may have been created or not.
         """
         path = resource.path(namespace=namespace)
-        call = transport.Call("POST", path, None, orjson.dumps(body), guard=self._fence)
+        rank = budget.Rank.NOTE if resource.plural == _EVENTS else budget.Rank.ACT
+        body_bytes = orjson.dumps(body)
+        call = transport.Call("POST", path, None, body_bytes, guard=self._fence, rank=rank)
         return _decode(await self._transport.exchange(call, deadline_s))
 
     async def merge_patch(
@@ -233,7 +248,9 @@ class Client:
         """
         path = resource.path(namespace=key.namespace, name=key.name, subresource=subresource)
         body = orjson.dumps(patch)
-        call = transport.Call("PATCH", path, None, body, transport.MERGE_PATCH, self._fence)
+        rank = budget.Rank.TELL if subresource else budget.Rank.ACT
+        rank = budget.Rank.NOTE if resource.plural == _EVENTS else rank
+        call = transport.Call("PATCH", path, None, body, transport.MERGE_PATCH, self._fence, rank)
         return _decode(await self._transport.exchange(call, deadline_s))
 
     async def delete(

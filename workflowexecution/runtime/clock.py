@@ -1,4 +1,4 @@
-"""Clocks: the server's time, as seen in the Date headers of its answers, and one never set."""
+"""Clocks: the server's time, as seen in the Date headers of its answers, and ones never set."""
 
 import collections
 import datetime
@@ -31,12 +31,40 @@ def boottime() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+class SteadyTime:
+    """The wall time of the moment this was made, and what has passed since.
+
+    Whoever sets this machine's clock moves no deadline: else all runs would be overdue at once, or
+    none ever, until the server's answers have been asked often enough to tell.
+    """
+
+    def __init__(
+        self,
+        *,
+        wall: Callable[[], datetime.datetime] = utc_now,
+        steady: Callable[[], float] = boottime,
+    ) -> None:
+        """Look at both clocks.
+
+        Args:
+            wall: the one that people set, aware; never looked at again.
+            steady: the one that nobody sets, in seconds.
+        """
+        self._steady = steady
+        self._began = wall()
+        self._began_at = steady()
+
+    def __call__(self) -> datetime.datetime:
+        """Return the present time, aware."""
+        return self._began + datetime.timedelta(seconds=self._steady() - self._began_at)
+
+
 def _ignore(skew_s: float) -> None:
     """Leave the skew to the log."""
 
 
 class ServerClock:
-    """This machine's wall time plus the median offset of the last 20 Date headers.
+    """This machine's time plus the median offset of the last 20 Date headers.
 
     A Date header has whole seconds, so whole seconds are compared: the offset is zero as long as
     both clocks agree, and never a fraction that the header cannot show. At most one answer a second
@@ -54,7 +82,7 @@ class ServerClock:
         """Start with no offset.
 
         Args:
-            now: this machine's wall time, aware.
+            now: this machine's time, aware; best one that is never set, as `SteadyTime`.
             on_skew: called with the offset in seconds (positive: the server is ahead) when it has
                 changed.
         """

@@ -8,19 +8,21 @@ import os
 import pathlib
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import aiohttp
 import yaml
 
-from workflowexecution.runtime import clock, credentials, errors, kubelibrary
+from workflowexecution.runtime import clock, credentials, errors, kubelibrary, trust
 
 SERVICE_ACCOUNT = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where the kubelet puts token and CA certificate of a pod."""
 
 _PROVIDERS = {"gcp", "oidc"}
 """Authentication providers that the library's loader renews by loading again."""
+
+R = TypeVar("R")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,29 +57,41 @@ class Connection:
             options["server_hostname"] = self.configuration.tls_server_name
         return options
 
-    def open_session(self, *, limit: int) -> aiohttp.ClientSession:
-        """Open a session with connections of its own; the caller closes it.
-
-        The connector, with TLS set up, is the library's. Its session is not used: with it, each
-        request asks two threads for the netrc file and the environment's proxy.
-
-        Args:
-            limit: the most connections at the same time; further requests wait.
+    def load_trust(self) -> trust.Trust:
+        """Load the certificates; whoever does follows their files by itself.
 
         Raises:
-            errors.ConnectionConfigError: a certificate cannot be used.
+            errors.ConnectionConfigError: one cannot be used.
         """
+        configuration = self.configuration
+        files = trust.Files(
+            ca=configuration.ssl_ca_cert or "",
+            cert=configuration.cert_file or "",
+            key=configuration.key_file or "",
+            verify=bool(configuration.verify_ssl),
+        )
         try:
-            library = kubelibrary.load().rest.RESTClientObject(self.configuration, maxsize=limit)
+            return trust.Trust(files)
         except OSError as error:
             message = f"certificates cannot be loaded: {error}"
             raise errors.ConnectionConfigError(message) from error
-        connector = library.pool_manager.connector
-        library.pool_manager.detach()
+
+    def open_session(
+        self, *, limit: int, trace_configs: Sequence[aiohttp.TraceConfig] = ()
+    ) -> aiohttp.ClientSession:
+        """Open a session with connections of its own; the caller closes it.
+
+        TLS is not its matter: each request brings the context of that moment.
+
+        Args:
+            limit: the most connections at the same time; further requests wait.
+            trace_configs: hooks that see each request.
+        """
         return aiohttp.ClientSession(
-            connector=connector,
+            connector=aiohttp.TCPConnector(limit=limit),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
+            trace_configs=list(trace_configs),
         )
 
 
@@ -114,10 +128,20 @@ async def connect(
     if not paths and environ.get("KUBERNETES_SERVICE_HOST"):
         return _in_cluster(environ)
     paths = paths or "~/.kube/config"
+    work = _from_kubeconfig(paths, context, environ, now)
+    return await _explained(paths, 2 * credentials.FETCH_LIMIT_S, work)
+
+
+async def _explained(paths: str, limit_s: float, work: Awaitable[R]) -> R:
+    """Let the library do its work with a kubeconfig, for so long, and say why it cannot.
+
+    Raises:
+        errors.ConnectionConfigError: it cannot. The text holds no secret.
+    """
     library = kubelibrary.load()
     try:
-        async with asyncio.timeout(2 * credentials.FETCH_LIMIT_S):
-            return await _from_kubeconfig(paths, context, environ, now)
+        async with asyncio.timeout(limit_s):
+            return await work
     except errors.ClusterError:
         raise
     except library.config_exception.ConfigException as error:
@@ -138,17 +162,13 @@ def own_namespace(environ: Mapping[str, str] = os.environ) -> str:
     """Return the namespace of the pod that this is; empty outside of one."""
     try:
         mounted = (SERVICE_ACCOUNT / "namespace").read_text("utf-8").strip()
-    except OSError:
+    except (OSError, UnicodeError):
         mounted = ""
     return environ.get("POD_NAMESPACE") or mounted
 
 
 def _new_configuration() -> Any:  # noqa: ANN401 - a class of the library, which is not typed
-    configuration = kubelibrary.load().configuration.Configuration()
-    # From 3.13 on, Python refuses the CA certificates of many clusters, which lack extensions that
-    # neither client-go nor older versions ask for.
-    configuration.disable_strict_ssl_verification = True
-    return configuration
+    return kubelibrary.load().configuration.Configuration()
 
 
 def _in_cluster(environ: Mapping[str, str]) -> Connection:
@@ -186,9 +206,12 @@ async def _from_kubeconfig(
         message = f"kubeconfig {paths} names no server"
         raise errors.ConnectionConfigError(message)
 
-    async def load_again() -> credentials.Fetched:
+    async def load() -> credentials.Fetched:
         await loader.load_and_set(configuration)
         return credentials.Fetched(_authorization(configuration))
+
+    async def load_again() -> credentials.Fetched:
+        return await _explained(paths, credentials.FETCH_LIMIT_S, load())
 
     if own is None and loader.provider in _PROVIDERS:
         first = credentials.Fetched(_authorization(configuration))

@@ -10,6 +10,8 @@ import structlog
 
 from workflowexecution.runtime import errors, queue, resource
 
+_OF_THE_SERVER = (errors.TransportError, errors.ServerError, TimeoutError)
+
 _log = structlog.get_logger(__name__)
 
 
@@ -45,11 +47,6 @@ class NoObserver:
         """Ignore it."""
 
 
-def never_held(key: resource.ObjectKey) -> bool:
-    """Hold no key."""
-    return False
-
-
 class Controller:
     """A fixed number of workers over one queue.
 
@@ -57,19 +54,20 @@ class Controller:
     and never retried; a conflict, or a lease that may have ended, retries quietly after the key's
     back-off; a 429 waits for what the server asked for; anything else, a missed deadline included,
     is logged and backs off. A held key is given back without a reconcile; who holds it adds it
-    again.
+    again. While the server is away, a key whose request failed waits again and has not failed.
 
     Source: controller-runtime pkg/internal/controller/controller.go.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only values and collaborators, each of its own
         self,
         *,
         reconcile: Callable[[resource.ObjectKey], Awaitable[Result]],
         queue: queue.WorkQueue,
         workers: int,
         reconcile_deadline_s: float,
-        held: Callable[[resource.ObjectKey], bool] = never_held,
+        held: Callable[[resource.ObjectKey, queue.Priority], bool],
+        away: Callable[[], bool],
         observer: ControllerObserver | None = None,
     ) -> None:
         """Put the parts together.
@@ -79,7 +77,9 @@ class Controller:
             queue: where keys come from and go back to.
             workers: how many keys are reconciled at the same time.
             reconcile_deadline_s: a reconcile that takes longer is cancelled and counts as failed.
-            held: whether a key must wait; whoever says so adds it again when it need not.
+            held: whether a key of that class must wait; whoever says so adds it again when it need
+                not.
+            away: whether the server is, so that keys are held and their failures are not theirs.
             observer: sees how reconciles end; default: nobody.
         """
         self._reconcile = reconcile
@@ -87,9 +87,14 @@ class Controller:
         self._workers = workers
         self._deadline_s = reconcile_deadline_s
         self._held = held
+        self._away = away
         self._observer: ControllerObserver = observer or NoObserver()
         self._active = 0
         self._interrupted = False
+        self._group: asyncio.TaskGroup | None = None
+        self._crew: set[asyncio.Task[None]] = set()
+        self._idle: set[asyncio.Task[None]] = set()
+        """Those of the crew that wait for a key."""
 
     @property
     def interrupted(self) -> bool:
@@ -97,9 +102,19 @@ class Controller:
         return self._interrupted
 
     @property
+    def workers(self) -> int:
+        """How many reconciles may run at the same time."""
+        return self._workers
+
+    @property
     def active(self) -> int:
         """How many reconciles run now."""
         return self._active
+
+    @property
+    def missing(self) -> int:
+        """How many workers are not there any more though nobody has stopped them."""
+        return 0 if self._group is None else max(0, self._workers - len(self._crew))
 
     async def run(self) -> None:
         """Work until `stop`, or the shut-down of the queue, and the running reconciles end.
@@ -107,24 +122,51 @@ class Controller:
         Cancelling it cancels the running reconciles.
         """
         async with asyncio.TaskGroup() as group:
-            for number in range(self._workers):
-                group.create_task(self._work(), name=f"worker-{number}")
+            self._group = group
+            self._hire()
 
     def stop(self) -> None:
         """Start no further reconcile; `run` returns when the running ones have ended."""
+        self._group = None
         self._queue.shut_down(drain=False)
 
+    def resize(self, workers: int) -> None:
+        """Have more workers from now on, or fewer: those too many end what they are at first."""
+        self._workers = workers
+        self._hire()
+        too_many = max(0, len(self._crew) - workers)
+        for task in list(self._idle)[:too_many]:
+            self._crew.discard(task)
+            self._idle.discard(task)
+            task.cancel()
+
+    def _hire(self) -> None:
+        while self._group is not None and len(self._crew) < self._workers:
+            task = self._group.create_task(self._work(), name=f"worker-{len(self._crew)}")
+            self._crew.add(task)
+
     async def _work(self) -> None:
-        while True:
-            try:
-                key = await self._queue.get()
-            except queue.QueueClosed:
-                return
-            try:
-                if not self._held(key):
-                    await self._handle(key)
-            finally:
-                self._queue.done(key)
+        me = asyncio.current_task()
+        assert me is not None  # noqa: S101 - for the type: this is run as a task
+        try:
+            while len(self._crew) <= self._workers:
+                await self._work_once(me)
+        except queue.QueueClosed:
+            return
+        finally:
+            self._crew.discard(me)
+
+    async def _work_once(self, me: asyncio.Task[None]) -> None:
+        self._idle.add(me)
+        try:
+            key = await self._queue.get()
+        finally:
+            self._idle.discard(me)
+        try:
+            if not self._held(key, self._queue.priority_of(key)):
+                await self._handle(key)
+        finally:
+            self._queue.done(key)
 
     async def _handle(self, key: resource.ObjectKey) -> None:
         loop = asyncio.get_running_loop()
@@ -156,7 +198,11 @@ class Controller:
             _log.info("Reconcile was throttled", key=str(key), retry_s=delay_s)
             return Outcome.THROTTLED
         except Exception as error:  # noqa: BLE001 - one object's error must not end the worker
-            self._fail(key, error)
+            if self._away() and isinstance(error, _OF_THE_SERVER):
+                _log.debug("Reconcile waits for the server", key=str(key), error=str(error))
+                self._queue.add(key, self._queue.priority_of(key))
+            else:
+                self._fail(key, error)
             return Outcome.ERROR
         self._queue.forget(key)
         if result.requeue_after_s is not None:

@@ -18,6 +18,8 @@ FETCH_LIMIT_S = 30.0
 _REREAD_S = 60.0
 _REFETCH_S = 10.0
 _EARLY = datetime.timedelta(minutes=1)
+_EARLIER = datetime.timedelta(seconds=90)
+_KEEP_EVERY_S = 5.0
 _STDERR_CHARS = 200
 
 _log = structlog.get_logger(__name__)
@@ -31,6 +33,9 @@ class Credentials(Protocol):
 
     async def renew(self, rejected: str) -> bool:
         """Try to replace a value that the server rejected; tell whether there is another now."""
+
+    async def keep(self) -> None:
+        """Renew before that is due, so that no request waits for it; until cancelled."""
 
 
 class Fixed:
@@ -47,6 +52,10 @@ class Fixed:
     async def renew(self, rejected: str) -> bool:
         """Know nothing better."""
         return self._authorization != rejected
+
+    async def keep(self) -> None:
+        """Have nothing to do."""
+        await _forever()
 
 
 class TokenFile:
@@ -83,6 +92,10 @@ class TokenFile:
         self._read()
         return self._authorization != rejected
 
+    async def keep(self) -> None:
+        """Leave it to the requests, which read the file themselves."""
+        await _forever()
+
     def _read(self) -> None:
         """Take over what the file holds; a small local read that is not worth a thread."""
         try:
@@ -104,8 +117,10 @@ class Fetched(NamedTuple):
 class FetchedToken:
     """A token from a program or a provider, fetched again a minute before it expires.
 
-    Only one fetch runs at a time and at most one in ten seconds; who comes meanwhile waits for it.
-    A fetch that fails leaves the old token in use, and the server judges it.
+    Only one fetch runs at a time and at most one in ten seconds. Who comes meanwhile goes with the
+    old token while it holds, else waits. A fetch that fails leaves the old token in use, and the
+    server judges it. With `keep` the fetch begins half a minute earlier and no request waits for
+    it: a slow plugin does not outlast the deadline of the one that happened to come first.
     """
 
     def __init__(
@@ -131,7 +146,9 @@ class FetchedToken:
     async def authorization(self) -> str:
         """Return the token as a header's value."""
         expires_at = self._token.expires_at
-        if expires_at is not None and self._now() >= expires_at - _EARLY:
+        if expires_at is None or self._now() < expires_at - _EARLY:
+            return self._token.authorization
+        if self._now() >= expires_at or not self._lock.locked():
             await self._refresh(self._token.authorization)
         return self._token.authorization
 
@@ -139,6 +156,14 @@ class FetchedToken:
         """Fetch another token, unless somebody has just done so."""
         await self._refresh(rejected)
         return self._token.authorization != rejected
+
+    async def keep(self) -> None:
+        """Fetch another token in time, again and again."""
+        while True:
+            expires_at = self._token.expires_at
+            if expires_at is not None and self._now() >= expires_at - _EARLIER:
+                await self._refresh(self._token.authorization)
+            await asyncio.sleep(_KEEP_EVERY_S)
 
     async def _refresh(self, known: str) -> None:
         async with self._lock:
@@ -263,3 +288,7 @@ def token_of(status: resource.JsonObject) -> Fetched:
     if expires_at is not None and expires_at.tzinfo is None:
         expires_at = expires_at.replace(tzinfo=datetime.UTC)
     return Fetched(f"Bearer {token.strip()}", expires_at)
+
+
+async def _forever() -> None:
+    await asyncio.get_running_loop().create_future()

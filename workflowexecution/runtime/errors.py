@@ -42,12 +42,14 @@ class TransportError(ClusterError):
     """No usable answer came: the outcome of a write is unknown.
 
     ``sent`` is False when the connection was never made, so that nothing can have happened.
+    ``silent`` is True when it was given up since no byte came for longer than was allowed.
     """
 
-    def __init__(self, message: str, *, sent: bool = True) -> None:
+    def __init__(self, message: str, *, sent: bool = True, silent: bool = False) -> None:
         """Describe the failure; ``message`` holds no credential and no body."""
         super().__init__(message)
         self.sent = sent
+        self.silent = silent
 
 
 class ConnectionConfigError(ClusterError):
@@ -148,6 +150,14 @@ class Invalid(ApiError):
 
 class Throttled(ApiError):
     """429: the server asks to come back after ``retry_after_s`` (None: it did not say)."""
+
+    @property
+    def storage_starting(self) -> bool:
+        """Whether the server has only just found its database, or found it again.
+
+        Source: apiserver storage/cacher/cacher.go, which has no other sign of it than its words.
+        """
+        return "storage is (re)initializing" in self.message
 
 
 class ServerError(ApiError):

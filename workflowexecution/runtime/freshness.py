@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from workflowexecution.runtime import resource, store
+from workflowexecution.runtime import queue, resource, store
 
 
 class LagObserver(Protocol):
@@ -121,7 +121,7 @@ class Freshness:
         self,
         *,
         stores: Callable[[resource.Resource], store.Store[Any] | None],
-        on_unpark: Callable[[resource.ObjectKey], None],
+        on_unpark: Callable[[resource.ObjectKey, queue.Priority], None],
         max_park_s: float = 120.0,
         observer: LagObserver | None = None,
     ) -> None:
@@ -130,7 +130,8 @@ class Freshness:
         Args:
             stores: the cache that a resource is informed into, None for one that is not watched:
                 a write on such a one parks nothing.
-            on_unpark: called with a key that was asked for while it was parked, once it is not.
+            on_unpark: called with a key that was asked for while it was parked, once it is not, and
+                with the most urgent class that it was asked for with.
             max_park_s: the longest that one write parks, at most twice this by the sweep.
             observer: sees how long keys are parked; default: nobody.
         """
@@ -142,7 +143,7 @@ class Freshness:
         self._by_key: dict[resource.ObjectKey, dict[str, _Wait]] = {}
         # The same waits by the UID that ends them.
         self._by_uid: dict[str, list[_Wait]] = {}
-        self._asked: set[resource.ObjectKey] = set()
+        self._asked: dict[resource.ObjectKey, queue.Priority] = {}
         self._lists_begun: dict[resource.Resource, int] = {}
         self._lists_ended: dict[resource.Resource, int] = {}
         self._sweeper: asyncio.TimerHandle | None = None
@@ -157,16 +158,18 @@ class Freshness:
         """Open a write on an object, made in the reconcile of `key`."""
         return Write(self, key, kind, object_key)
 
-    def parked(self, key: resource.ObjectKey) -> bool:
+    def parked(
+        self, key: resource.ObjectKey, priority: queue.Priority = queue.Priority.NORMAL
+    ) -> bool:
         """Tell whether the key must wait; if so, `on_unpark` is called for it when it need not."""
         if key not in self._by_key:
             return False
-        self._asked.add(key)
+        self._asked[key] = min(priority, self._asked.get(key, priority))
         return True
 
     def forget(self, key: resource.ObjectKey) -> None:
         """Drop all waits of a key, as when its object is gone. `on_unpark` is not called."""
-        self._asked.discard(key)
+        self._asked.pop(key, None)
         for wait in list(self._by_key.get(key, {}).values()):
             self._drop(wait)
 
@@ -264,8 +267,7 @@ class Freshness:
         self._drop(wait)
         self._observer.caught_up(asyncio.get_running_loop().time() - wait.since)
         if wait.key not in self._by_key and wait.key in self._asked:
-            self._asked.discard(wait.key)
-            self._on_unpark(wait.key)
+            self._on_unpark(wait.key, self._asked.pop(wait.key))
 
     def _drop(self, wait: _Wait) -> None:
         waits = self._by_key[wait.key]

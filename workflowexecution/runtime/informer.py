@@ -9,16 +9,14 @@ from typing import Generic, Protocol, TypeVar
 
 import structlog
 
-from workflowexecution.runtime import backoff, client, errors, feed, resource, store
+from workflowexecution.runtime import client, errors, feed, recovery, resource, store
 
-_BACKOFF_BASE_S = 0.8
-_BACKOFF_CAP_S = 30.0
-_REFUSED_CAP_S = 3.0
 _HEALTHY_AFTER_S = 5.0
 _MISSING_RETRY_S = 2.0
 _MISSING_SPREAD_S = 3.0
-_FUTURE_VERSIONS = 3
 _RESYNC_STEP_S = 1.0
+_LIST_S = 90.0
+"""For one page: request, second request after a renewal of credentials, and that renewal."""
 
 _log = structlog.get_logger(__name__)
 
@@ -65,18 +63,17 @@ class Source(Protocol):
         """Receive changes in batches."""
 
 
+def ignore() -> None:
+    """Tell nobody."""
+
+
 class Informer(Generic[T]):
     """Lists, then watches, and feeds a store and its subscribers; for ever.
 
     - A list is read in pages, each projected on arrival, and swapped in at once.
-    - A version that has expired, in whatever form the server says so, leads to a new list without a
-      version; so does a version that the server calls future three times in a row, as after a
-      restore of its database. Every other failure, unknown ERROR events included, is waited out,
-      and the watch resumes from the last good version.
-    - The delays double from 0.8 s to 30 s, and begin anew after a stream that lived 5 s. A stream
-      that ends sooner counts as a failure, so there are at most 12 a minute. Refused connections
-      have delays of their own, to 3 s: who was away is not overloaded when it is back. A version
-      that has expired is no failure of the server, unless the next one has too.
+    - What follows a failure, `recovery.Recovery` says: a pause, then the watch from the last good
+      version, or a new list. A stream that lived 5 s makes up for the failures before it; one that
+      ends sooner counts as a failure, so there are at most 12 a minute.
     - An API that is not served is no deletion: `missing` is set, the cache stays, and no change is
       told.
     - After 256 events other tasks get their turn.
@@ -101,6 +98,7 @@ class Informer(Generic[T]):
         resync_period_s: float = 0.0,
         page_size: int = 500,
         events_per_turn: int = 256,
+        on_heard: Callable[[], None] = ignore,
         uniform: Callable[[], float] = random.random,
     ) -> None:
         """Put the parts together.
@@ -122,6 +120,7 @@ class Informer(Generic[T]):
                 over it, as a floor under lost wake-ups; 0: never.
             page_size: objects in one answer to a list.
             events_per_turn: changes that are handled before other tasks get their turn.
+            on_heard: called when something comes by the watch, bookmarks included.
             uniform: random number in [0, 1) for the jitter.
         """
         self._client = client
@@ -136,24 +135,21 @@ class Informer(Generic[T]):
         self._resync_period_s = resync_period_s
         self._page_size = page_size
         self._events_per_turn = events_per_turn
+        self._on_heard = on_heard
         self._uniform = uniform
-        self._backoff = backoff.Backoff(
-            base_s=_BACKOFF_BASE_S, cap_s=_BACKOFF_CAP_S, uniform=uniform
-        )
-        self._refused = backoff.Backoff(
-            base_s=_BACKOFF_BASE_S, cap_s=_REFUSED_CAP_S, uniform=uniform
-        )
-        self._expired = False
+        self._recovery = recovery.Recovery(uniform=uniform)
         self._state = InformerState.LIST
         # The last good version; empty when only a list can help.
         self._version = ""
         self._pause_s = 0.0
-        self._future_versions = 0
+        self._hurry = asyncio.Event()
         self._events_in_turn = 0
         self._missing = False
+        self._doubt_since: float | None = None
         self._synced = asyncio.Event()
         self._on_state: list[Callable[[], None]] = []
         self._heard_at = float("-inf")
+        self._due_at = float("inf")
 
     @property
     def state(self) -> InformerState:
@@ -171,9 +167,28 @@ class Informer(Generic[T]):
         return self._missing
 
     @property
+    def in_doubt(self) -> bool:
+        """Whether the cache may be of another past than the server's: nothing follows from it."""
+        return self._doubt_since is not None
+
+    @property
+    def doubt_s(self) -> float:
+        """For how many seconds it has been in doubt; 0 when it is not."""
+        since = self._doubt_since
+        return 0.0 if since is None else asyncio.get_running_loop().time() - since
+
+    @property
     def last_event_age_s(self) -> float:
         """Seconds since the server was last heard, bookmarks included; infinite before that."""
         return asyncio.get_running_loop().time() - self._heard_at
+
+    @property
+    def stuck_s(self) -> float:
+        """Seconds by which something of its own is overdue: an answer, or the end of a wait.
+
+        Not positive in every trouble of the server's, which only makes it try again.
+        """
+        return asyncio.get_running_loop().time() - self._due_at
 
     @property
     def poisoned(self) -> int:
@@ -185,12 +200,28 @@ class Informer(Generic[T]):
         self._feed.subscribe(callback)
 
     def on_state(self, callback: Callable[[], None]) -> None:
-        """Call back when `missing` or `synced` changes."""
+        """Call back when `missing`, `synced` or `in_doubt` changes."""
         self._on_state.append(callback)
 
     async def wait_synced(self) -> None:
         """Wait until the cache has held a complete list."""
         await self._synced.wait()
+
+    async def wait_known(self) -> None:
+        """Wait until the cache has been filled, or the API is known not to be served."""
+        known = asyncio.Event()
+
+        def look() -> None:
+            if self.synced or self._missing:
+                known.set()
+
+        self.on_state(look)
+        look()
+        await known.wait()
+
+    def hurry(self) -> None:
+        """Try again now if it waits after a failure: somebody else has heard the server."""
+        self._hurry.set()
 
     async def run(self) -> None:
         """Keep the cache in step until cancelled."""
@@ -207,6 +238,7 @@ class Informer(Generic[T]):
                         await self._wait()
 
     async def _list(self) -> None:
+        self._expect_within(_LIST_S)
         number = self._versions.relist_begun(self._resource)
         listing: feed.Listing[T] = feed.Listing()
         try:
@@ -214,13 +246,14 @@ class Informer(Generic[T]):
             while token:
                 _, token = await self._read_page(token, listing)
         except errors.ClusterError as error:
-            self._recover(error)
+            self._recover(error, opened=False)
             return
         self._version = version
         self._state = InformerState.WATCH
         deltas = self._feed.replace(listing)
         self._versions.relisted(self._resource, number)
         self._served()
+        self._set_doubt(False)
         if not self._synced.is_set():
             self._synced.set()
             self._tell_state()
@@ -234,6 +267,7 @@ class Informer(Generic[T]):
             self._resource, **self._scope, limit=self._page_size, continue_token=token
         )
         self._hear()
+        self._expect_within(_LIST_S)
         for item in page.items:
             self._feed.read(listing, item)
         return page.resource_version, page.continue_token
@@ -242,6 +276,7 @@ class Informer(Generic[T]):
         loop = asyncio.get_running_loop()
         opened_at = float("inf")
         failure: errors.ClusterError | None = None
+        self._expect_within(self._watch_idle_s)
         try:
             async with self._client.watch(
                 self._resource,
@@ -255,26 +290,32 @@ class Informer(Generic[T]):
                 opened_at = loop.time()
                 async for batch in batches:
                     self._hear()
+                    self._on_heard()
+                    self._expect_within(self._watch_idle_s)
                     await self._apply(batch)
         except errors.ClusterError as error:
             failure = error
         healthy = loop.time() - opened_at >= _HEALTHY_AFTER_S
         if healthy:
-            self._backoff.reset()
-            self._expired = False
+            self._recovery.lived()
         if failure is not None:
-            self._recover(failure)
+            self._recover(failure, opened=opened_at < float("inf"))
         elif not healthy:
-            self._back_off(self._backoff.next_s(), "the watch ended at once")
+            pause_s = self._recovery.after_short_stream().pause_s
+            self._back_off(pause_s, "the watch ended at once")
 
     async def _wait(self) -> None:
-        await asyncio.sleep(self._pause_s)
+        self._expect_within(self._pause_s)
+        self._hurry.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._pause_s):
+                await self._hurry.wait()
         self._state = InformerState.WATCH if self._version else InformerState.LIST
 
     async def _apply(self, batch: list[client.WatchEvent]) -> None:
         for event in batch:
             self._version = self._feed.apply(event) or self._version
-            self._future_versions = 0
+            self._recovery.progressed()
             await self._take_turns()
 
     async def _take_turns(self) -> None:
@@ -283,30 +324,18 @@ class Informer(Generic[T]):
             self._events_in_turn = 0
             await asyncio.sleep(0)
 
-    def _recover(self, error: errors.ClusterError) -> None:
+    def _recover(self, error: errors.ClusterError, *, opened: bool) -> None:
         """Decide what follows a failure of a list or a watch."""
-        match error:
-            case errors.Gone():
-                self._version = ""
-                # At once the first time: nothing is wrong with the server.
-                first, self._expired = not self._expired, True
-                pause_s = self._backoff.next_s()
-                self._back_off(0.0 if first else pause_s, error)
-            case errors.EndpointMissing() | errors.NotFound():
-                self._lose_endpoint()
-            case errors.Throttled():
-                pause_s = self._backoff.next_s(at_least_s=error.retry_after_s or 0.0)
-                self._back_off(pause_s, error)
-            case errors.TransportError(sent=False):
-                self._back_off(self._refused.next_s(), error)
-            case errors.ApiError() if error.status == 504 or error.resource_version_too_large:
-                self._future_versions += 1
-                if self._future_versions >= _FUTURE_VERSIONS:
-                    self._future_versions = 0
-                    self._version = ""
-                self._back_off(self._backoff.next_s(), error)
-            case _:
-                self._back_off(self._backoff.next_s(), error)
+        if isinstance(error, errors.EndpointMissing | errors.NotFound):
+            self._lose_endpoint()
+            return
+        silent = self.last_event_age_s >= self._watch_idle_s
+        step = self._recovery.after(error, opened=opened, silent=silent)
+        if step.lists:
+            self._version = ""
+        if step.doubts and self.synced:
+            self._set_doubt(True)
+        self._back_off(step.pause_s, error)
 
     def _back_off(self, pause_s: float, reason: errors.ClusterError | str) -> None:
         self._state = InformerState.BACKOFF
@@ -319,7 +348,13 @@ class Informer(Generic[T]):
             relist=not self._version,
         )
 
+    def _set_doubt(self, doubt: bool) -> None:
+        if self.in_doubt != doubt:
+            self._doubt_since = asyncio.get_running_loop().time() if doubt else None
+            self._tell_state()
+
     def _lose_endpoint(self) -> None:
+        self._set_doubt(False)
         self._version = ""
         self._state = InformerState.BACKOFF
         self._pause_s = _MISSING_RETRY_S + _MISSING_SPREAD_S * self._uniform()
@@ -334,9 +369,13 @@ class Informer(Generic[T]):
             _log.info("API is served again", resource=self._resource.plural)
             self._tell_state()
 
+    def _expect_within(self, seconds: float) -> None:
+        """Note by when the informer does something again, whatever the server does."""
+        self._due_at = asyncio.get_running_loop().time() + seconds
+
     def _hear(self) -> None:
         self._heard_at = asyncio.get_running_loop().time()
-        self._refused.reset()
+        self._recovery.heard()
 
     def _tell_state(self) -> None:
         for callback in self._on_state:

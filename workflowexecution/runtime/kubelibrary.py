@@ -1,4 +1,4 @@
-"""The part of kubernetes_asyncio that is used: configuration loaders and the REST connection.
+"""The part of kubernetes_asyncio that is used: the configuration and its loaders.
 
 Importing it the usual way loads some 860 modules and 38 MB (a process with aiohttp then has 72 MB
 instead of 34), since its packages import all of the generated API. So the few modules needed are
@@ -27,7 +27,6 @@ class Library:
     """The modules that are used."""
 
     configuration: Any
-    rest: Any
     kube_config: Any
     incluster_config: Any
     config_exception: Any
@@ -46,7 +45,6 @@ def load() -> Library:
     with contextlib.nullcontext() if _ROOT in sys.modules else _bare_packages():
         found = Library(
             configuration=importlib.import_module(f"{_CLIENT}.configuration"),
-            rest=importlib.import_module(f"{_CLIENT}.rest"),
             kube_config=importlib.import_module(f"{_CONFIG}.kube_config"),
             incluster_config=importlib.import_module(f"{_CONFIG}.incluster_config"),
             config_exception=importlib.import_module(f"{_CONFIG}.config_exception"),

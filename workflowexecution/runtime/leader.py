@@ -133,6 +133,11 @@ class Elector:
         return self._leading.is_set() and self._fence.left_s > 0
 
     @property
+    def left_s(self) -> float:
+        """For how many seconds this process may still act without a renewal; 0 when it may not."""
+        return max(0.0, self._fence.left_s) if self._leading.is_set() else 0.0
+
+    @property
     def holder(self) -> str:
         """Who holds the lease, as it was seen last; empty: nobody."""
         return self._view.record.holder

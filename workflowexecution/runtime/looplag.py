@@ -12,11 +12,17 @@ class LoopLag:
     def __init__(self, *, observe: Callable[[float], None]) -> None:
         """Tell `observe` seconds of delay, never below 0."""
         self._observe = observe
+        self._due = float("inf")
+
+    @property
+    def overdue_s(self) -> float:
+        """By how many seconds a turn is late that is still to come; not positive: it is not."""
+        return asyncio.get_running_loop().time() - self._due
 
     async def run(self) -> None:
         """Measure until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + _EVERY_S
+            self._due = loop.time() + _EVERY_S
             await asyncio.sleep(_EVERY_S)
-            self._observe(max(0.0, loop.time() - due))
+            self._observe(max(0.0, loop.time() - self._due))

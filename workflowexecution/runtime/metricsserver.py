@@ -3,6 +3,7 @@
 import asyncio
 import enum
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from aiohttp import web
 
@@ -34,6 +35,18 @@ Admit = Callable[[str], Awaitable[Verdict]]
 """Judges the Authorization header of a request, empty when there is none."""
 
 
+SCRAPE_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
+"""What Prometheus sends with each scrape, and whoever scrapes in its place, and no person does."""
+
+
+class Render(Protocol):
+    """Gives all metrics in Prometheus' text format, as of now."""
+
+    def __call__(self, *, scraped: bool) -> bytes:
+        """The text; `scraped` tells whether it is for a Prometheus."""
+        ...
+
+
 async def admit_anyone(authorization: str) -> Verdict:
     """Ask for nothing."""
     return Verdict.ADMITTED
@@ -46,7 +59,7 @@ class MetricsServer:
         self,
         *,
         address: str,
-        render: Callable[[], bytes],
+        render: Render,
         admit: Admit = admit_anyone,
         certificate: servingcert.ServingCertificate | None = None,
     ) -> None:
@@ -54,7 +67,7 @@ class MetricsServer:
 
         Args:
             address: `host:port`, or `:port` for all interfaces; port 0 takes a free one.
-            render: gives all metrics in Prometheus' text format, as of now.
+            render: gives the metrics.
             admit: judges each request; default: everyone may.
             certificate: speak TLS with it; default: plain HTTP.
 
@@ -93,6 +106,7 @@ class MetricsServer:
     async def _answer(self, request: web.Request) -> web.Response:
         verdict = await self._admit(request.headers.get("Authorization", ""))
         if verdict is Verdict.ADMITTED:
-            return web.Response(body=self._render(), headers={"Content-Type": CONTENT_TYPE})
+            body = self._render(scraped=SCRAPE_HEADER in request.headers)
+            return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
         headers = {"WWW-Authenticate": "Bearer"} if verdict is Verdict.UNKNOWN else {}
         return web.Response(text=_WORDS[verdict], status=verdict.value, headers=headers)

@@ -21,11 +21,21 @@ class Priority(enum.IntEnum):
     URGENT = 0
     """Somebody waits for a cancellation."""
     HIGH = 1
-    """Starts, and ends that others wait for."""
+    """Starts, and what others wait for."""
     NORMAL = 2
-    """Progress."""
+    """Ends; behind starts for a second at most."""
     LOW = 3
-    """Resync and retention."""
+    """Progress, resync and retention."""
+
+
+_NEVER_S = float("inf")
+# A key that has waited so long goes before those of more urgent classes, but for the first.
+_PATIENCE_S = {
+    Priority.URGENT: 0.0,
+    Priority.HIGH: _NEVER_S,
+    Priority.NORMAL: 1.0,
+    Priority.LOW: _NEVER_S,
+}
 
 
 class QueueClosed(Exception):
@@ -85,9 +95,14 @@ class WorkQueue:
     handed out twice at once; one that is added while it is being worked on waits until `done` and
     is then handed out again.
 
-    Order: the most urgent class first, within a class by arrival. After eight keys that were handed
+    Order: the most urgent class first, within a class by arrival; a key of class NORMAL that has
+    waited for a second goes before those of class HIGH: an end is of use within a second, and a
+    start at once, but neither puts the other off for longer. After eight keys that were handed
     out while more than one class waited, the key that has waited longest of all is next: none
     starves, and the n-th oldest key is handed out within 9 n.
+
+    A wait begins with the first `get` at the earliest: before it there is nobody to wait for, as in
+    a replica that does not lead and gathers keys all the same.
 
     Lock-free: it changes only between awaits. Times are loop times, in seconds.
 
@@ -115,8 +130,8 @@ class WorkQueue:
         self._backoff_cap_s = backoff_cap_s
         self._uniform = uniform
         self._classes: list[collections.deque[_Waiting]] = [collections.deque() for _ in Priority]
-        # The truth about who waits; an entry of a class that is not in here has moved to a more
-        # urgent class.
+        # The truth about who waits, in the order of arrival; an entry of a class that is not here
+        # has moved to a more urgent class.
         self._waiting: dict[resource.ObjectKey, _Waiting] = {}
         self._processing: dict[resource.ObjectKey, tuple[Priority, float]] = {}
         # Added while being worked on; never in `_waiting` at the same time.
@@ -127,6 +142,7 @@ class WorkQueue:
         self._timer: asyncio.TimerHandle | None = None
         self._failures: dict[resource.ObjectKey, int] = {}
         self._getters: collections.deque[asyncio.Future[None]] = collections.deque()
+        self._served_since: float | None = None
         self._sequence = 0
         self._overtakes = 0
         self._closed = False
@@ -134,6 +150,11 @@ class WorkQueue:
     def __len__(self) -> int:
         """Count the keys that can be handed out now or after their current work."""
         return len(self._waiting) + len(self._again)
+
+    @property
+    def depth(self) -> int:
+        """How many keys wait for somebody to take them; none where nobody does."""
+        return 0 if self._served_since is None else len(self)
 
     @property
     def delayed(self) -> int:
@@ -145,9 +166,23 @@ class WorkQueue:
         now = asyncio.get_running_loop().time()
         return [now - started for _, started in self._processing.values()]
 
+    def oldest_s(self) -> float:
+        """Return for how many seconds the key has waited that waits longest; 0 when none does."""
+        oldest = min(self._waiting.values(), key=lambda entry: entry.since, default=None)
+        now = asyncio.get_running_loop().time()
+        return 0.0 if oldest is None else self._waited_s(oldest, now)
+
     def is_waiting(self, *, before: Priority) -> bool:
         """Tell whether a key of a more urgent class could be handed out now."""
         return any(self._head(entries) is not None for entries in self._classes[:before])
+
+    def priority_of(self, key: resource.ObjectKey) -> Priority:
+        """Return the class with which a key is being worked on.
+
+        Raises:
+            KeyError: it is not.
+        """
+        return self._processing[key][0]
 
     def failures(self, key: resource.ObjectKey) -> int:
         """Return how often the key failed since it was last forgotten."""
@@ -231,6 +266,8 @@ class WorkQueue:
         Raises:
             QueueClosed: the queue is shut down and nothing waits.
         """
+        if self._served_since is None:
+            self._served_since = asyncio.get_running_loop().time()
         while not self._waiting:
             if self._closed and not self._again:
                 raise QueueClosed
@@ -274,19 +311,27 @@ class WorkQueue:
         self._wake_one()
 
     def _pop(self) -> resource.ObjectKey:
+        now = asyncio.get_running_loop().time()
         heads = [head for entries in self._classes if (head := self._head(entries)) is not None]
         chosen = heads[0]
         if len(heads) > 1:
-            self._overtakes += 1
-            if self._overtakes > _FAIR_EVERY:
-                self._overtakes = 0
-                chosen = min(heads, key=lambda head: head.sequence)
+            chosen = self._choose(heads, now)
         self._classes[chosen.priority].popleft()
         del self._waiting[chosen.key]
-        now = asyncio.get_running_loop().time()
         self._processing[chosen.key] = (chosen.priority, now)
-        self._observer.started(now - chosen.since)
+        self._observer.started(self._waited_s(chosen, now))
         return chosen.key
+
+    def _waited_s(self, entry: _Waiting, now: float) -> float:
+        return 0.0 if self._served_since is None else now - max(entry.since, self._served_since)
+
+    def _choose(self, heads: list[_Waiting], now: float) -> _Waiting:
+        self._overtakes += 1
+        if self._overtakes > _FAIR_EVERY:
+            self._overtakes = 0
+            return min(heads, key=lambda head: head.sequence)
+        impatient = (head for head in heads if now - head.since >= _PATIENCE_S[head.priority])
+        return next(impatient, heads[0])
 
     def _head(self, entries: collections.deque[_Waiting]) -> _Waiting | None:
         while entries:

@@ -2,7 +2,7 @@
 
 import asyncio
 import urllib.parse
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 import aiohttp
@@ -10,7 +10,7 @@ import aiohttp.abc
 import aiohttp.http
 import yarl
 
-from workflowexecution.runtime import connection, errors, fence
+from workflowexecution.runtime import budget, connection, errors, fence
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -24,7 +24,11 @@ the middle of a body.
 
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 _CONNECT_S = 10.0
+_REQUESTS_PER_S = 1000.0
+_BURST = 2000
 _MAX_ERROR_CHARS = 300
+_SETTLED_AFTER_S = 60.0
+"""The API server gives up what it works on after a minute, as a rule."""
 
 R = TypeVar("R")
 Reader = Callable[[aiohttp.ClientResponse], Awaitable[R]]
@@ -39,6 +43,7 @@ class Call(NamedTuple):
     body: bytes | None = None
     content_type: str = JSON
     guard: fence.Fence = fence.NoFence()
+    rank: budget.Rank = budget.Rank.ACT
 
 
 class _Body(aiohttp.BytesPayload):
@@ -50,11 +55,14 @@ class _Body(aiohttp.BytesPayload):
     def __init__(self, content: bytes, guard: fence.Fence) -> None:
         super().__init__(content)
         self._guard = guard
+        self.sent = False
+        """Whether any of it may be on the wire."""
 
     async def write_with_length(
         self, writer: aiohttp.abc.AbstractStreamWriter, content_length: int | None
     ) -> None:
         self._guard.check()
+        self.sent = True
         await super().write_with_length(writer, content_length)
 
 
@@ -81,7 +89,8 @@ class NoObserver:
 def transport_error(error: BaseException) -> errors.TransportError:
     """Turn one of FOREIGN_ERRORS into an error of the tree; to be chained with `from`."""
     text = f"{type(error).__name__}: {error}"[:_MAX_ERROR_CHARS]
-    return errors.TransportError(text, sent=not isinstance(error, _NOT_SENT))
+    silent = isinstance(error, aiohttp.SocketTimeoutError)
+    return errors.TransportError(text, sent=not isinstance(error, _NOT_SENT), silent=silent)
 
 
 async def read_all(response: aiohttp.ClientResponse) -> bytes:
@@ -107,6 +116,10 @@ async def _send_once(
         raise transport_error(error) from error
 
 
+def _is_never_late() -> bool:
+    return False
+
+
 _ONCE = (_send_once,)
 _REPEATABLE = frozenset({"GET", "POST", "PATCH"})
 """GET may be sent twice; POST and PATCH are never repeated by aiohttp."""
@@ -115,7 +128,8 @@ _REPEATABLE = frozenset({"GET", "POST", "PATCH"})
 class Transport:
     """Sends requests over two sets of connections: one for watches, one for everything else.
 
-    A 401 renews the credentials once and, if there are others then, gives the request a second try.
+    A 401 renews the credentials once and, if there are others then, gives the request a second try;
+    so does a server that is not trusted with the certificates.
     Answers are asked for without compression: packing and unpacking costs more CPU on both ends
     than it saves anywhere but on slow networks.
     """
@@ -127,6 +141,7 @@ class Transport:
         user_agent: str,
         observe_date: Callable[[str, float], None] | None,
         max_connections: int,
+        trace_configs: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
         """Open the sessions; called in the running loop.
 
@@ -135,6 +150,7 @@ class Transport:
             user_agent: who asks, for the server's audit log.
             observe_date: gets the Date header of every answer and the loop time of its arrival.
             max_connections: connections at the same time, watches not counted.
+            trace_configs: hooks that see each request but those of watches.
 
         Raises:
             errors.ConnectionConfigError: certificates or proxy cannot be used.
@@ -142,17 +158,29 @@ class Transport:
         self._server = connection.server
         self._credentials = connection.credentials
         self._options = connection.request_options()
-        self._work = connection.open_session(limit=max_connections)
+        self._trust = connection.load_trust()
+        self._work = connection.open_session(limit=max_connections, trace_configs=trace_configs)
         # Unlimited, so that no watch ever waits for another one to end.
         self._watches = connection.open_session(limit=0)
         self._observe_date = observe_date
         self._observer: RequestObserver = NoObserver()
+        self._budget = budget.Budget(per_s=_REQUESTS_PER_S, burst=_BURST)
         self._headers = {"Accept": JSON, "Accept-Encoding": "identity", "User-Agent": user_agent}
         self._timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_S)
+        self._unsettled_at = float("-inf")
+
+    @property
+    def has_unsettled_writes(self) -> bool:
+        """Whether a guarded request that was sent and never answered may still take effect."""
+        return asyncio.get_running_loop().time() - self._unsettled_at < _SETTLED_AFTER_S
 
     def observe(self, observer: RequestObserver) -> None:
         """Tell this observer, and no other, of each request from now on."""
         self._observer = observer
+
+    async def keep_credentials(self) -> None:
+        """Renew the credentials before that is due, until cancelled."""
+        await self._credentials.keep()
 
     async def close(self) -> None:
         """Close all connections; requests after this raise TransportError."""
@@ -178,8 +206,11 @@ class Transport:
 
         async def attempt(authorization: str) -> bytes:
             try:
-                async with asyncio.timeout(min(deadline_s, call.guard.check())):
-                    response = await self._send(self._work, call, authorization, self._timeout)
+                async with asyncio.timeout(min(deadline_s, call.guard.check())) as deadline:
+                    await self._budget.take(call.rank)
+                    response = await self._send(
+                        self._work, call, authorization, self._timeout, deadline.expired
+                    )
                     try:
                         return await read(response)
                     finally:
@@ -226,15 +257,20 @@ class Transport:
         call: Call,
         authorization: str,
         limits: aiohttp.ClientTimeout,
+        is_late: Callable[[], bool] = _is_never_late,
     ) -> aiohttp.ClientResponse:
-        """Send a request and return the answer to be read, if it is not a refusal."""
+        """Send a request and return the answer to be read, if it is not a refusal.
+
+        A cancellation is the server's fault only when the request `is_late`.
+        """
         if session.closed:
             message = "client is closed"
             raise errors.TransportError(message, sent=False)
         try:
             response = await self._request(session, call, authorization, limits)
-        except BaseException:
-            self._observer.unanswered(call.method)
+        except BaseException as error:
+            if is_late() or not isinstance(error, asyncio.CancelledError):
+                self._observer.unanswered(call.method)
             raise
         self._observer.answered(call.method, response.status)
         if self._observe_date is not None and (date := response.headers.get("Date")):
@@ -254,25 +290,46 @@ class Transport:
         authorization: str,
         limits: aiohttp.ClientTimeout,
     ) -> aiohttp.ClientResponse:
+        """Send a request; once more if the server is trusted by what the files say now."""
+        try:
+            return await self._send_with(session, call, authorization, limits)
+        except aiohttp.ClientSSLError:
+            # The handshake failed, so nothing was sent.
+            if not self._trust.renew():
+                raise
+        return await self._send_with(session, call, authorization, limits)
+
+    async def _send_with(
+        self,
+        session: aiohttp.ClientSession,
+        call: Call,
+        authorization: str,
+        limits: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
         query = f"?{urllib.parse.urlencode(call.params)}" if call.params else ""
         headers = self._headers.copy()
         if authorization:
             headers["Authorization"] = authorization
         if call.body is not None:
             headers["Content-Type"] = call.content_type
+        body = None if call.body is None else _Body(call.body, call.guard)
         try:
             return await session.request(
                 call.method,
                 yarl.URL(f"{self._server}{call.path}{query}", encoded=True),
-                data=None if call.body is None else _Body(call.body, call.guard),
+                data=body,
                 headers=headers,
                 timeout=limits,
+                ssl=self._trust.context(),
                 allow_redirects=False,
                 middlewares=() if call.method in _REPEATABLE else _ONCE,
                 **self._options,
             )
-        except aiohttp.ClientConnectionError as error:
+        except BaseException as error:
+            if body is not None and body.sent and type(call.guard) is not fence.NoFence:
+                self._unsettled_at = asyncio.get_running_loop().time()
             # What a body raises, aiohttp takes for a failure of the connection.
-            if isinstance(error.__cause__, errors.LeaseLost):
+            lost = isinstance(error, aiohttp.ClientConnectionError)
+            if lost and isinstance(error.__cause__, errors.LeaseLost):
                 raise error.__cause__ from None
             raise

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from workflowexecution import identity as who
-from workflowexecution.runtime import client, connection, fence, lease, resource, watchdog
+from workflowexecution.adapters.prometheus import records
+from workflowexecution.runtime import (
+    client,
+    connection,
+    fence,
+    leader,
+    lease,
+    manager,
+    resource,
+    watchdog,
+)
+from workflowexecution.settings import Controller
 
 if TYPE_CHECKING:
-    from workflowexecution.runtime import leader
-    from workflowexecution.settings import Controller
+    from collections.abc import Callable
+
+    from workflowexecution.adapters.prometheus import book
 
 DEFAULT_NAMESPACE = "kubernaut-system"
+_DEFAULT_NAME = Controller().leader_election_id
+_FIT = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +70,57 @@ def prepare(wished: Controller, way: connection.Connection, *, identity: str) ->
         ),
         watchdog=watchdog.Watchdog(spare_s=timing.spare_s),
         timing=timing,
-        key=resource.ObjectKey(
-            wished.leader_election_namespace or connection.own_namespace() or DEFAULT_NAMESPACE,
-            wished.leader_election_id,
-        ),
+        key=resource.ObjectKey(home(wished), lease_name(wished)),
         identity=identity,
     )
+
+
+def candidate(chosen: Election | None, idle: Callable[[], bool]) -> leader.Elector | None:
+    """Who asks for the lease; gives it back at the end only if the program was idle then."""
+    if chosen is None:
+        return None
+    return leader.Elector(
+        client=chosen.api,
+        key=chosen.key,
+        identity=chosen.identity,
+        timing=chosen.timing,
+        fence=chosen.fence,
+        watchdog=chosen.watchdog,
+        idle=idle,
+    )
+
+
+def services(elector: leader.Elector | None) -> list[manager.Service]:
+    """What keeps the lease, if there is one to keep."""
+    if elector is None:
+        return []
+    ready, stop = elector.wait_leading, elector.stop
+    return [manager.Service(name="leader", run=elector.run, ready=ready, stop=stop)]
+
+
+def show(families: book.Book, elector: leader.Elector | None, *, name: str) -> None:
+    """Say where the metrics of the lease come from."""
+    records.add_leader(
+        families,
+        name=name,
+        leading=lambda: elector is None or elector.is_leading,
+        left_s=lambda: float("inf") if elector is None else elector.left_s,
+    )
+
+
+def home(wished: Controller) -> str:
+    """The namespace of what is the controller's own: as set, else its pod's, else the usual one."""
+    return wished.leader_election_namespace or connection.own_namespace() or DEFAULT_NAMESPACE
+
+
+def lease_name(wished: Controller) -> str:
+    """Return the name of the lease: a wished one as it is, else one that the instance has alone.
+
+    Two installations with one lease would make one of them wait for ever.
+    """
+    name, instance = wished.leader_election_id, wished.instance
+    if not instance or name != _DEFAULT_NAME:
+        return name
+    if _FIT.fullmatch(instance) is None:
+        instance = hashlib.sha256(instance.encode()).hexdigest()[:12]
+    return f"{instance}.{name}"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ssl
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from workflowexecution import identity
+from workflowexecution import identity as who
 from workflowexecution.adapters import metricsauth
 from workflowexecution.adapters.prometheus import (
     book,
@@ -18,13 +17,10 @@ from workflowexecution.adapters.prometheus import (
     moment,
     outcomes,
 )
-from workflowexecution.api import tekton
-from workflowexecution.api.status import Phase
 from workflowexecution.runtime import looplag, manager, metricsserver, servingcert
 
 if TYPE_CHECKING:
-    import datetime
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from workflowexecution.reconciler import view
     from workflowexecution.runtime import client, store
@@ -40,8 +36,12 @@ class CertificateError(Exception):
 class Meters:
     """Everything that counts, over one book."""
 
-    def __init__(self) -> None:
-        """Begin at nothing."""
+    def __init__(self, *, identity: str) -> None:
+        """Begin at nothing.
+
+        Args:
+            identity: what this process calls itself, as in its lease and its logs.
+        """
         self.book = book.Book()
         self.outcomes = outcomes.Outcomes(self.book)
         self.incidents = incidents.Incidents(self.book)
@@ -50,7 +50,8 @@ class Meters:
         self.reconciles = machinery.Reconciles(self.book)
         self.requests = machinery.Requests(self.book)
         self.lags = machinery.Lags(self.book)
-        moment.add_process(self.book, version=identity.version())
+        self.loop = looplag.LoopLag(observe=self.lags.turned)
+        moment.add_process(self.book, version=who.version(), identity=identity)
 
 
 def services(controller: Controller, meters: Meters, api: client.Client) -> list[manager.Service]:
@@ -74,9 +75,8 @@ def services(controller: Controller, meters: Meters, api: client.Client) -> list
         admit=admit,
         certificate=certificate,
     )
-    lag = looplag.LoopLag(observe=meters.lags.turned)
     return [
-        manager.Service(name="loop-lag", run=lag.run),
+        manager.Service(name="loop-lag", run=meters.loop.run),
         manager.Service(name="metrics", run=server.run, ready=server.wait_listening),
     ]
 
@@ -97,25 +97,12 @@ def sizes(caches: Mapping[str, store.Store[Any]]) -> dict[str, Callable[[], int]
     return {plural: cache.__len__ for plural, cache in caches.items()}
 
 
-def take_census(executions: Iterable[view.Execution], now: datetime.datetime) -> moment.Census:
-    """Look at all executions once.
+def expecting(ends: outcomes.Outcomes) -> Callable[[store.Delta[view.Execution]], None]:
+    """Who hears of executions, and so knows of which workflows an end is to be expected."""
 
-    A lock is held by each execution in phase Running that is served here, from its start on.
-    """
-    phases = Counter(dict.fromkeys(Phase, 0))
-    ages: list[float] = []
-    last: dict[str, view.Execution] = {}
-    for execution in executions:
-        phases[execution.phase] += 1
-        if execution.phase is Phase.RUNNING and execution.document is not None:
-            started = tekton.parse_time(execution.document["status"].get("startTime"))
-            ages.append(0.0 if started is None else max(0.0, (now - started).total_seconds()))
-        elif execution.ended and execution.phase is not Phase.SKIPPED:
-            before = last.get(execution.lock)
-            if before is None or before.completion_time < execution.completion_time:
-                last[execution.lock] = execution
-    return moment.Census(
-        phases={phase.value: number for phase, number in phases.items()},
-        lock_ages_s=ages,
-        failures=[it.consecutive_failures for it in last.values() if it.consecutive_failures],
-    )
+    def changed(delta: store.Delta[view.Execution]) -> None:
+        seen = delta.new
+        if seen is not None and seen.workflow_id and seen.served and not seen.ended:
+            ends.expect(seen.workflow_id)
+
+    return changed

@@ -16,7 +16,7 @@ def of(settings: Settings) -> tools.Policy:
     return tools.Policy(
         rules=validation.Rules(
             allowed_bundles=settings.execution.allowed_bundles,
-            allowed_service_accounts=settings.execution.allowed_service_accounts,
+            allowed_service_accounts=settings.execution.accounts,
             require_digest=settings.execution.require_digest,
         ),
         defaults=pipelinerun.Defaults(

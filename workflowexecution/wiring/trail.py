@@ -7,34 +7,37 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from workflowexecution import identity
-from workflowexecution.adapters import auditclient, auditlog, auditstore, outbox
+from workflowexecution import identity as who
+from workflowexecution.adapters import auditclient, auditlog, auditstore, drain, outbox
+from workflowexecution.adapters.prometheus import records
 from workflowexecution.domain import auditevent
 from workflowexecution.reconciler import auditing, duty
-from workflowexecution.runtime import connection, errors, manager
+from workflowexecution.runtime import errors, manager
+from workflowexecution.wiring import election
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from workflowexecution import ports
     from workflowexecution.adapters.executions import Executions
+    from workflowexecution.adapters.prometheus import book
     from workflowexecution.reconciler import view
     from workflowexecution.runtime import client, store
     from workflowexecution.runtime.resource import ObjectKey
     from workflowexecution.settings import Settings
-
-DEFAULT_NAMESPACE = "kubernaut-system"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
     """What of the program auditing works with."""
 
+    identity: str
     api: client.Client
     executions: store.Store[view.Execution]
     writer: Executions
     clock: ports.Clock
     wake: Callable[[ObjectKey], None]
+    traced: Callable[[ports.AuditTrail], ports.AuditTrail]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,10 @@ class Trail:
         """State of the circuit breaker; empty without a Data Storage."""
         return self.sender.breaker_state.value if self.sender is not None else ""
 
+    def show(self, families: book.Book) -> None:
+        """Say where the metrics of records come from."""
+        records.add_audit(families, counts=self.counts, waiting=self.pending, breaker=self.breaker)
+
     async def close(self) -> None:
         """Close the connections."""
         if self.store is not None:
@@ -86,11 +93,11 @@ def prepare(settings: Settings, around: Around) -> Trail:
     kind = settings.audit_sink
     if kind == "none":
         return Trail()
-    store = build_store(settings) if kind == "http" else None
+    store = build_store(settings, around.identity) if kind == "http" else None
     sender = build_sender(settings, store) if store is not None else None
-    sink: ports.AuditTrail = sender or auditlog.LogTrail()
+    sink = around.traced(sender or auditlog.LogTrail())
     kept = outbox.ConfigMapOutbox(client=around.api, namespace=outbox_namespace(settings))
-    drain = outbox.Drain(outbox=kept, trail=sink)
+    emptied = drain.Drain(outbox=kept, trail=sink)
     auditor = auditing.Auditor(
         trail=sink,
         outbox=kept,
@@ -104,7 +111,7 @@ def prepare(settings: Settings, around: Around) -> Trail:
         before_deletion_s=settings.limits.audit_before_deletion,
     )
     services = [
-        manager.Service(name="audit-outbox", run=drain.run),
+        manager.Service(name="audit-outbox", run=emptied.run),
         manager.Service(name="audit-sweep", run=auditor.sweep),
     ]
     if sender is not None:
@@ -121,20 +128,15 @@ def style_of(settings: Settings) -> auditevent.Style:
 
 def outbox_namespace(settings: Settings) -> str:
     """The controller's own namespace: where its lease is."""
-    named = settings.controller.leader_election_namespace
-    return named or _own_namespace() or DEFAULT_NAMESPACE
+    return election.home(settings.controller)
 
 
-def _own_namespace() -> str:
-    """The pod's; empty outside a cluster."""
-    try:
-        return (connection.SERVICE_ACCOUNT / "namespace").read_text(encoding="ascii").strip()
-    except (OSError, UnicodeError):
-        return ""
-
-
-def build_store(settings: Settings) -> auditclient.AuditClient:
+def build_store(settings: Settings, identity: str) -> auditclient.AuditClient:
     """The way to the Data Storage.
+
+    Args:
+        settings: where it is, and how to be admitted.
+        identity: who asks, for its log.
 
     Raises:
         errors.ConnectionConfigError: token or certificates cannot be read.
@@ -144,7 +146,7 @@ def build_store(settings: Settings) -> auditclient.AuditClient:
         return auditclient.AuditClient(
             url=wished.url,
             timeout_s=wished.timeout,
-            user_agent=identity.user_agent(identity.identity_of()),
+            user_agent=who.user_agent(identity),
             token_file=wished.token_file,
             ca_file=wished.ca_file,
         )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests import builders
 from workflowexecution.domain import auditevent
 from workflowexecution.domain.audit import Transition
 
 
-def event(name: str = "one", *, taken: bool = True) -> auditevent.Event:
+def event(name: str = "one", *, taken: bool = True, **spec: Any) -> auditevent.Event:  # noqa: ANN401 - members of the spec
     """The record of an execution's creation."""
     style = auditevent.Style(dialect="december" if taken else "current")
-    return auditevent.build(builders.execution(name), Transition.CREATED, style)
+    return auditevent.build(builders.execution(name, spec=spec), Transition.CREATED, style)
 
 
 class Listener:

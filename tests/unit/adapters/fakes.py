@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests import builders
-from workflowexecution.adapters import tekton
+from workflowexecution.adapters import place, tekton
 from workflowexecution.runtime import client, errors, freshness, resource, store
 
 if TYPE_CHECKING:
@@ -116,13 +116,14 @@ class Bed:
         self.executions = store.StoreWriter[tekton.Run]()
         self.freshness = freshness.Freshness(
             stores=lambda kind: self.runs if kind == tekton.PIPELINERUNS else self.executions,
-            on_unpark=lambda key: None,
+            on_unpark=lambda key, priority: None,
         )
         self.informers = [FakeInformer(), FakeInformer()]
+        self.place = place.Place("kubernaut-workflows")
         self.engine = tekton.TektonEngine(
             client=self.client,
             freshness=self.freshness,
-            namespace="kubernaut-workflows",
+            place=self.place,
             runs=self.runs,
             tasks=self.tasks,
             informers=self.informers,

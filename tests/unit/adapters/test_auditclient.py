@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 from aiohttp import web
 
 from tests.unit.adapters import audits
+from tests.unit.runtime import authority, servers
 from workflowexecution.adapters import auditclient
 from workflowexecution.adapters.auditclient import NotAskable, Outcome, Rejected, Unavailable
 from workflowexecution.domain import auditevent
@@ -31,34 +34,55 @@ class Server:
         self.pages: list[list[Any]] = []
         self.token = ""
         self.requests: list[tuple[str, dict[str, str], Any]] = []
-        self.hangs = False
+        self.takes_s = 0.0
+        self.segments: list[bytes] = []
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.json() if request.can_read_body else None
         self.requests.append((request.method, dict(request.query), body))
-        if self.hangs:
-            await asyncio.sleep(3600)
+        await asyncio.sleep(self.takes_s)
         if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
             return web.json_response({"title": "Unauthorized"}, status=401)
         if self.pages:
             return web.json_response({"data": self.pages.pop(0)})
-        return self.answer
+        return await self._in_segments(request) if self.segments else self.answer
+
+    async def _in_segments(self, request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        for segment in self.segments:
+            await answer.write(segment)
+            # Virtual: until the client has nothing left to do but to wait.
+            await asyncio.sleep(1)
+        return answer
 
 
 @contextlib.asynccontextmanager
-async def client(server: Server, **options: Any) -> AsyncIterator[auditclient.AuditClient]:  # noqa: ANN401
+async def client(
+    server: Server,
+    *,
+    issuer: authority.Authority | None = None,
+    **options: Any,  # noqa: ANN401
+) -> AsyncIterator[auditclient.AuditClient]:
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.0)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    secure = _identity(issuer) if issuer is not None else None
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=secure).start()
+    url = f"{'https' if secure else 'http'}://127.0.0.1:{runner.addresses[0][1]}/"
     made = auditclient.AuditClient(url=url, timeout_s=5.0, user_agent="test", **options)
     try:
         yield made
     finally:
         await made.close()
         await runner.cleanup()
+
+
+def _identity(issuer: authority.Authority) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*issuer.issue("server"))
+    return context
 
 
 def problem(status: int, **headers: str) -> web.Response:
@@ -74,7 +98,7 @@ async def test_a_batch_is_acknowledged(status: int) -> None:
     assert server.requests == [("POST", {}, [EVENT.document])]
 
 
-@pytest.mark.parametrize("status", [400, 409, 413, 422])
+@pytest.mark.parametrize("status", [400, 409, 413, 422, 451])
 async def test_a_batch_is_rejected_for_what_is_in_it(status: int) -> None:
     server = Server()
     server.answer = problem(status)
@@ -88,6 +112,9 @@ async def test_a_batch_is_rejected_for_what_is_in_it(status: int) -> None:
     [
         (302, Outcome.NOTHING),
         (404, Outcome.NOTHING),
+        (405, Outcome.NOTHING),
+        (410, Outcome.NOTHING),
+        (415, Outcome.NOTHING),
         (403, Outcome.NOTHING),
         (408, Outcome.UNKNOWN),
         (429, Outcome.NOTHING),
@@ -127,7 +154,7 @@ async def test_a_server_that_is_not_there_has_done_nothing() -> None:
 @pytest.mark.looptime
 async def test_a_request_without_an_answer_is_undecided() -> None:
     server = Server()
-    server.hangs = True
+    server.takes_s = 3600.0
     async with client(server) as it:
         with pytest.raises(Unavailable) as caught:
             await it.send([EVENT.document])
@@ -162,6 +189,42 @@ def test_an_unreadable_token_or_certificate_is_told(tmp_path: Path) -> None:
     for name in ("token_file", "ca_file"):
         with pytest.raises(errors.ConnectionConfigError, match="gone"):
             asyncio.run(make(**{name: str(tmp_path / "gone")}))
+
+
+@pytest.mark.usefixtures("parted")
+async def test_an_authority_that_is_new_in_the_file_is_trusted_by_the_next_request(
+    tmp_path: Path,
+) -> None:
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+    old, new = authority.Authority(tmp_path / "old"), authority.Authority(tmp_path / "new")
+    file, server = tmp_path / "ca.crt", Server()
+    file.write_bytes(old.ca.read_bytes())
+    async with client(server, issuer=new, ca_file=str(file)) as it:
+        with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED") as caught:
+            await it.send([EVENT.document])
+        assert (caught.value.outcome, server.requests) == (Outcome.NOTHING, [])
+        replacement = tmp_path / "replacement"
+        replacement.write_bytes(new.ca.read_bytes())
+        replacement.replace(file)
+        await it.send([EVENT.document])
+    assert len(server.requests) == 1
+
+
+@pytest.mark.looptime
+async def test_second_tries_are_under_the_deadline_of_the_first(tmp_path: Path) -> None:
+    file, server = tmp_path / "token", Server()
+    file.write_text("old")
+    server.token, server.takes_s = "new", 4.0
+    async with client(server, token_file=str(file)) as it:
+        started = asyncio.get_running_loop().time()
+        sending = asyncio.create_task(it.send([EVENT.document]))
+        await asyncio.sleep(1.0)
+        file.write_text("new")
+        with pytest.raises(Unavailable) as caught:
+            await sending
+        assert asyncio.get_running_loop().time() - started == pytest.approx(5.0, abs=0.1)
+    assert (caught.value.outcome, len(server.requests)) == (Outcome.UNDECIDED, 2)
 
 
 async def test_a_record_is_asked_for_by_correlation_and_type_page_by_page() -> None:
@@ -202,6 +265,45 @@ async def test_an_answer_that_is_not_json_is_none() -> None:
     async with client(server) as it:
         with pytest.raises(Unavailable):
             await it.find(EVENT)
+
+
+@pytest.mark.looptime
+async def test_an_answer_in_several_segments_is_read_to_its_end() -> None:
+    server = Server()
+    server.segments = [b'{"data": [', b"%s]}" % orjson.dumps(EVENT.document)]
+    async with client(server) as it:
+        assert await it.find(EVENT)
+
+
+async def test_a_long_answer_is_read_to_its_end() -> None:
+    server = Server()
+    server.pages = [[{"padding": "x" * 300_000}, EVENT.document]]
+    async with client(server) as it:
+        assert await it.find(EVENT)
+
+
+async def test_an_answer_without_measure_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auditclient, "_MAX_ANSWER_BYTES", 1000)
+    server = Server()
+    server.answer = web.json_response({"padding": "x" * 1000}, status=201)
+    async with client(server) as it:
+        with pytest.raises(Unavailable, match="201 with more than 1000 bytes") as caught:
+            await it.send([EVENT.document])
+    assert caught.value.outcome is Outcome.UNDECIDED
+
+
+@pytest.mark.looptime
+async def test_an_answer_with_a_broken_chunk_is_undecided() -> None:
+    async def handle(exchange: servers.Exchange) -> None:
+        await exchange.raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+        exchange.writer.close()
+
+    async with servers.serving(handle) as server:
+        it = auditclient.AuditClient(url=server.url, timeout_s=5.0, user_agent="test")
+        with pytest.raises(Unavailable) as caught:
+            await it.send([EVENT.document])
+        await it.close()
+    assert caught.value.outcome is Outcome.UNDECIDED
 
 
 async def test_endless_pages_end() -> None:

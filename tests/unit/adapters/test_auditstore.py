@@ -32,8 +32,11 @@ class FakeStore:
         self.errors: list[auditclient.StoreError] = []
         self.down: auditclient.StoreError | None = None
         self.stores_anyway = False
+        self.stored_first = 0
+        """How many of the first batches are stored whatever is answered."""
         self.bad: set[str] = set()
         self.query_error: auditclient.StoreError | None = None
+        self.query_errors: list[auditclient.StoreError] = []
 
     async def send(self, documents: Sequence[dict[str, Any]]) -> None:
         names = [str(it["event_data"]["execution_name"]) for it in documents]
@@ -41,15 +44,16 @@ class FakeStore:
         error = self.errors.pop(0) if self.errors else self.down
         if error is None and self.bad & set(names):
             error = Rejected("400 bad")
-        if error is None or self.stores_anyway:
+        if error is None or self.stores_anyway or len(self.batches) <= self.stored_first:
             self.rows += names
         if error is not None:
             raise error
 
     async def find(self, event: Event) -> bool:
         self.asked.append(audits.name_of(event))
-        if self.query_error is not None:
-            raise self.query_error
+        error = self.query_errors.pop(0) if self.query_errors else self.query_error
+        if error is not None:
+            raise error
         return audits.name_of(event) in self.rows
 
 
@@ -90,6 +94,7 @@ class Bed:
                 await task
 
 
+@pytest.mark.requirement("BR-WF-005", "Audit records written to Data Storage")
 async def test_a_full_batch_goes_at_once_and_a_smaller_one_after_its_interval() -> None:
     bed = Bed()
     async with bed.running():
@@ -174,12 +179,56 @@ async def test_what_an_earlier_life_may_have_sent_is_let_settle_and_asked_for() 
     assert bed.store.batches == [["b"]]
 
 
+async def test_what_another_leader_may_have_sent_is_let_settle_from_when_it_is_followed() -> None:
+    bed = Bed()
+    await asyncio.sleep(10 * SETTLE_S)
+    bed.store.rows = ["a"]
+    bed.offer("a", "b", doubtful=True)
+    async with bed.running():
+        await asyncio.sleep(0)
+        bed.offer("c", doubtful=True)
+        await asyncio.sleep(SETTLE_S - 1)
+        assert (bed.store.asked, bed.store.batches) == ([], [])
+        await asyncio.sleep(2)
+    assert bed.store.asked == ["a", "b", "c"]
+    assert bed.store.batches == [["b", "c"]]
+
+
 async def test_a_store_that_cannot_be_asked_is_sent_everything() -> None:
     bed = Bed(settle_s=0.0)
     bed.store.query_error = auditclient.NotAskable("403")
-    bed.offer("a", doubtful=True)
-    async with bed.running(2.0):
+    bed.offer("a", "b", doubtful=True)
+    async with bed.running(4.0):
+        # The second question shows it, and then one a batch is enough.
+        assert (bed.store.asked, bed.store.rows) == (["a", "a"], ["a", "b"])
+        bed.offer("c", doubtful=True)
+        await asyncio.sleep(2.0)
+        assert bed.store.rows == ["a", "b", "c"]
+        assert len(bed.store.batches) == 2
+
+
+async def test_a_question_that_is_refused_once_is_asked_again_before_anything_is_sent() -> None:
+    bed = Bed(settle_s=0.0)
+    bed.store.rows = ["a"]
+    bed.store.query_errors = [auditclient.NotAskable("404")]
+    bed.offer("a", "b", doubtful=True)
+    async with bed.running(4.0):
+        assert bed.store.asked == ["a", "a", "b"]
+        assert bed.store.batches == [["b"]]
+
+
+async def test_a_doubt_outlives_questions_and_sendings_that_are_refused() -> None:
+    bed = Bed(settle_s=0.0)
+    bed.store.stored_first = 1
+    refused = Unavailable("403")
+    bed.store.errors = [Unavailable("500", outcome=Outcome.UNKNOWN), refused, refused]
+    bed.store.query_errors = [auditclient.NotAskable("403")] * 3
+    bed.offer("a")
+    async with bed.running(40.0):
         assert bed.store.rows == ["a"]
+        assert bed.listener.heard == ["recorded a"]
+    assert len(bed.store.batches) == 3
+    assert (bed.trail.counts.recorded, bed.trail.counts.found) == (1, 1)
 
 
 async def test_a_question_that_fails_is_asked_again() -> None:
@@ -258,3 +307,47 @@ async def test_a_stop_does_not_wait_for_a_store_that_is_away() -> None:
     bed.trail.stop()
     await asyncio.wait_for(task, 31)
     assert bed.trail.pending == 1
+
+
+async def test_a_stop_ends_the_wait_that_the_store_has_asked_for() -> None:
+    bed = Bed()
+    bed.store.down = Unavailable("429", retry_after_s=3600.0)
+    bed.offer(*"abcdefgh")
+    task = asyncio.create_task(bed.trail.run())
+    await asyncio.sleep(10)
+    assert len(bed.store.batches) == 1
+    bed.trail.stop()
+    await asyncio.wait_for(task, 0.1)
+    # Once more, and nothing else to a store that is not there.
+    assert bed.store.batches == [list("abcd")] * 2
+    assert bed.trail.pending == 8
+
+
+async def test_a_stop_in_a_wait_sends_what_the_store_takes_again() -> None:
+    bed = Bed()
+    bed.store.errors = [Unavailable("429", retry_after_s=3600.0)]
+    bed.offer(*"abcdefgh")
+    task = asyncio.create_task(bed.trail.run())
+    await asyncio.sleep(10)
+    bed.trail.stop()
+    await asyncio.wait_for(task, 0.1)
+    assert bed.store.rows == list("abcdefgh")
+
+
+async def test_a_store_that_asks_for_hours_is_tried_again_after_a_minute() -> None:
+    bed = Bed()
+    bed.store.errors = [Unavailable("429", retry_after_s=36000.0)]
+    bed.offer(*"abcd")
+    async with bed.running(76.0):
+        assert bed.store.rows == list("abcd")
+
+
+async def test_a_stop_tries_a_store_that_is_not_there_once() -> None:
+    bed = Bed(flush_interval_s=3600.0)
+    bed.store.down = Unavailable("refused")
+    bed.offer(*"abc")
+    task = asyncio.create_task(bed.trail.run())
+    await asyncio.sleep(1)
+    bed.trail.stop()
+    await asyncio.wait_for(task, 1)
+    assert (bed.store.batches, bed.trail.pending) == ([list("abc")], 3)

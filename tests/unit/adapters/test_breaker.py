@@ -1,6 +1,6 @@
 """The circuit breaker: opens after failures in a row, probes, closes."""
 
-from workflowexecution.adapters.breaker import CAP_S, THRESHOLD, Breaker, State
+from workflowexecution.adapters.breaker import CAP_S, MAX_ASKED_S, THRESHOLD, Breaker, State
 
 
 class Clock:
@@ -51,4 +51,10 @@ def test_a_probe_that_fails_opens_it_again() -> None:
 
 
 def test_what_the_server_asks_for_is_kept() -> None:
-    assert Breaker(clock=Clock()).failed(at_least_s=60) >= 60
+    assert Breaker(clock=Clock()).failed(at_least_s=40) >= 40
+
+
+def test_what_the_server_asks_for_is_kept_for_a_minute_at_most() -> None:
+    made, _, _ = opened()
+    assert MAX_ASKED_S <= made.failed(at_least_s=7 * 24 * 3600) <= MAX_ASKED_S * 1.25
+    assert made.wait_s() <= MAX_ASKED_S * 1.25

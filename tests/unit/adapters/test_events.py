@@ -13,6 +13,7 @@ from tests.unit.adapters import fakes
 from workflowexecution import ports
 from workflowexecution.adapters import events
 from workflowexecution.api.status import Status
+from workflowexecution.domain import events as stories
 from workflowexecution.runtime import errors, resource
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.looptime
 
 KEY = fakes.KEY
 UID = "uid-restart-payment"
-WARNING = ports.EventType.WARNING
+RELATED = {"kind": "RemediationRequest", "name": "rr-1"}
 
 
 class FakeServer:
@@ -114,7 +115,7 @@ class Rig:
         uid: str = UID,
         key: resource.ObjectKey = KEY,
     ) -> None:
-        self.events.record(key, uid, reason, message, kind=WARNING)
+        self.events.record(key, uid, stories.Story(stories.Reason(reason), message, RELATED))
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[FakeServer]:
@@ -175,13 +176,13 @@ async def test_failure_is_a_warning(rig: Rig) -> None:
     assert server.only["type"] == "Warning"
 
 
-async def test_record_redacts_and_bounds_its_message(rig: Rig) -> None:
+@pytest.mark.parametrize("related", [RELATED, None], ids=["known", "unknown"])
+async def test_record_names_what_it_is_related_to(rig: Rig, related: dict[str, str] | None) -> None:
     async with rig.running() as server:
-        rig.say(f"token=abcdefgh {'x' * 3000}")
-    assert "abcdefgh" not in server.only["message"]
-    assert len(server.only["message"]) <= 1024
+        rig.events.record(KEY, UID, stories.Story(stories.Reason.CLEANUP_FAILED, "m", related))
     assert server.only["type"] == "Warning"
-    assert "related" not in server.only
+    assert server.only["reason"] == "CleanupFailed"
+    assert server.only.get("related") == related
 
 
 async def test_what_is_said_again_while_it_waits_is_one_event(rig: Rig) -> None:
@@ -385,7 +386,7 @@ async def test_stop_waits_five_seconds_at_most(rig: Rig) -> None:
 async def test_nobody_needs_to_see_it() -> None:
     made = events.Events(client=FakeServer(), clock=FakeClock(), busy=lambda: False)
     quiet = events.NoObserver()
-    made.record(KEY, UID, "LockReleased", "m")
+    made.record(KEY, UID, stories.Story(stories.Reason.LOCK_RELEASED, "m"))
     made.stop()
     await made.run()
     quiet.dropped("full")

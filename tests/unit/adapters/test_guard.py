@@ -136,6 +136,14 @@ async def test_an_answer_holds_for_half_a_minute(cluster: Cluster, end: float) -
     assert len(cluster.calls) == (2 if end < 30 else 4)
 
 
+async def test_the_last_answer_can_be_had_without_asking(cluster: Cluster) -> None:
+    asked = guard.AdmissionGuard(client=cluster)
+    assert asked.last_in_force
+    cluster.objects.clear()
+    await asked.in_force()
+    assert not asked.last_in_force
+
+
 async def test_a_change_is_logged_once_each_way(cluster: Cluster) -> None:
     asked = guard.AdmissionGuard(client=cluster)
     objects = dict(cluster.objects)

@@ -11,7 +11,7 @@ import pytest
 from tests.fake import objects
 from tests.unit.adapters import audits, fakes
 from workflowexecution import ports
-from workflowexecution.adapters import auditlog, outbox
+from workflowexecution.adapters import auditlog, drain, outbox
 from workflowexecution.runtime import errors, resource
 
 if TYPE_CHECKING:
@@ -23,21 +23,24 @@ pytestmark = pytest.mark.looptime
 
 
 class FakeCluster(fakes.FakeClient):
-    """Keeps one ConfigMap; the next errors come before it is touched."""
+    """Keeps ConfigMaps; the next errors come before one is touched, and writes take their time."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.kept: dict[str, Any] | None = None
+        self.kept: dict[str, dict[str, Any]] = {}
         self.errors: list[errors.ClusterError] = []
         self.writes = 0
+        self.reads = 0
+        self.write_s = 0.0
 
     async def get(
         self, resource: resource.Resource, key: resource.ObjectKey, *, deadline_s: float = 10.0
     ) -> resource.JsonObject:
-        assert key == ("kubernaut-system", outbox.NAME)
-        if self.kept is None:
+        assert key.namespace == "kubernaut-system"
+        self.reads += 1
+        if key.name not in self.kept:
             raise fakes.refusal(errors.NotFound)
-        return self.kept
+        return self.kept[key.name]
 
     async def create(
         self,
@@ -47,7 +50,7 @@ class FakeCluster(fakes.FakeClient):
         *,
         deadline_s: float = 15.0,
     ) -> resource.JsonObject:
-        return self._write(body)
+        return await self._write(body)
 
     async def merge_patch(
         self,
@@ -58,22 +61,29 @@ class FakeCluster(fakes.FakeClient):
         subresource: str = "",
         deadline_s: float = 10.0,
     ) -> resource.JsonObject:
-        assert self.kept is not None
-        if patch["metadata"]["resourceVersion"] != self.kept["metadata"]["resourceVersion"]:
+        kept = self.kept[key.name]
+        if patch["metadata"]["resourceVersion"] != kept["metadata"]["resourceVersion"]:
             raise fakes.refusal(errors.Conflict)
-        return self._write(objects.merge(self.kept, patch))
+        return await self._write(objects.merge(kept, patch))
 
-    def _write(self, body: dict[str, Any]) -> dict[str, Any]:
+    async def _write(self, body: dict[str, Any]) -> dict[str, Any]:
+        await asyncio.sleep(self.write_s)
         if self.errors:
             raise self.errors.pop(0)
         self.writes += 1
         metadata = {**body["metadata"], "resourceVersion": str(self.writes)}
-        self.kept = {**body, "metadata": metadata}
-        return self.kept
+        self.kept[metadata["name"]] = {**body, "metadata": metadata}
+        return self.kept[metadata["name"]]
+
+    def put(self, name: str, **data: str) -> None:
+        """Put something into a part, past everybody."""
+        made = {"metadata": {"name": name, "resourceVersion": "0"}}
+        kept = self.kept.setdefault(name, made)
+        kept.setdefault("data", {}).update(data)
 
     @property
     def keys(self) -> list[str]:
-        return sorted((self.kept or {}).get("data") or {})
+        return sorted(key for it in self.kept.values() for key in it.get("data") or {})
 
 
 class SlowTrail(auditlog.LogTrail):
@@ -100,7 +110,7 @@ class Bed:
         self.cluster = FakeCluster()
         self.outbox = outbox.ConfigMapOutbox(client=self.cluster, namespace="kubernaut-system")
         self.trail = SlowTrail()
-        self.drain = outbox.Drain(outbox=self.outbox, trail=self.trail)
+        self.drain = drain.Drain(outbox=self.outbox, trail=self.trail)
 
     @contextlib.asynccontextmanager
     async def draining(self) -> AsyncIterator[None]:
@@ -121,8 +131,8 @@ async def test_events_are_kept_in_one_write_and_read_back() -> None:
     bed = Bed()
     await bed.outbox.put([ONE, TWO])
     assert bed.cluster.writes == 1
-    assert await bed.outbox.load() == {ONE.key: ONE, TWO.key: TWO}
-    await bed.outbox.remove([ONE.key])
+    assert await bed.outbox.load(0) == {ONE.key: ONE, TWO.key: TWO}
+    await bed.outbox.remove(0, [ONE.key])
     assert bed.cluster.keys == [TWO.key]
 
 
@@ -147,19 +157,71 @@ async def test_a_write_that_others_came_between_is_repeated(error: errors.Cluste
 async def test_a_full_outbox_takes_nothing_and_lets_go() -> None:
     bed = Bed()
     await bed.outbox.put([ONE])
-    assert bed.cluster.kept is not None
-    bed.cluster.kept["data"]["big"] = "x" * outbox.MAX_BYTES
-    with pytest.raises(ports.OutboxFull, match="full"):
-        await bed.outbox.put([TWO])
-    await bed.outbox.remove([ONE.key])
-    assert bed.cluster.keys == ["big"]
+    for name in outbox.part_names():
+        bed.cluster.put(name, **{f"big.{name}": "x" * outbox.MAX_BYTES})
+    for _ in range(2):
+        with pytest.raises(ports.OutboxFull, match="full"):
+            await bed.outbox.put([TWO])
+    # A part that was found full is not read again by the next who comes.
+    assert bed.cluster.reads == 1 + outbox.PARTS
+    await bed.outbox.remove(0, [ONE.key, f"big.{outbox.NAME}"])
+    await bed.outbox.put([TWO])
+    assert TWO.key in bed.cluster.kept[outbox.NAME]["data"]
+
+
+async def test_what_does_not_fit_into_one_part_goes_into_the_next() -> None:
+    bed = Bed()
+    bed.cluster.put(outbox.NAME, big="x" * outbox.MAX_BYTES)
+    await bed.outbox.put([ONE, TWO])
+    assert await bed.outbox.load(1) == {ONE.key: ONE, TWO.key: TWO}
+
+
+async def test_many_deletions_at_once_are_few_writes_and_lose_nothing() -> None:
+    bed = Bed()
+    bed.cluster.write_s = 0.1
+    many = [audits.event(f"e-{number}") for number in range(600)]
+    async with asyncio.TaskGroup() as group:
+        for event in many:
+            group.create_task(bed.outbox.put([event]))
+    assert bed.cluster.keys == sorted(event.key for event in many)
+    # The first one who came, then all others, in as many parts as they need.
+    assert bed.cluster.writes == 1 + len(bed.cluster.kept)
+    sizes = [sum(map(len, it["data"].values())) for it in bed.cluster.kept.values()]
+    assert max(sizes) < outbox.MAX_BYTES
+    async with bed.draining():
+        for part in range(outbox.PARTS):
+            for kept in (await bed.outbox.load(part)).values():
+                bed.trail.answer("recorded", kept)
+            await asyncio.sleep(1)
+    assert bed.cluster.keys == []
+
+
+async def test_who_waits_is_told_when_the_write_of_another_fails() -> None:
+    bed = Bed()
+    bed.cluster.write_s = 0.1
+    bed.cluster.errors = [fakes.refusal(errors.Forbidden)]
+    puts = [asyncio.create_task(bed.outbox.put([event])) for event in (ONE, TWO)]
+    told = await asyncio.gather(*puts, return_exceptions=True)
+    assert isinstance(told[0], errors.Forbidden)
+    assert (told[1], bed.cluster.keys) == (None, [TWO.key])
+
+
+async def test_who_has_gone_is_not_waited_for() -> None:
+    bed = Bed()
+    bed.cluster.write_s = 0.1
+    first, second = (asyncio.create_task(bed.outbox.put([event])) for event in (ONE, TWO))
+    await asyncio.sleep(0.05)
+    second.cancel()
+    await first
+    await bed.outbox.put([audits.event("three")])
+    assert TWO.key not in bed.cluster.keys
 
 
 async def test_an_empty_outbox_is_not_made_for_a_removal() -> None:
     bed = Bed()
-    await bed.outbox.remove(["x"])
+    await bed.outbox.remove(0, ["x"])
     assert bed.cluster.writes == 0
-    assert await bed.outbox.load() == {}
+    assert await bed.outbox.load(0) == {}
 
 
 async def test_what_is_kept_is_offered_and_taken_off_when_it_is_answered() -> None:
@@ -169,7 +231,8 @@ async def test_what_is_kept_is_offered_and_taken_off_when_it_is_answered() -> No
         assert bed.trail.offered == ["one", "two"]
         bed.trail.answer("recorded", ONE)
         await asyncio.sleep(1)
-        assert bed.cluster.keys == [TWO.key]
+        # Each write takes the whole part, so that what is under way is waited for.
+        assert bed.cluster.keys == sorted([ONE.key, TWO.key])
         bed.trail.answer("refused", TWO, "400")
         bed.trail.answer("recorded", audits.event("stranger"))
         await asyncio.sleep(1)
@@ -205,15 +268,14 @@ async def test_what_finds_no_room_or_is_shed_is_offered_when_there_is_room() -> 
 async def test_an_entry_that_nobody_can_read_is_taken_off(text: str) -> None:
     bed = Bed()
     await bed.outbox.put([ONE])
-    assert bed.cluster.kept is not None
-    bed.cluster.kept["data"]["odd"] = text
+    bed.cluster.put(outbox.NAME, odd=text)
     async with bed.draining():
         assert bed.cluster.keys == [ONE.key]
 
 
 async def test_an_outbox_without_data_is_empty() -> None:
     bed = Bed()
-    bed.cluster.kept = {"metadata": {"resourceVersion": "1"}}
+    bed.cluster.kept[outbox.NAME] = {"metadata": {"resourceVersion": "1"}}
     async with bed.draining():
         assert bed.trail.offered == []
 

@@ -123,6 +123,38 @@ async def test_read_takes_no_missing_api_for_a_missing_run(bed: fakes.Bed) -> No
         await bed.engine.read(NAME)
 
 
+async def test_a_place_in_which_nothing_may_be_read_is_told_until_it_opens(bed: fakes.Bed) -> None:
+    bed.client.answer = fakes.refusal(errors.Forbidden)
+    with pytest.raises(errors.Forbidden):
+        await bed.engine.read(NAME)
+    assert "Nothing may be read in namespace 'kubernaut-workflows'" in bed.engine.closed()
+    assert (bed.engine.unavailable(), bed.engine.trouble()) == ("", bed.engine.closed())
+    bed.informers[0].synced = False
+    assert bed.engine.unavailable() == bed.engine.closed()
+    bed.informers[0].synced = True
+    bed.client.answer = fakes.refusal(errors.NotFound)
+    assert await bed.engine.read(NAME) is None
+    assert bed.engine.trouble() == ""
+
+
+async def test_a_place_that_is_not_there_is_told_until_a_run_is_in_it(bed: fakes.Bed) -> None:
+    for answer in (builders.raw_run(), None):
+        bed.client.answer = fakes.refusal(errors.NotFound)
+        with pytest.raises(errors.NotFound):
+            await bed.engine.create(fakes.KEY, {"metadata": {"name": NAME}})
+        assert not bed.freshness.parked(fakes.KEY)
+        assert bed.engine.closed() == "Namespace 'kubernaut-workflows' of the runs does not exist"
+        # Who may read everywhere finds nothing there, which says nothing.
+        assert await bed.engine.read(NAME) is None
+        assert bed.engine.closed()
+        bed.client.answer = builders.raw_run()
+        if answer is None:
+            await bed.engine.create(fakes.KEY, {"metadata": {"name": NAME}})
+        else:
+            assert await bed.engine.read(NAME) is not None
+        assert bed.engine.closed() == ""
+
+
 async def test_uninstalled_tells_an_api_that_goes(bed: fakes.Bed) -> None:
     bed.client.answer = {"metadata": {}}
     assert await bed.engine.uninstalled() == ""
@@ -211,7 +243,7 @@ async def test_read_log_asks_for_the_end_of_what_a_step_has_written(bed: fakes.B
     assert await bed.engine.read_log("pod", "run") == "went wrong"
     ((verb, path, params, max_bytes),) = bed.client.calls
     assert (verb, path) == ("text", "/api/v1/namespaces/kubernaut-workflows/pods/pod/log")
-    assert params == {"container": "step-run", "tailLines": "500"}
+    assert params == {"container": "step-run", "tailLines": "501"}
     assert max_bytes == 2 * 1024 * 1024
 
 

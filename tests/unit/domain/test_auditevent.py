@@ -58,7 +58,7 @@ SKIPPED = {
     "completionTime": builders.stamp(1),
     "skipDetails": SKIP,
 }
-CLEARED = FAILED | {
+CLEARED: dict[str, Any] = FAILED | {
     "clearanceRecordedAt": builders.stamp(90),
     "blockClearance": {
         "clearedAt": builders.stamp(80),
@@ -138,6 +138,40 @@ def test_december_takes_every_record() -> None:
     assert all(built(transition).taken for transition in Transition)
 
 
+SECRET = "because password=hunter2"
+
+
+@pytest.mark.parametrize("style", [DECEMBER, CURRENT], ids=["december", "current"])
+@pytest.mark.parametrize("transition", list(Transition))
+def test_every_text_and_parameter_of_a_record_is_redacted(
+    transition: Transition, style: auditevent.Style
+) -> None:
+    status = CLEARED | {
+        "message": SECRET,
+        "failureDetails": DETAILS | {"message": SECRET, "naturalLanguageSummary": SECRET},
+        "skipDetails": SKIP | {"message": SECRET},
+        "blockClearance": CLEARED["blockClearance"] | {"clearReason": SECRET},
+    }
+    spec = {"parameters": {"NOTE": SECRET, "PGPASSWORD": "hunter2"}}
+    document = built(transition, style, status=status, spec=spec).document
+    assert "hunter2" not in orjson.dumps(document).decode()
+
+
+def test_the_names_in_a_record_are_whole() -> None:
+    image = "rotate-secret:main"
+    workflow = {"workflowId": "rotate-token", "version": "token-2", "containerImage": image}
+    clearance = CLEARED["blockClearance"] | {"clearedBy": "system:serviceaccount:auth:runner"}
+    document = built(
+        Transition.CLEARED,
+        status=CLEARED | {"blockClearance": clearance},
+        spec={"workflowRef": workflow, "targetResource": "auth/secret/token"},
+    ).document
+    data = document["event_data"]
+    assert (data["container_image"], data["workflow_id"]) == (image, "rotate-token")
+    assert (data["workflow_version"], data["target_resource"]) == ("token-2", "auth/secret/token")
+    assert data["cleared_by"] == document["actor_id"] == "system:serviceaccount:auth:runner"
+
+
 def test_a_start_tells_its_parameters_and_run() -> None:
     data = built(
         Transition.STARTED, spec={"parameters": {"MODE": "x", "DB_PASSWORD": "y"}}
@@ -153,6 +187,21 @@ def test_a_completion_tells_duration_and_digest() -> None:
     assert (data["duration"], data["outcome"]) == ("1m0s", "Success")
     assert (data["completed_at"], data["resolved_digest"]) == (builders.stamp(65), builders.DIGEST)
     assert (document["duration_ms"], document["severity"]) == (60000, "info")
+
+
+@pytest.mark.parametrize("transition", [Transition.COMPLETED, Transition.FAILED])
+def test_an_end_tells_of_the_signature_and_of_doubts_where_something_is_said(
+    transition: Transition,
+) -> None:
+    told = {"trusted_resources_verified", "result_consistent"}
+    assert not told & set(built(transition).document["event_data"])
+    conditions = [
+        {"type": kind, "status": "False", "reason": "Any", "lastTransitionTime": builders.stamp()}
+        for kind in ("TrustedResourcesVerified", "ResultConsistent")
+    ]
+    status = STATUSES[transition] | {"conditions": conditions}
+    data = built(transition, status=status).document["event_data"]
+    assert {data[name] for name in told} == {"False"}
 
 
 def test_a_failure_tells_where_and_why() -> None:
@@ -296,3 +345,15 @@ def test_years_before_1000_are_written_in_full() -> None:
     event = built(Transition.CREATED, metadata={"creationTimestamp": first.isoformat()})
     assert event.document["event_timestamp"] == "0001-01-01T00:00:00.000Z"
     assert orjson.dumps(event.document)
+
+
+@pytest.mark.parametrize("transition", list(Transition))
+def test_a_record_is_told_from_its_document(transition: Transition) -> None:
+    event = built(transition, status=CLEARED)
+    assert auditevent.rebuild(event.document) == event
+
+
+@pytest.mark.parametrize("data", [None, {}, {"event_key": "uid"}, {"event_key": "uid.odd"}])
+def test_a_document_without_its_key_is_none_of_ours(data: object) -> None:
+    with pytest.raises(ValueError, match="not a valid Transition"):
+        auditevent.rebuild({"event_data": data})

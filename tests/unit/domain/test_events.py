@@ -20,6 +20,16 @@ DETAILS = {
 }
 SKIP = {"reason": "ResourceBusy", "message": "held by b", "skippedAt": builders.stamp()}
 
+SOUND, DOUBTED = (
+    {
+        "type": kind,
+        "status": answer,
+        "reason": "Any",
+        "message": "the sidecar was killed",
+        "lastTransitionTime": builders.stamp(),
+    }
+    for kind, answer in (("Ready", "True"), ("ResultConsistent", "False"))
+)
 COMPLETED = {"phase": "Completed", "outcome": "Success", **TIMES}
 FAILED = {"phase": "Failed", "outcome": "Failed", "failureDetails": DETAILS, **TIMES}
 
@@ -49,6 +59,13 @@ def tell(after: dict[str, Any], before: str = "", **spec: Any) -> events.Story |
             id="completed",
         ),
         pytest.param(
+            COMPLETED | {"conditions": [SOUND, DOUBTED]},
+            Reason.WORKFLOW_COMPLETED,
+            "Workflow restart-deployment on payment/deployment/payment-api completed after 1m30s "
+            "(outcome Success, RemediationRequest payment/rr-1): the sidecar was killed",
+            id="completed-in-doubt",
+        ),
+        pytest.param(
             FAILED,
             Reason.WORKFLOW_FAILED,
             "Workflow restart-deployment on payment/deployment/payment-api failed after 1m30s "
@@ -75,10 +92,14 @@ def tell(after: dict[str, Any], before: str = "", **spec: Any) -> events.Story |
 def test_change_of_phase_is_told_with_what_it_is_about(
     after: dict[str, Any], reason: Reason, message: str
 ) -> None:
-    assert tell(after) == events.Story(reason, reason is Reason.WORKFLOW_FAILED, message)
+    related = {"namespace": "payment", "name": "rr-1"}
+    story = tell(after)
+    assert story == events.Story(reason, message, related)
+    assert story.warning is (reason is Reason.WORKFLOW_FAILED)
 
 
 @pytest.mark.requirement("BR-WF-005", "Events emitted for all phase transitions")
+@pytest.mark.requirement("WE-PRACTICE", "Emit Kubernetes events for visibility")
 @pytest.mark.parametrize("phase", [it for it in Phase if it is not Phase.PENDING])
 def test_every_phase_but_the_first_is_told(phase: Phase) -> None:
     assert tell({"phase": phase}) is not None
@@ -114,3 +135,40 @@ def test_message_is_redacted_and_fits_the_server() -> None:
     assert "hunter2" not in story.message
     assert len(story.message.encode()) <= 1024
     assert "rr-1" in story.message
+
+
+WHOM = events.Remediation("rr-1", "payment", "u-1", "kubernaut.ai/v1alpha1", "RemediationRequest")
+
+
+@pytest.mark.requirement("BR-WF-005", "Event details include workflow_id, outcome, duration")
+@pytest.mark.requirement("BR-WF-005", "Events correlatable via remediation_id")
+@pytest.mark.parametrize("reason", list(Reason))
+@pytest.mark.parametrize(
+    ("outcome", "lasted", "facts"),
+    [
+        pytest.param("", "", "", id="live"),
+        pytest.param("Failed", "", "outcome Failed, ", id="ended-without-a-run"),
+        pytest.param("Failed", "1m30s", "outcome Failed after 1m30s, ", id="ended"),
+    ],
+)
+def test_remark_says_what_it_is_about(
+    reason: Reason, outcome: str, lasted: str, facts: str
+) -> None:
+    story = events.remark(reason, events.Subject("w", "a/b/c", WHOM, outcome, lasted), "m")
+    assert story.message == f"Workflow w on a/b/c ({facts}RemediationRequest payment/rr-1): m"
+    assert story.warning is (reason in {Reason.WORKFLOW_FAILED, Reason.CLEANUP_FAILED})
+    assert story.related == {
+        "apiVersion": "kubernaut.ai/v1alpha1",
+        "kind": "RemediationRequest",
+        "namespace": "payment",
+        "name": "rr-1",
+        "uid": "u-1",
+    }
+
+
+def test_remark_is_redacted_and_fits_the_server() -> None:
+    nobody = events.Subject("w", "a/b/c", events.Remediation())
+    story = events.remark(Reason.BLOCK_CLEARED, nobody, f"token=abcdefgh {'x' * 3000}")
+    assert "abcdefgh" not in story.message
+    assert len(story.message.encode()) <= 1024
+    assert story.related is None

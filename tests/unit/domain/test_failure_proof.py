@@ -46,6 +46,9 @@ ONE = run(builders.child())
         pytest.param(failure.Facts(None, ()), id="no-run"),
         pytest.param(failure.Facts(run(), (), vanished="gone"), id="vanished"),
         pytest.param(failure.Facts(ONE, ()), id="missing-child"),
+        pytest.param(
+            failure.Facts(ONE, (never(),), unlisted=frozenset({"x"})), id="unlisted-child"
+        ),
         pytest.param(failure.Facts(run(builders.child(kind="CustomRun")), ()), id="custom-run"),
         pytest.param(
             failure.Facts(run(builders.child(kind="PipelineRun")), (never(),)), id="child-pipeline"
@@ -75,17 +78,16 @@ def test_nothing_is_proven_while_anything_is_open(facts: failure.Facts) -> None:
     assert "may have been changed" in details.natural_language_summary
 
 
-def test_classify_run_says_that_another_attempt_is_safe_when_nothing_ran() -> None:
+def test_classify_run_says_that_nothing_was_changed_when_nothing_ran() -> None:
     details = failure.classify_run(failure.Facts(ONE, (never(),)), SUBJECT, AT)
     assert details.reason is FailureReason.IMAGE_PULL_BACK_OFF
     assert (details.was_execution_failure, details.exit_code) == (False, None)
     assert details.failed_step_name == "run"
     assert details.natural_language_summary == (
         "Workflow 'restart-deployment' on target 'payment/deployment/payment-api' failed at "
-        "2026-03-01T12:02:00Z, 2m0s after its start, in task 'restart', step 'run'. The reason is "
+        "2026-03-01T12:00:15Z, 15s after its start, in task 'restart', step 'run'. The reason is "
         "ImagePullBackOff. Tekton says: the step could not pull its image. No step of it has run, "
-        "so nothing was changed and another attempt is safe. Check the image reference and the "
-        "pull credentials."
+        "so nothing was changed. Check the image reference and the pull credentials."
     )
 
 
@@ -95,6 +97,7 @@ def test_classify_run_tells_what_vanished_in_its_own_words() -> None:
     details = failure.classify_run(failure.Facts(ONE, (), vanished=vanished), SUBJECT, AT)
     assert (details.reason, details.message) == (FailureReason.UNKNOWN, vanished)
     assert vanished in details.natural_language_summary
+    assert "find out who deleted the PipelineRun" in details.natural_language_summary
     assert "Tekton says" not in details.natural_language_summary
 
 
@@ -114,17 +117,16 @@ def test_refused_changed_nothing() -> None:
     assert details.execution_time_before_failure == "0s"
     assert details.natural_language_summary == (
         "Workflow 'w' on target 't' failed at 2026-03-01T12:02:00Z. The reason is Forbidden. "
-        "token=***REDACTED*** no. No step of it has run, so nothing was changed and another "
-        "attempt is safe. Have it allowed by whoever may (a role, credentials, a policy), or "
-        "choose a workflow that needs less."
+        "token=***REDACTED*** no. No step of it has run, so nothing was changed. Have it allowed "
+        "by whoever may (a role, credentials, a policy), or choose a workflow that needs less."
     )
 
 
 def test_summary_ends_with_an_advice_of_its_own_for_each_reason() -> None:
     ends = {
-        reason: failure.refused(reason, "m", SUBJECT, AT).natural_language_summary.split("safe. ")[
-            1
-        ]
+        reason: failure.refused(reason, "m", SUBJECT, AT).natural_language_summary.split(
+            "changed. "
+        )[1]
         for reason in FailureReason
     }
     assert len(set(ends.values())) == len(FailureReason)

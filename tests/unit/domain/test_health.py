@@ -20,6 +20,12 @@ def task(*steps: dict[str, Any], condition: tuple[str, str, str] = PENDING) -> t
     return tekton.project_taskrun(raw, tekton.TaskRun)
 
 
+def with_sidecar(sidecar: dict[str, Any]) -> tekton.TaskRun:
+    raw = builders.raw_task("check", condition=PENDING, steps=[builders.step(running=True)])
+    raw["status"]["sidecars"] = [sidecar]
+    return tekton.project_taskrun(raw, tekton.TaskRun)
+
+
 def waiting_step(reason: str) -> dict[str, Any]:
     return {**builders.step(ran=False), "waiting": {"reason": reason}}
 
@@ -42,11 +48,34 @@ def test_no_trouble_is_a_pod_on_its_way_or_a_task_that_has_ended() -> None:
     assert health.trouble([task(waiting_step("ContainerCreating")), ended]) == ""
 
 
-def test_waiting_are_tasks_with_a_pod_of_which_nothing_has_begun() -> None:
-    begun = task(builders.step(running=True))
+def test_trouble_is_a_sidecar_that_cannot_start() -> None:
+    said = health.trouble([with_sidecar(waiting_step("ErrImagePull"))])
+    assert said == "Sidecar 'run' of task 'check' cannot start: ErrImagePull"
+
+
+def test_waiting_are_tasks_with_a_pod_of_which_a_container_has_not_begun() -> None:
+    begun = task(builders.step(running=True), builders.step("next", exit_code=0))
     ended = task(condition=("True", "Succeeded", ""))
-    waits = task(waiting_step("ContainerCreating"))
-    assert health.waiting([begun, ended, waits]) == [waits]
+    waits = [
+        task(waiting_step("ContainerCreating")),
+        task(builders.step("look", running=True), waiting_step("PodInitializing")),
+        with_sidecar(waiting_step("PodInitializing")),
+        task(),
+    ]
+    assert health.waiting([begun, ended, *waits]) == waits
+
+
+def test_a_step_that_tekton_has_ended_does_not_wait() -> None:
+    assert health.waiting([task(builders.step(exit_code=1, ran=False))]) == []
+
+
+def test_begun_are_the_containers_by_their_names_in_the_pod() -> None:
+    child = task(builders.step("look", running=True), waiting_step("PodInitializing"))
+    assert health.begun(child) == {"step-look"}
+    assert health.begun(with_sidecar(builders.step("proxy", running=True))) == {
+        "step-run",
+        "sidecar-proxy",
+    }
 
 
 def test_a_waiting_task_is_looked_at_five_seconds_after_its_start() -> None:
@@ -60,11 +89,17 @@ def test_a_waiting_task_is_looked_at_five_seconds_after_its_start() -> None:
     assert health.look_in_s(fresh, builders.NOW) == health.LOOK_AFTER_S
 
 
+@pytest.mark.parametrize("reason", ["Failed", "BackOff", "ErrImageNeverPull", "InspectFailed"])
+def test_trouble_by_events_is_an_image_that_does_not_come(reason: str) -> None:
+    said = health.trouble_by_events(task(), [PodEvent(reason=reason, message="not found")])
+    assert said == f"Task 'check' cannot start: {reason}: not found"
+
+
 def test_trouble_by_events_is_the_latest_that_matters() -> None:
     events = [
         PodEvent(reason="FailedScheduling", message="no node"),
         PodEvent(reason="FailedMount", message="configmap not found"),
-        PodEvent(reason="BackOff", message="again"),
+        PodEvent(reason="Preempting", message="another"),
     ]
     said = health.trouble_by_events(task(), events)
     assert said == "Task 'check' cannot start: FailedMount: configmap not found"

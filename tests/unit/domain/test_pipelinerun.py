@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests import builders
 from workflowexecution.api import duration, names
-from workflowexecution.domain import locking, pipelinerun
+from workflowexecution.domain import locking, pipelinerun, text
 
 NAME = locking.run_name(builders.TARGET)
 LABEL = locking.target_label(NAME)
@@ -24,7 +24,13 @@ def build(
     spec: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     execution = builders.execution(name, metadata=metadata, spec=spec)
-    return pipelinerun.build(execution, name=NAME, target_label=LABEL, defaults=defaults)
+    return pipelinerun.build(
+        execution,
+        name=NAME,
+        target_label=LABEL,
+        canonical_target=locking.canonical_target(execution.spec.target_resource),
+        defaults=defaults,
+    )
 
 
 MANIFEST = {
@@ -63,6 +69,7 @@ MANIFEST = {
 }
 
 
+@pytest.mark.requirement("ADR-044", "Does NOT orchestrate steps - Tekton handles this")
 @pytest.mark.requirement("BR-WF-001", "PipelineRun created with bundle resolver")
 @pytest.mark.requirement("BR-WF-002", "Parameter values passed as strings")
 @pytest.mark.requirement("BR-WF-006", "Default used when not specified")
@@ -73,6 +80,9 @@ MANIFEST = {
     "WE-R1", "Create Tekton PipelineRun from user-provided workflow OCI bundle"
 )
 @pytest.mark.requirement("ADR-044", "Creates a single Tekton PipelineRun from OCI bundle")
+@pytest.mark.requirement(
+    "ADR-044", "Does NOT implement rollback - Tekton finally tasks or operator responsibility"
+)
 def test_build_makes_the_manifest_that_is_promised() -> None:
     assert build() == MANIFEST
 
@@ -97,7 +107,16 @@ def test_build_passes_parameters_unchanged_in_stable_order() -> None:
     given_values = {"B": "token=abc", "A": "$(context.name)", "C": ""}
     params = build(spec={"parameters": given_values})["spec"]["params"]
     assert [(it["name"], it["value"]) for it in params[:-1]] == sorted(given_values.items())
-    assert len(build(spec={"parameters": None})["spec"]["params"]) == 1
+
+
+@pytest.mark.requirement("BR-WF-002", "Empty parameters map handled gracefully")
+@pytest.mark.parametrize("given_values", [None, {}], ids=["absent", "empty"])
+def test_build_passes_the_target_alone_when_there_are_no_parameters(
+    given_values: dict[str, str] | None,
+) -> None:
+    made = build(spec={"parameters": given_values})
+    target = {"name": "TARGET_RESOURCE", "value": "payment/deployment/payment-api"}
+    assert made["spec"]["params"] == [target]
 
 
 def test_build_keeps_the_given_spelling_of_the_target() -> None:
@@ -105,6 +124,11 @@ def test_build_keeps_the_given_spelling_of_the_target() -> None:
     made = build(spec={"targetResource": given_target})
     assert made["spec"]["params"][-1] == {"name": "TARGET_RESOURCE", "value": given_target}
     assert made["metadata"]["annotations"][names.LABEL_TARGET_RESOURCE] == given_target
+
+
+def test_build_labels_the_run_with_one_spelling_of_the_target() -> None:
+    made = build(spec={"targetResource": "payment/DaemonSet/agent"})
+    assert made["metadata"]["labels"][names.LABEL_TARGET_RESOURCE] == "payment__daemonset__agent"
 
 
 def test_build_marks_the_instance_when_there_is_one() -> None:
@@ -177,7 +201,7 @@ def test_build_makes_valid_labels_and_says_whose_it_is(
         namespace="payment",
         name=name,
         uid=metadata["labels"][names.LABEL_EXECUTION_UID],
-        workflow_id=workflow,
+        workflow_id=text.plain(workflow),
         target=target,
     )
 

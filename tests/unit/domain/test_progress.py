@@ -75,6 +75,14 @@ def test_progress_takes_the_runs_last_word_at_the_end(message: str, text: str) -
     assert mapped(ended, builders.task("a", condition=DONE)).text == text
 
 
+def test_progress_counts_a_task_that_is_no_taskrun_while_the_run_goes_on() -> None:
+    said = f"{COUNTED} 1 (Failed: 0, Cancelled 0), Incomplete: 1, Skipped: 1"
+    going = run(("Unknown", "Running", said), pipelineSpec=THREE)
+    assert mapped(going).text == "2/3"
+    # What Tekton says of the run may come later than what the tasks say.
+    assert mapped(going, *(builders.task(name, condition=DONE) for name in "abc")).text == "3/3"
+
+
 def test_progress_takes_the_total_from_the_last_word_when_there_is_no_other() -> None:
     ended = run(("True", "Completed", "Tasks Completed: 2 (Failed: 0, Cancelled 0), Skipped: 1"))
     assert mapped(ended).text == "3/3"

@@ -27,6 +27,7 @@ B = redaction.BLANK
         pytest.param(r"{\"token\": \"a b\"}", rf"{{\"token\": {B}}}", id="json-in-json"),
         pytest.param(r"secret=\a,b", rf"secret={B},b", id="backslash"),
         pytest.param("secret " + "A" * 40, f"secret {B}", id="long-base64"),
+        pytest.param("pa\u017f\u017fword=x", f"pa\u017f\u017fword={B}", id="long-s"),
     ],
 )
 def test_redact_blanks_the_value_when_it_looks_secret(given: str, redacted: str) -> None:
@@ -48,7 +49,7 @@ def test_redact_leaves_the_text_when_nothing_is_secret(harmless: str) -> None:
     assert redaction.redact(harmless) == harmless
 
 
-@pytest.mark.parametrize("key", ["password", "DB_PASSWORD", "api_key", "x-auth-token"])
+@pytest.mark.parametrize("key", ["password", "PGPASSWORD", "dbPassword", "DB_PASS"])
 def test_redact_value_blanks_all_when_the_key_is_secret(key: str) -> None:
     assert redaction.redact_value(key, "anything") == B
 
@@ -58,21 +59,49 @@ def test_redact_value_looks_inside_when_the_key_is_not_secret(key: str) -> None:
     assert redaction.redact_value(key, "token=abc fine") == f"token={B} fine"
 
 
+def took_s(text: str) -> float:
+    begun = time.process_time()
+    redaction.redact(text)
+    return time.process_time() - begun
+
+
 @pytest.mark.parametrize(
     "piece",
     [
         pytest.param("a", id="word"),
         pytest.param("token.", id="dotted-keys"),
+        pytest.param("token:a/", id="names"),
+        pytest.param("a/token:v1 ", id="images"),
         pytest.param(" ", id="spaces"),
         pytest.param("password='\"", id="quotes"),
+        pytest.param('password="\\"', id="escaped-quotes"),
+        pytest.param('\\"token\\":\\"', id="json-in-json"),
+        pytest.param("password=[{", id="brackets"),
+        pytest.param("password=[", id="lists"),
+        pytest.param("password: |\n  a\n", id="blocks"),
         pytest.param("basic ", id="schemes"),
+        pytest.param('authorization:="', id="headers"),
         pytest.param("eyJaaaaa-", id="jwt-heads"),
         pytest.param("\\", id="backslashes"),
+        pytest.param("a://b:@", id="urls"),
+        pytest.param("a://b:c", id="urls-without-a-host"),
+        pytest.param("-----BEGIN PRIVATE KEY", id="key-heads"),
+        pytest.param("abcd\n", id="lines-of-a-key"),
+        pytest.param("-----", id="dashes"),
+        pytest.param("name=token value=", id="variables"),
+        pytest.param("name:token,", id="variables-without-a-value"),
+        pytest.param(" --token", id="flags"),
+        pytest.param("-token-", id="long-flags"),
+        pytest.param("curl ", id="curls"),
+        pytest.param("curl -u a:", id="curl-flags"),
+        pytest.param("mysql ", id="mysqls"),
+        pytest.param("mysql -p' ", id="mysql-flags"),
+        pytest.param("<token ", id="elements"),
+        pytest.param("<token>a", id="elements-without-an-end"),
+        pytest.param("ghp_", id="token-heads"),
     ],
 )
 def test_redact_takes_time_in_proportion_when_the_text_is_long(piece: str) -> None:
-    text = "key" + piece * (100_000 // len(piece)) + "key"
-    begun = time.process_time()
-    redaction.redact(text)
+    text = "key" + piece * (100_000 // len(piece)) + "key://-----@"
     # Twenty times what it takes; with a quadratic step it would be minutes.
-    assert time.process_time() - begun < 2.0
+    assert any(took_s(text) < 2.0 for _ in range(3))

@@ -125,11 +125,34 @@ def test_mirrored_repeats_the_run_redacted() -> None:
     assert running == ("True", "PipelineStarted", started)
 
 
+@pytest.mark.parametrize(
+    ("answer", "message", "expected"),
+    [
+        pytest.param(
+            "True",
+            "",
+            ("True", "SignatureVerified", "Tekton has verified the signature of what it runs"),
+            id="verified",
+        ),
+        pytest.param(
+            "False", "it fails", ("False", "SignatureNotVerified", "it fails"), id="not-verified"
+        ),
+    ],
+)
+def test_mirrored_tells_what_tekton_says_of_the_signature(
+    answer: str, message: str, expected: tuple[str, str, str]
+) -> None:
+    trust = {"type": "TrustedResourcesVerified", "status": answer, "message": message}
+    after = status.mirrored(RUNNING, MOMENT, builders.run(status={"conditions": [trust]}), WAY)
+    assert said(after, ConditionType.TRUSTED_RESOURCES_VERIFIED) == expected
+
+
 def test_mirrored_says_nothing_that_the_run_does_not() -> None:
     empty = progress.Progress(None, None, None, ())
     after = status.mirrored(RUNNING, MOMENT, builders.run(status={"startTime": None}), empty)
     assert (after.message, after.pipeline_run_status, after.task_runs) == (None, None, None)
     assert status.condition(after, ConditionType.TEKTON_PIPELINE_RUNNING) is None
+    assert status.condition(after, ConditionType.TRUSTED_RESOURCES_VERIFIED) is None
 
 
 @pytest.mark.requirement("BR-WF-003", "Outcome reflects success/failure accurately")

@@ -10,15 +10,22 @@ from hypothesis import strategies as st
 
 from tests import builders
 from workflowexecution.api.status import FailureReason
-from workflowexecution.domain import reasons, summary
+from workflowexecution.domain import advice as advices
+from workflowexecution.domain import summary
 
 AT = builders.NOW + datetime.timedelta(seconds=90)
+
+
+def works(*names: str) -> list[summary.Work]:
+    return [summary.Work(name) for name in names]
+
+
 NAMES = st.text(max_size=300)
 STORY = summary.Story(
     subject=summary.Subject("restart", builders.TARGET, builders.NOW),
     reason=FailureReason.TASK_FAILED,
     place=summary.Place("work", 1, "run", 3),
-    traces=summary.Traces(ran=True, completed=("prepare",), begun=("work",)),
+    traces=summary.Traces(ran=True, completed=works("prepare"), begun=works("work")),
     said="it said so",
     by_tekton=True,
     at=AT,
@@ -74,19 +81,35 @@ def test_summary_says_where_as_far_as_it_is_known(place: summary.Place, words: s
 @pytest.mark.parametrize(
     ("traces", "words"),
     [
-        pytest.param(summary.Traces(ran=False), "and another attempt is safe. M", id="nothing"),
+        pytest.param(summary.Traces(ran=False), "so nothing was changed. M", id="nothing"),
         pytest.param(
             summary.Traces(ran=True), "so. Steps of it may have run, so the target", id="unknown"
         ),
         pytest.param(
-            summary.Traces(ran=True, completed=("a", "b")),
+            summary.Traces(ran=True, completed=works("a", "b")),
             "so. Tasks 'a', 'b' had completed, so the target",
             id="completed",
         ),
         pytest.param(
-            summary.Traces(ran=True, begun=("a", "b", "c", "d", "e")),
+            summary.Traces(ran=True, begun=works(*"abcde")),
             "so. Tasks 'a', 'b', 'c' and 2 more had begun, so the target",
             id="begun",
+        ),
+        pytest.param(
+            summary.Traces(
+                ran=True,
+                completed=[summary.Work("m", 2, 3), *works("a")],
+                begun=[summary.Work("m", 1, 3), summary.Work("n", 2, 2)],
+            ),
+            "so. Task 'a', 2 of 3 combinations of task 'm' had completed and task 'n', 1 of 3 "
+            "combinations of task 'm' had begun, so the target",
+            id="matrix",
+        ),
+        pytest.param(
+            summary.Traces(ran=True, completed=works("a", "b"), unseen=works("x")),
+            "so. Task 'a' and 1 more had completed and what task 'x' did is not known (no TaskRun "
+            "tells it), so the target",
+            id="unseen",
         ),
     ],
 )
@@ -113,9 +136,9 @@ def test_summary_cuts_a_long_target_and_blanks_what_cannot_be_printed() -> None:
 
 def test_summary_cuts_the_message_visibly_and_nothing_else() -> None:
     text = write(said="word " * 400)
-    assert len(text) == summary.MAX_SUMMARY
+    assert len(text.encode()) == summary.MAX_SUMMARY_BYTES
     assert "…[cut]. Task 'prepare' had completed" in text
-    room = 1200 - len(write(said=""))
+    room = summary.MAX_SUMMARY_BYTES - len(write(said="").encode())
     assert write(said="m" * room).count("m" * room) == 1
     assert "[cut]" in write(said="m" * (room + 1))
 
@@ -127,23 +150,30 @@ def test_summary_stays_within_its_bound_and_keeps_the_advice(names: list[str], s
         subject=summary.Subject(workflow, target, builders.NOW - datetime.timedelta(hours=23)),
         reason=FailureReason.CONFIGURATION_ERROR,
         place=summary.Place(task, 100, step, summary.BY_SIGNAL),
-        traces=summary.Traces(ran=True, completed=tasks, begun=tasks),
+        traces=summary.Traces(
+            ran=True, completed=works(*tasks), begun=[summary.Work(it, 1, 2) for it in tasks]
+        ),
         said=said,
     )
-    assert len(text) <= summary.MAX_SUMMARY
+    assert len(text.encode()) <= summary.MAX_SUMMARY_BYTES
     assert text.endswith("before anything is tried again. Mend it.")
 
 
-@pytest.mark.parametrize("advice", sorted(reasons.EVERY_ADVICE))
-def test_summary_leaves_the_message_room_when_all_names_are_as_long_as_can_be(advice: str) -> None:
+@pytest.mark.parametrize("kinds", [1, 2])
+@pytest.mark.parametrize("advice", sorted(advices.EVERY))
+def test_summary_leaves_the_message_room_when_all_names_are_as_long_as_can_be(
+    advice: str, kinds: int
+) -> None:
     long = "n" * 300
+    parts = [*works(long, long), *[summary.Work(long, 100, 256)] * 97]
+    unseen = parts if kinds > 1 else ()
     text = write(
         subject=summary.Subject(long, long, builders.NOW),
         reason=FailureReason.CONFIGURATION_ERROR,
         place=summary.Place(long, 100, long, summary.BY_SIGNAL),
-        traces=summary.Traces(ran=True, completed=[long] * 99, begun=[long] * 99),
+        traces=summary.Traces(ran=True, completed=parts, begun=parts, unseen=unseen),
         said="word " * 400,
         advice=advice,
     )
-    assert len(text) == summary.MAX_SUMMARY
+    assert len(text.encode()) == summary.MAX_SUMMARY_BYTES
     assert "Tekton says: word word" in text

@@ -1,5 +1,6 @@
 import re
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,11 +11,15 @@ from workflowexecution.domain import text
 VALID_LABEL = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 
 
-@given(st.text(), st.integers(min_value=8, max_value=200))
+TEXTS = st.text() | st.text(alphabet='a"\\\n\t\r\x00\x1b[0m😀', max_size=300)
+
+
+@given(TEXTS, st.integers(min_value=8, max_value=200))
 def test_cut_stays_within_its_budget_and_on_a_character(value: str, budget: int) -> None:
     cut = text.cut(value, budget)
-    assert len(cut.encode()) <= budget
-    assert cut == value or cut.endswith(text.CUT_MARK)
+    assert len(cut.encode()) <= len(orjson.dumps(cut)) - 2 == text.size(cut) <= budget
+    assert cut == text.plain(value) or cut.endswith(text.CUT_MARK)
+    assert text.cut(cut, budget) == cut
 
 
 def test_cut_leaves_what_fits_as_it_is() -> None:
@@ -28,6 +33,35 @@ def test_cut_never_splits_a_character() -> None:
 
 def test_cut_replaces_a_lone_surrogate_when_it_meets_one() -> None:
     assert text.cut("a\ud800b", 15) == "a?b"
+
+
+def test_cut_counts_what_json_makes_of_a_character() -> None:
+    assert text.cut('"' * 8, 16) == '"' * 8
+    assert text.cut('"' * 9, 16) == '"' * 4 + text.CUT_MARK
+
+
+@given(TEXTS, st.integers(min_value=8, max_value=200))
+def test_tail_stays_within_its_budget_and_on_a_character(value: str, budget: int) -> None:
+    plain = text.plain(value)
+    tail, is_cut = text.tail(plain, budget)
+    assert text.size(tail) <= budget
+    assert plain.endswith(tail)
+    assert is_cut == (tail != plain)
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        pytest.param("a\tb\nc", "a\tb\nc", id="newline-and-tab-stay"),
+        pytest.param("a\r\nb\rc", "a\nb\nc", id="line-ends"),
+        pytest.param("\x1b[1;31mbad\x1b[0m\x1b[K", "bad", id="colours"),
+        pytest.param("a\x00\x07\x1b]0;t\x7f\x9b", "a???]0;t??", id="controls"),
+        pytest.param("a\ud800b", "a?b", id="surrogate"),
+        pytest.param("ä€😀\u2028", "ä€😀\u2028", id="every-other-letter"),
+    ],
+)
+def test_plain_has_no_control_character(value: str, plain: str) -> None:
+    assert text.plain(value) == plain
 
 
 @given(st.text(max_size=300))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.golden import case
+from tests.golden import case, reading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +23,13 @@ def test_there_are_at_least_thirty_cases_each_with_a_sentence() -> None:
     known = case.load().values()
     assert len(known) >= 30
     assert [it.name for it in known if not it.about.endswith(".")] == []
+
+
+def test_a_case_of_one_version_is_no_case_of_the_other() -> None:
+    lts, newest = (set(case.load(version)) for version in reading.VERSIONS)
+    assert lts - newest == {"node-removed"}
+    assert newest - lts == {"node-removed-for-good"}
+    assert lts | newest == set(case.load())
 
 
 def test_parameters_are_filled_up() -> None:

@@ -6,36 +6,41 @@ import datetime
 
 import pytest
 
-from tests.golden import case, expected, normal, reading, recorder, world
-from workflowexecution.api import tekton
+from tests.golden import case, expected, normal, reading, world
+from workflowexecution.api import tekton as api_tekton
 from workflowexecution.api import workflowexecution as api
 from workflowexecution.api.status import FailureReason
-from workflowexecution.domain import failure, summary
+from workflowexecution.domain import failure, progress, summary
 
-CASES = list(case.load())
+CASES = list(case.load(reading.VERSIONS[0]))
+EVERY = [(tekton, name) for tekton in reading.VERSIONS for name in case.load(tekton)]
 FAILED = [name for name, it in expected.table().items() if it.reason]
 
 
-def test_each_case_has_its_golden_file_and_its_expected_record() -> None:
-    assert set(reading.names()) == set(CASES) == set(expected.table())
+@pytest.mark.parametrize("tekton", reading.VERSIONS)
+def test_each_case_has_its_golden_file_and_its_expected_record(tekton: str) -> None:
+    assert set(reading.names(tekton)) == set(case.load(tekton)) == set(expected.table(tekton))
 
 
 def test_no_case_is_expected_twice() -> None:
-    assert len(expected.TABLE.strip().splitlines()) == 1 + len(expected.table())
+    _, *rows = expected.TABLE.strip().splitlines()
+    assert len(rows) == len({
+        name for version in reading.VERSIONS for name in expected.table(version)
+    })
 
 
 @pytest.mark.requirement("WE-R5", "Build FailureDetails from TaskRun errors for recovery context")
 @pytest.mark.requirement("WE-PRACTICE", "Extract rich failure details from TaskRun for recovery")
 @pytest.mark.requirement("BR-WF-003", "Outcome reflects success/failure accurately")
-@pytest.mark.parametrize("name", CASES)
-def test_record_is_what_really_happened(name: str) -> None:
-    assert expected.of(reading.classify(reading.load(name))) == expected.table()[name]
+@pytest.mark.parametrize(("tekton", "name"), EVERY)
+def test_record_is_what_really_happened(tekton: str, name: str) -> None:
+    assert expected.of(reading.classify(reading.load(name, tekton))) == expected.table(tekton)[name]
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_golden_file_is_as_the_recorder_writes_it(name: str) -> None:
-    document = reading.load(name)
-    text = recorder.path_of(name).read_text()
+@pytest.mark.parametrize(("tekton", "name"), EVERY)
+def test_golden_file_is_as_the_recorder_writes_it(tekton: str, name: str) -> None:
+    document = reading.load(name, tekton)
+    text = reading.path_of(name, tekton).read_text()
     assert normal.write(document) == text
     machine = normal.Machine("-none-", "-none-", "-none-", "-none-")
     again = normal.write(normal.normalise(document, machine))
@@ -59,7 +64,7 @@ def test_summary_of_a_real_failure_is_complete_and_within_its_bound(name: str) -
     details = reading.classify(reading.load(name)).details
     assert details is not None
     text = details.natural_language_summary
-    assert len(text) <= summary.MAX_SUMMARY
+    assert len(text.encode()) <= summary.MAX_SUMMARY_BYTES
     assert f"The reason is {details.reason}." in text
     said = "may have been changed" if details.was_execution_failure else "nothing was changed"
     assert said in text
@@ -103,5 +108,22 @@ def test_pod_that_starts_after_its_run_has_failed_is_no_proof_that_nothing_ran()
     assert failure.nothing_ran(by_taskruns)
     assert not failure.nothing_ran(reading.facts(document))
     execution = api.parse_execution(document["workflowExecution"])
-    run = tekton.project_pipelinerun(document["pipelineRun"], tekton.PipelineRun)
+    run = api_tekton.project_pipelinerun(document["pipelineRun"], api_tekton.PipelineRun)
     assert run.owner_uid == execution.metadata.uid
+
+
+@pytest.mark.parametrize(("tekton", "name"), EVERY)
+def test_progress_of_a_real_run_counts_every_task_once(tekton: str, name: str) -> None:
+    document = reading.load(name, tekton)
+    known = reading.facts(document)
+    run = known.run
+    assert run is not None
+    way = progress.map_progress(run, known.children, None, None)
+    spec = document["pipelineRun"]["status"].get("pipelineSpec", {})
+    declared = len(spec.get("tasks", ())) + len(spec.get("finally", ()))
+    assert way.total == (declared or None)
+    assert way.completed is not None
+    if run.is_successful:
+        assert way.completed == way.total
+    elif way.total is not None:
+        assert way.completed <= way.total

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from tests import builders
 from tests.fake import objects
-from workflowexecution import ports
 from workflowexecution.api import names, tekton
 from workflowexecution.api.status import Condition, ConditionType, Status
 from workflowexecution.domain import (
+    events,
     history,
     locking,
     pipelinerun,
@@ -92,6 +92,7 @@ class FakeEngine:
     journal: list[str]
     away: str = ""
     not_installed: str = ""
+    shut: str = ""
     live: dict[str, tekton.PipelineRun] = dataclasses.field(default_factory=dict)
     cached: dict[str, tekton.PipelineRun] = dataclasses.field(default_factory=dict)
     gone: dict[str, tekton.PipelineRun] = dataclasses.field(default_factory=dict)
@@ -102,6 +103,7 @@ class FakeEngine:
     create_lands: bool = False
     read_error: errors.ClusterError | None = None
     pods: Sequence[tekton.Pod] = ()
+    pods_error: errors.ClusterError | None = None
     log: str = ""
     log_error: errors.ClusterError | None = None
     pod_events: list[dict[str, Any]] = dataclasses.field(default_factory=list)
@@ -112,6 +114,9 @@ class FakeEngine:
 
     def unavailable(self) -> str:
         return self.away
+
+    def closed(self) -> str:
+        return self.shut
 
     def observe(self, owner_uid: str) -> tekton.PipelineRun | None:
         return self.cached.get(owner_uid)
@@ -165,6 +170,8 @@ class FakeEngine:
 
     async def read_pods(self, run_uid: str) -> Sequence[tekton.Pod]:
         self.journal.append("read_pods")
+        if self.pods_error is not None:
+            raise self.pods_error
         return self.pods
 
     async def read_log(self, pod: str, step: str) -> str:
@@ -273,6 +280,13 @@ class FakeMetrics:
         self.counted.append("deletion_given_up")
 
 
+ABOUT = (
+    "Workflow restart-deployment on payment/deployment/payment-api "
+    "(RemediationRequest payment/rr-1): "
+)
+"""How a message begins about an execution of the builders that has no outcome."""
+
+
 class FakeEvents:
     """Keeps what was said, as (name, reason, message)."""
 
@@ -280,17 +294,10 @@ class FakeEvents:
         self.said: list[tuple[str, str, str]] = []
         self._witness = witness
 
-    def record(
-        self,
-        key: resource.ObjectKey,
-        uid: str,
-        reason: str,
-        message: str,
-        *,
-        kind: ports.EventType = ports.EventType.NORMAL,
-    ) -> None:
-        self.said.append((key.name, reason, message))
-        self._witness.events.append((reason, kind.value, message))
+    def record(self, key: resource.ObjectKey, uid: str, story: events.Story) -> None:
+        self.said.append((key.name, story.reason, story.message))
+        kind = "Warning" if story.warning else "Normal"
+        self._witness.events.append((story.reason, kind, story.message))
 
 
 class World:
@@ -318,6 +325,7 @@ class World:
             "create_retry_for_s": 600.0,
             "deletion_give_up_s": 600.0,
         }
+        self.policy = tools.Policy(**(settled | policy))
         self.tools = tools.Tools(
             executions=self.executions,
             engine=self.engine,
@@ -326,15 +334,18 @@ class World:
             project=view.projection("", "", whole=True),
             guard=self.guard,
             clock=self.clock,
-            policy=tools.Policy(**(settled | policy)),
+            policies=lambda: self.policy,
             busy=lambda: self.busy,
             metrics=self.metrics,
             events=self.events,
         )
 
     def put(self, **parts: Any) -> view.Execution:  # noqa: ANN401 - as raw_execution
-        """Store an execution, and let the cache have it."""
-        self.writer.stored[KEY] = builders.raw_execution(**parts)
+        """Store an execution, and let the cache have it; one with a phase has the finalizer."""
+        raw = builders.raw_execution(**parts)
+        if "phase" in (parts.get("status") or {}):
+            raw["metadata"].setdefault("finalizers", [names.FINALIZER])
+        self.writer.stored[KEY] = raw
         return self.sync()
 
     def other(self, name: str, *, labelled: bool = True, **parts: Any) -> view.Execution:  # noqa: ANN401 - as raw_execution

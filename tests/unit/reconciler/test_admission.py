@@ -78,6 +78,8 @@ async def test_a_free_target_costs_no_request(status: dict[str, Any] | None) -> 
     assert door.world.journal == []
 
 
+@pytest.mark.requirement("WE-R3", "Prevent parallel/redundant execution")
+@pytest.mark.requirement("WE-PRACTICE", "Check resource lock before creating PipelineRun")
 @pytest.mark.requirement("BR-WE-009", "Prevent parallel execution on same target resource")
 @pytest.mark.parametrize(
     "target", [builders.TARGET, "payment/Deployment/payment-api"], ids=["same", "other-spelling"]
@@ -126,6 +128,21 @@ async def test_it_waits_for_a_cache_that_is_behind(now: dict[str, Any] | None) -
     door.unstore()
     if now is not None:
         door.world.writer.stored[OTHER] = now
+    assert await door.check() == STALE
+
+
+async def test_it_asks_less_and_less_for_a_cache_that_stays_behind() -> None:
+    door = Door()
+    door.world.other("other", status=RUNNING)
+    door.unstore()
+    waits = [await door.check() for _ in range(5)]
+    assert waits == [admission.Wait(it) for it in (0.5, 1, 2, 4, 4)]
+    door.uncache()
+    assert await door.check() is None
+    door.world.other("other", status=RUNNING)
+    door.unstore()
+    assert await door.check() == STALE
+    door.admission.forget(door.seen.key)
     assert await door.check() == STALE
 
 

@@ -396,13 +396,50 @@ class TestDeletion:
     @pytest.mark.parametrize(
         "error", [ports.OutboxFull("full"), errors.TransportError("lost")], ids=["full", "lost"]
     )
-    async def test_writes_on_the_log_what_the_outbox_does_not_take(self, error: Exception) -> None:
+    async def test_waits_for_an_outbox_that_takes_nothing(self, error: Exception) -> None:
         bed = self.bed(after_s=240.0)
+        bed.outbox.error = error
+        with structlog.testing.capture_logs():
+            result = await deleted.reconcile(bed.tools, bed.world.sync())
+        assert result.requeue_after_s == auditing.OUTBOX_AGAIN_S
+        assert (bed.logged, bed.auditor.counts.lost) == ([], 0)
+        bed.outbox.error = None
+        await deleted.reconcile(bed.tools, bed.world.sync())
+        assert bed.outbox.kept == list(ALL)
+        assert bed.world.journal == ["read", "read", "patch"]
+
+    @pytest.mark.parametrize(
+        "error", [ports.OutboxFull("full"), errors.TransportError("lost")], ids=["full", "lost"]
+    )
+    async def test_writes_on_the_log_what_the_outbox_does_not_take_of_an_overdue_one(
+        self, error: Exception
+    ) -> None:
+        bed = self.bed(after_s=700.0)
         bed.outbox.error = error
         with structlog.testing.capture_logs():
             await deleted.reconcile(bed.tools, bed.world.sync())
         assert [line.split(":")[0] for line in bed.logged] == list(ALL)
         assert bed.auditor.counts.lost == 3
+        assert bed.world.journal[-1] == "patch"
+
+    async def test_never_goes_unread(self) -> None:
+        bed = self.bed(after_s=700.0)
+        bed.read_error = errors.TransportError("lost")
+        with structlog.testing.capture_logs():
+            result = await deleted.reconcile(bed.tools, bed.world.sync())
+        assert result.requeue_after_s == auditing.OUTBOX_AGAIN_S
+        bed.read_error = None
+        await deleted.reconcile(bed.tools, bed.world.sync())
+        assert bed.outbox.kept == list(ALL)
+
+    async def test_takes_its_records_along_when_it_is_overdue_and_its_run_cannot_be_read(
+        self,
+    ) -> None:
+        bed = self.bed(after_s=700.0)
+        bed.world.engine.read_error = errors.TransportError("lost")
+        with structlog.testing.capture_logs():
+            await deleted.reconcile(bed.tools, bed.world.sync())
+        assert bed.outbox.kept == list(ALL)
         assert bed.world.journal[-1] == "patch"
 
     async def test_does_not_wait_when_it_is_overdue_with_its_run(self) -> None:
@@ -456,8 +493,6 @@ async def test_without_audit_nothing_is_due() -> None:
     bed = Bed(metadata={}, status=ENDED)
     case, seen = bed.case(), bed.world.sync()
     assert none.merged(case, case.status) is case.status
-    assert await none.hold(case, "") == seen.resource_version
-    assert await none.hold(case, "7") == "7"
     assert (await none.settle(seen), none.may_go(seen)) == (False, True)
     assert await none.part(seen, overdue=True) == 0.0
     assert locking.run_name(builders.TARGET) == seen.lock

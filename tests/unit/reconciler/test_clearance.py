@@ -43,7 +43,7 @@ async def test_a_clearance_is_consumed_once() -> None:
     assert it.world.writer.patches == [{"status": {"clearanceRecordedAt": builders.stamp(60)}}]
     assert it.world.metrics.counted == ["clearance_consumed"]
     message = "Cleared by ann: rolled it back by hand"
-    assert it.world.events.said == [("restart-payment", "BlockCleared", message)]
+    assert it.world.events.said == [("restart-payment", "BlockCleared", fakes.ABOUT + message)]
     # The cache still has it as it was.
     await it.take()
     assert it.world.journal == ["read execution", "status", "read execution"]

@@ -1,5 +1,6 @@
 """An execution that somebody deletes."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -62,8 +63,29 @@ async def test_one_without_a_run_is_released() -> None:
     assert made.journal == ["read", "patch"]
     assert finalizers(made) == ["other/one"]
     said = "The execution is deleted; it was Completed"
-    assert made.witness.events == [("WorkflowExecutionDeleted", "Normal", said)]
+    assert made.witness.events == [("WorkflowExecutionDeleted", "Normal", fakes.ABOUT + said)]
     assert made.witness.incidents == []
+
+
+@pytest.mark.parametrize(("since_s", "again_s"), [(0, 1.0), (20, 5.0), (200, deleted.LOOK_AGAIN_S)])
+async def test_pods_that_outlive_the_run_are_looked_at_ever_less_often(
+    since_s: float, again_s: float
+) -> None:
+    ended = {"phase": "Failed", "completionTime": builders.stamp(60), "pipelineRunRef": REF}
+    made = world(ended)
+    made.engine.working.add(RUN.uid)
+    made.clock.advance(since_s)
+    assert await reconcile(made) == dataclasses.replace(LATER, requeue_after_s=again_s)
+    made.engine.working.clear()
+    assert await reconcile(made) == Result()
+    assert finalizers(made) is None
+
+
+async def test_one_that_has_gone_meanwhile_is_done() -> None:
+    made = world()
+    made.writer.error = fakes.refusal(errors.NotFound)
+    assert await reconcile(made) == Result()
+    assert made.witness.events == []
 
 
 @pytest.mark.parametrize("claimed", [False, True])
@@ -80,6 +102,7 @@ async def test_one_that_was_never_claimed_goes_without_the_engine(claimed: bool)
     assert (finalizers(made) is None) is not claimed
 
 
+@pytest.mark.requirement("BR-WF-004", "No orphaned PipelineRuns")
 async def test_its_run_is_deleted_and_waited_for_first() -> None:
     made = world()
     made.engine.show(KEPT)
@@ -254,6 +277,7 @@ async def test_one_that_is_let_go_before_its_run_is_told_and_counted() -> None:
     assert await reconcile(made) == Result()
     ((reason, kind, message),) = made.witness.events
     assert (reason, kind) == ("CleanupFailed", "Warning")
+    assert message.startswith(fakes.ABOUT)
     assert f"kubernaut-workflows/{LOCK}" in message
     assert made.witness.incidents == ["deletion_given_up"]
 
@@ -266,5 +290,6 @@ async def test_one_that_is_let_go_after_a_failure_is_told_and_counted() -> None:
     assert await reconcile(made) == Result()
     ((reason, kind, message),) = made.witness.events
     assert (reason, kind) == ("CleanupFailed", "Warning")
+    assert message.startswith(fakes.ABOUT)
     assert "not allowed" in message
     assert made.witness.incidents == ["deletion_given_up"]

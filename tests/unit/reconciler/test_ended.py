@@ -8,8 +8,8 @@ from tests import builders
 from tests.unit.reconciler import fakes
 from workflowexecution.api import names, tekton
 from workflowexecution.domain import locking
-from workflowexecution.reconciler import ended, ladder
-from workflowexecution.runtime import errors, queue
+from workflowexecution.reconciler import ended, ladder, view
+from workflowexecution.runtime import controller, errors, queue, resource
 from workflowexecution.runtime.controller import Result
 
 pytestmark = pytest.mark.looptime
@@ -34,6 +34,55 @@ def world(
     return made, ended.Retention(made.tools)
 
 
+class Crowd:
+    """Ended executions whose runs are gone, all due at once; a controller works on them."""
+
+    def __init__(self, size: int) -> None:
+        self.made, self.retention = world()
+        self.made.engine.cached.clear()
+        self.queue = queue.WorkQueue()
+        self.came = 0
+        self.let_go: list[float] = []
+        self.held: list[resource.ObjectKey] | None = None
+        self._controller = controller.Controller(
+            reconcile=self._reconcile, queue=self.queue, workers=10, reconcile_deadline_s=30.0,
+            held=lambda key, priority: False, away=lambda: False,
+        )  # fmt: skip
+        for number in range(size):
+            kept = {"finalizers": [names.FINALIZER]}
+            key = self.made.other(f"e-{number}", metadata=kept, status=ENDED).key
+            self.queue.add(key, queue.Priority.LOW)
+
+    async def work(self, seconds: float) -> None:
+        task = asyncio.create_task(self._controller.run())
+        await asyncio.sleep(seconds)
+        task.cancel()
+        await asyncio.wait([task])
+
+    def hold_up(self) -> None:
+        self.held = []
+
+    def go_on(self) -> None:
+        held, self.held = self.held or [], None
+        for key in held:
+            self.queue.add(key, queue.Priority.LOW)
+
+    def let_go_between(self, start: float, end: float) -> int:
+        return sum(start <= at < end for at in self.let_go)
+
+    async def _reconcile(self, key: resource.ObjectKey) -> Result:
+        if self.held is not None:
+            self.held.append(key)
+            return Result()
+        self.came += 1
+        before = len(self.made.journal)
+        seen = view.projection("", "")(self.made.writer.stored[key])
+        result = await self.retention.reconcile(seen)
+        now = asyncio.get_running_loop().time()
+        self.let_go += [now] * (len(self.made.journal) - before)
+        return result
+
+
 async def test_a_run_is_kept_until_its_time_has_come() -> None:
     made, retention = world(retention_s=300.0)
     low = queue.Priority.LOW
@@ -46,7 +95,7 @@ async def test_a_run_is_kept_until_its_time_has_come() -> None:
     assert made.journal == [DELETE]
     place = f"kubernaut-workflows/{LOCK}"
     said = f"PipelineRun {place} was kept long enough and is deleted"
-    assert made.events.said == [("restart-payment", "LockReleased", said)]
+    assert made.events.said == [("restart-payment", "LockReleased", fakes.ABOUT + said)]
 
 
 async def test_a_run_is_kept_with_its_execution_when_retention_is_0() -> None:
@@ -116,6 +165,54 @@ async def test_deletions_and_releases_are_spaced_out() -> None:
     await asyncio.sleep(0.051)
     assert await retention.reconcile(made.sync()) == Result()
     assert made.journal == [DELETE, "patch"]
+
+
+@pytest.mark.parametrize("held_up_s", [0.0, 30.0], ids=["at-once", "after-an-outage"])
+async def test_however_many_are_due_each_comes_when_its_turn_does(held_up_s: float) -> None:
+    crowd = Crowd(1000)
+    await crowd.work(1.0)
+    crowd.hold_up()
+    await crowd.work(held_up_s)
+    crowd.go_on()
+    came, let_go = crowd.came, len(crowd.let_go)
+    await crowd.work(10.0)
+    assert 195 <= len(crowd.let_go) - let_go <= 200
+    assert all(crowd.let_go_between(at, at + 1) <= 20 for at in crowd.let_go)
+    assert crowd.came - came <= 1000 + 400
+    assert len(crowd.retention.line) == 1000 - len(crowd.let_go)
+
+
+async def test_a_place_in_the_line_is_kept_until_it_is_used_or_forgotten() -> None:
+    line = ended.Line()
+    first, second, third = (resource.ObjectKey("payment", name) for name in "abc")
+    assert [line.wait_s(key) for key in (first, second, third)] == [0.0, 0.05, 0.1]
+    assert [line.wait_s(key) for key in (second, third, first)] == [0.05, 0.1, pytest.approx(0.15)]
+    line.forget(third)
+    line.forget(third)
+    await asyncio.sleep(0.06)
+    assert (line.wait_s(second), len(line)) == (0.0, 1)
+
+
+async def test_those_that_come_late_to_the_line_do_not_all_go_at_once() -> None:
+    line = ended.Line()
+    keys = [resource.ObjectKey("payment", str(number)) for number in range(20)]
+    for key in keys:
+        line.wait_s(key)
+    await asyncio.sleep(60)
+    waits = [line.wait_s(key) for key in keys[1:]]
+    assert waits == pytest.approx([number * 0.05 for number in range(19)])
+
+
+async def test_who_comes_a_little_before_the_last_turn_is_over_keeps_its_place() -> None:
+    line = ended.Line()
+    first, second, third = (resource.ObjectKey("payment", name) for name in "abc")
+    assert [line.wait_s(key) for key in (first, second, third)] == [0.0, 0.05, 0.1]
+    await asyncio.sleep(0.06)
+    assert line.wait_s(second) == 0.0
+    await asyncio.sleep(0.04)
+    assert line.wait_s(third) == pytest.approx(0.01)
+    await asyncio.sleep(0.01)
+    assert line.wait_s(third) == 0.0
 
 
 async def test_a_deletion_that_fails_is_tried_again() -> None:

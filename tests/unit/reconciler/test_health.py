@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,14 +14,20 @@ from workflowexecution.api import tekton
 from workflowexecution.api.status import ConditionStatus, ConditionType
 from workflowexecution.domain import status
 from workflowexecution.reconciler import health
-from workflowexecution.runtime import errors
+from workflowexecution.runtime import errors, resource
 
 if TYPE_CHECKING:
     from workflowexecution.api.status import Condition
+    from workflowexecution.reconciler import tools as common
     from workflowexecution.runtime.controller import Result
 
 pytestmark = pytest.mark.looptime
-MOUNT = {"reason": "FailedMount", "message": "configmap x not found"}
+SECOND = resource.ObjectKey("payment", "second")
+MOUNT = {
+    "metadata": {"creationTimestamp": builders.stamp(2)},
+    "reason": "FailedMount",
+    "message": "configmap x not found",
+}
 
 
 def task(*steps: dict[str, Any]) -> tekton.TaskRun:
@@ -47,6 +54,12 @@ class Bed:
         return status.condition(self.after, ConditionType.PODS_HEALTHY)
 
 
+def _second(bed: Bed) -> common.Case:
+    """The case of another execution."""
+    case = bed.world.case()
+    return dataclasses.replace(case, seen=dataclasses.replace(case.seen, key=SECOND))
+
+
 async def test_pod_that_cannot_mount_is_warned_of_and_the_warning_lifted() -> None:
     bed = Bed()
     bed.world.engine.pod_events = [MOUNT]
@@ -61,16 +74,16 @@ async def test_pod_that_cannot_mount_is_warned_of_and_the_warning_lifted() -> No
     assert lifted.status is ConditionStatus.TRUE
 
 
-async def test_events_are_asked_for_every_ten_seconds_at_most() -> None:
+async def test_events_are_asked_for_every_five_seconds_at_most() -> None:
     bed = Bed()
     bed.world.engine.pod_events = [MOUNT]
     await bed.look(task())
     await asyncio.sleep(4)
     again = await bed.look(task())
-    assert again.requeue_after_s == pytest.approx(6.0)
+    assert again.requeue_after_s == pytest.approx(1.0)
     assert len(bed.world.journal) == 1
     assert bed.said is not None
-    await asyncio.sleep(6)
+    await asyncio.sleep(1)
     bed.world.engine.pod_events = []
     await bed.look(task())
     assert len(bed.world.journal) == 2
@@ -100,7 +113,88 @@ async def test_events_that_cannot_be_read_warn_of_nothing() -> None:
     assert bed.said is None
 
 
+async def test_events_of_an_earlier_pod_of_the_same_name_warn_of_nothing() -> None:
+    bed = Bed()
+    bed.world.engine.pod_events = [MOUNT | {"metadata": {"creationTimestamp": builders.stamp(-9)}}]
+    await bed.look(task())
+    assert bed.said is None
+
+
+def pulling(container: str) -> dict[str, Any]:
+    """A container's image does not come."""
+    path = {"involvedObject": {"fieldPath": f"spec.containers{{{container}}}"}}
+    return MOUNT | path | {"reason": "BackOff", "message": "Back-off pulling image"}
+
+
+@pytest.mark.parametrize(
+    ("container", "warned"), [("step-change", True), ("step-look", False)], ids=["waits", "begun"]
+)
+async def test_second_step_without_an_image_is_warned_of_though_the_first_has_begun(
+    container: str, warned: bool
+) -> None:
+    bed = Bed()
+    bed.world.engine.pod_events = [pulling(container)]
+    starting = {**builders.step("change", ran=False), "waiting": {"reason": "PodInitializing"}}
+    await bed.look(task(builders.step("look", running=True), starting))
+    assert (bed.said is not None) is warned
+
+
 async def test_a_pod_that_runs_leaves_nothing_behind() -> None:
     bed = Bed()
     assert (await bed.look(task(builders.step(running=True)))).requeue_after_s is None
     assert bed.said is None
+
+
+PULLS = {**builders.step(ran=False), "waiting": {"reason": "ErrImagePull"}}
+WARNED = {"type": "PodsHealthy", "status": "False"}
+
+
+@pytest.mark.parametrize(
+    ("steps", "said", "due"),
+    [
+        pytest.param([PULLS], [], True, id="told-by-the-task"),
+        pytest.param([PULLS], [WARNED], False, id="warned-of-already"),
+        pytest.param([], [], True, id="worth-asking-for-events"),
+        pytest.param([], [WARNED], False, id="asked-and-warned-of"),
+        pytest.param([builders.step(running=True)], [], False, id="begun"),
+    ],
+)
+async def test_a_look_is_due_while_it_may_find_something_to_warn_of(
+    steps: list[dict[str, Any]], said: list[dict[str, Any]], due: bool
+) -> None:
+    bed = Bed()
+    seen = bed.world.put(status={"phase": "Running", "conditions": said})
+    assert bed.health.is_due(seen, [task(*steps)], bed.world.clock.now()) is due
+    assert bed.world.journal == []
+
+
+async def test_a_look_is_due_no_sooner_than_it_may_ask() -> None:
+    bed = Bed()
+    seen, now = bed.world.sync(), bed.world.clock.now()
+    assert not bed.health.is_due(seen, [task()], builders.NOW)
+    await bed.look(task())
+    for wait_s, due in ((4.9, False), (0.2, True)):
+        await asyncio.sleep(wait_s)
+        assert bed.health.is_due(seen, [task()], now) is due
+    bed.health.forget(fakes.KEY)
+    await bed.health.told(_second(bed), bed.after, [task()])
+    # Another's turn is taken, so that it has to wait for its own.
+    await bed.look(task())
+    assert not bed.health.is_due(seen, [task()], now)
+    await asyncio.sleep(0.05)
+    assert bed.health.is_due(seen, [task()], now)
+
+
+async def test_many_that_wait_take_turns() -> None:
+    bed = Bed()
+    bed.world.engine.pod_events = [MOUNT]
+    await bed.look(task())
+    other = _second(bed)
+    for wait_s in (0.05, 0.02):
+        after, result = await bed.health.told(other, other.status, [task()])
+        assert result.requeue_after_s == pytest.approx(wait_s)
+        assert len(bed.world.journal) == 1
+        await asyncio.sleep(0.03)
+    after, _ = await bed.health.told(other, other.status, [task()])
+    assert status.condition(after, ConditionType.PODS_HEALTHY) is not None
+    assert len(bed.world.journal) == 2

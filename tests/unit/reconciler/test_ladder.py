@@ -144,9 +144,21 @@ def test_a_run_that_will_not_die_says_that_its_target_stays_locked() -> None:
 
 
 def test_a_run_of_which_nothing_works_any_more_is_confirmed() -> None:
-    note = ladder.confirmed(STOP)
-    assert (note.status, note.reason) == (ConditionStatus.TRUE, "Cancelled")
-    assert note.message == STOP.message
+    for seen in (None, run()):
+        note = ladder.confirmed(STOP, seen)
+        assert (note.status, note.reason) == (ConditionStatus.TRUE, "Cancelled")
+        assert note.message == STOP.message
+
+
+def test_a_run_with_a_child_that_nobody_has_seen_end_is_not_confirmed() -> None:
+    custom = builders.run(status={"childReferences": [builders.child("wait", kind="CustomRun")]})
+    note = ladder.confirmed(STOP, custom)
+    assert (note.status, note.reason) == (ConditionStatus.UNKNOWN, "ChildrenUnseen")
+    assert note.message.startswith(STOP.message)
+    assert note.message.endswith("only its own controller knows: CustomRun of task 'wait'")
+    # And so it stays.
+    unsure = status.noted(Status(), MOMENT, [note])
+    assert ladder.concluded(unsure, MOMENT) == unsure
 
 
 def said(after: Status) -> Condition | None:
@@ -164,5 +176,5 @@ def test_no_stopping_is_left_open_at_the_end() -> None:
 
 def test_an_end_says_nothing_of_a_stopping_that_was_none_or_is_confirmed() -> None:
     assert ladder.concluded(Status(), MOMENT) == Status()
-    sure = status.noted(Status(), MOMENT, [ladder.confirmed(STOP)])
+    sure = status.noted(Status(), MOMENT, [ladder.confirmed(STOP, run())])
     assert ladder.concluded(sure, MOMENT) == sure

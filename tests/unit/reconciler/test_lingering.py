@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import pytest
 
 from tests import builders
+from tests.unit.reconciler import fakes
 from tests.unit.reconciler.test_running import FAILURE, LOCK, REF, later
 from tests.unit.reconciler.test_stopped import (
     CANCEL,
@@ -15,14 +17,19 @@ from tests.unit.reconciler.test_stopped import (
     CONFIRMED,
     Stopping,
 )
-from workflowexecution.api import names
-from workflowexecution.api.status import ConditionStatus, Outcome, Phase
+from workflowexecution.api import names, tekton
+from workflowexecution.api.status import ConditionStatus, ConditionType, Outcome, Phase
 from workflowexecution.domain import stopping
+from workflowexecution.reconciler.tools import LOOK_AT_ONCE
+from workflowexecution.runtime import errors
 from workflowexecution.runtime.controller import Result
 
 pytestmark = pytest.mark.looptime
 
+HEALTHY = ConditionType.PODS_HEALTHY
 WAITING = builders.step(ran=False, exit_code=1)
+LATE_TASK = ("False", "TaskRunTimeout", "the task took too long")
+EVICTED = {"reason": "Evicted", "metadata": {"creationTimestamp": builders.stamp(9)}}
 
 
 class Lingering(Stopping):
@@ -51,6 +58,9 @@ async def test_what_is_known_is_written_down_at_first_sight() -> None:
     assert now.failure_details.reason == "ConfigurationError"
     assert now.failure_details.was_execution_failure
     assert "may have run" in now.failure_details.natural_language_summary
+    warned = it.world.said(HEALTHY)
+    assert (warned.status, warned.reason) == (ConditionStatus.FALSE, "PodsLingering")
+    assert "configmap x not found" in warned.message
     writes = it.world.journal.count("status")
     await it.reconcile()
     assert it.world.journal.count("status") == writes
@@ -78,6 +88,24 @@ async def test_end_is_what_was_written_down_when_the_run_is_gone() -> None:
     assert (now.phase, now.outcome) == (Phase.FAILED, Outcome.FAILED)
     assert now.failure_reason == "ConfigurationError"
     assert now.requires_manual_review
+    assert it.world.said(HEALTHY).reason == "PodsEnded"
+
+
+@pytest.mark.parametrize("seen_gone", [True, False])
+async def test_completion_is_the_end_of_the_run_and_not_the_failure(*, seen_gone: bool) -> None:
+    it = Lingering()
+    it.has(FAILURE)
+    await it.reconcile()
+    it.world.engine.gone = dict(it.world.engine.cached) if seen_gone else {}
+    it.vanish()
+    it.world.clock.advance(60)
+    await it.reconcile()
+    now = it.world.status
+    assert now.failure_details is not None
+    assert now.failure_details.failed_at == builders.NOW + datetime.timedelta(seconds=15)
+    # A run that nobody has seen since has its end when its absence is noticed.
+    ended = builders.NOW + datetime.timedelta(seconds=30)
+    assert now.completion_time == (ended if seen_gone else it.world.clock.now())
 
 
 async def test_cancelled_run_that_lingered_is_confirmed_when_it_is_gone() -> None:
@@ -102,3 +130,110 @@ async def test_run_that_lingers_no_more_ends_by_itself() -> None:
     assert now.phase is Phase.FAILED
     assert now.failure_details is not None
     assert not now.failure_details.was_execution_failure
+    assert "something of it still works" not in now.failure_details.message
+    assert it.world.said(HEALTHY).status is ConditionStatus.TRUE
+
+
+async def test_log_that_was_read_stays_when_the_pod_that_lingered_is_gone() -> None:
+    it = Lingering()
+    it.children = (builders.task(condition=LATE_TASK, steps=[builders.step(exit_code=1)]),)
+    it.world.engine.log = "half way"
+    it.world.engine.pod_events = [EVICTED]
+    it.has(FAILURE)
+    await it.reconcile()
+    it.world.engine.working.clear()
+    it.world.engine.pod_events = []
+    it.world.engine.log_error = fakes.refusal(errors.NotFound, "pod not found")
+    assert await it.reconcile() == Result()
+    details = it.world.status.failure_details
+    assert details is not None
+    assert (details.log_tail, details.log_tail_truncated) == ("half way", False)
+    assert [event.reason for event in details.pod_events or ()] == ["Evicted"]
+
+
+@pytest.mark.parametrize("going", [True, False], ids=["on-its-way-out", "not-marked-so-yet"])
+async def test_cause_stays_when_the_tasks_go_before_the_run_that_is_deleted(going: bool) -> None:
+    it = Lingering()
+    it.has(FAILURE)
+    await it.reconcile()
+    it.children = ()
+    it.world.engine.working.clear()
+    it.has(FAILURE, deleted=going)
+    assert await it.reconcile() == Result()
+    now = it.world.status
+    assert now.failure_reason == "ConfigurationError"
+    assert now.failure_details is not None
+    assert now.failure_details.failed_task_name == "restart"
+
+
+def waiting(**parts: Any) -> tekton.Pod:  # noqa: ANN401 - members of the record
+    """The pod of the task that failed, of which nothing has begun, and nothing will."""
+    settled: dict[str, Any] = {"name": f"{LOCK}-restart-pod", "reason": "", "ran": False}
+    return tekton.Pod(**(settled | {"may_begin": False} | parts))
+
+
+class Overstaying(Lingering):
+    """It has been told to wait no longer: its minute is over."""
+
+    async def look(self, *pods: tekton.Pod) -> Result:
+        """Look for the last time but one."""
+        self.has(FAILURE)
+        await self.reconcile()
+        self.world.clock.advance(stopping.LINGER_S)
+        await later()
+        self.world.engine.pods = pods
+        return await self.reconcile()
+
+    def has_run(self) -> bool:
+        """What the record says."""
+        details = self.world.status.failure_details
+        assert details is not None
+        return details.was_execution_failure
+
+
+async def test_run_is_known_to_have_done_nothing_before_it_is_deleted() -> None:
+    it = Overstaying()
+    assert await it.look(waiting()) == LOOK_AT_ONCE
+    assert not it.has_run()
+    assert it.phase() is Phase.RUNNING
+    assert f"delete {LOCK}" not in it.world.journal
+    await it.reconcile()
+    assert it.world.journal[-3:] == ["read_pods", f"delete {LOCK}", "status"]
+    it.vanish()
+    await it.reconcile()
+    now = it.world.status
+    assert (now.phase, now.requires_manual_review) == (Phase.FAILED, False)
+    assert now.failure_details is not None
+    assert "nothing was changed" in now.failure_details.natural_language_summary
+    assert now.consecutive_failures == 1
+
+
+@pytest.mark.parametrize(
+    "pods",
+    [
+        pytest.param([waiting(may_begin=True)], id="may-begin"),
+        pytest.param([waiting(ran=True)], id="has-begun"),
+        pytest.param([waiting(name="another")], id="not-there"),
+    ],
+)
+async def test_run_that_may_have_done_something_is_deleted_as_such(pods: list[tekton.Pod]) -> None:
+    it = Overstaying()
+    await it.look(*pods)
+    assert f"delete {LOCK}" in it.world.journal
+    it.vanish()
+    await it.reconcile()
+    assert it.world.status.requires_manual_review
+
+
+async def test_pod_that_begins_between_the_last_two_looks_has_run() -> None:
+    it = Overstaying()
+    await it.look(waiting())
+    assert not it.has_run()
+    it.world.engine.pods = (waiting(ran=True),)
+    assert await it.reconcile() == LOOK_AT_ONCE
+    assert it.has_run()
+    await it.reconcile()
+    assert f"delete {LOCK}" in it.world.journal
+    it.vanish()
+    await it.reconcile()
+    assert it.world.status.requires_manual_review

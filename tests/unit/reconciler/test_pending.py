@@ -27,6 +27,8 @@ AT_ONCE = Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
 # It was created a minute ago: no change of it may come for another nine, to the whole second.
 STARTED = Result(requeue_after_s=541.0, priority=queue.Priority.LOW)
 CREATED = ConditionType.TEKTON_PIPELINE_CREATED
+# What no create goes before has its finalizer before its first status all the same.
+HELD_FIRST = ["patch", "status"]
 CLAIMED = {
     "finalizers": [names.FINALIZER],
     "labels": {names.LABEL_TARGET: locking.target_label(LOCK)},
@@ -140,7 +142,7 @@ async def test_a_run_of_a_former_life_is_adopted(where: str) -> None:
     run = builders.run(metadata={"creationTimestamp": builders.stamp(-600)} | IDENTITY)
     getattr(world.engine, where)[fakes.UID] = run
     assert await reconcile(world) == AT_ONCE
-    assert world.journal == ["status"]
+    assert world.journal == HELD_FIRST
     assert world.status.phase is Phase.RUNNING
     assert world.status.start_time == builders.NOW - datetime.timedelta(seconds=600)
 
@@ -170,7 +172,7 @@ async def test_a_spec_that_cannot_run_is_refused(spec: dict[str, Any], problem: 
     world = fakes.World()
     world.put(spec=spec)
     assert await reconcile(world) == Result()
-    assert world.journal == ["status"]
+    assert world.journal == HELD_FIRST
     details = world.status.failure_details
     assert details is not None
     assert (details.reason, details.was_execution_failure) == ("ConfigurationError", False)
@@ -194,9 +196,10 @@ async def test_an_engine_that_is_away_keeps_it_waiting() -> None:
 
 async def test_suspension_keeps_it_waiting() -> None:
     world = fakes.World(suspend=True)
-    world.put()
+    world.put(metadata={"finalizers": ["other/finalizer"]})
     assert await reconcile(world) == Result()
-    assert world.journal == ["status"]
+    assert world.journal == HELD_FIRST
+    assert claim(world) == {"finalizers": ["other/finalizer", names.FINALIZER]}
     said = world.said(ConditionType.SUSPENDED)
     assert (said.status, said.message) == (
         ConditionStatus.TRUE,
@@ -259,6 +262,7 @@ async def test_it_looks_again_when_the_taken_name_is_free_by_now() -> None:
 
 LOST = errors.TransportError("the answer was lost")
 BROKEN = fakes.refusal(errors.ServerError, "failed calling webhook")
+BUSY = fakes.refusal(errors.Throttled, "too many requests")
 
 
 @pytest.mark.parametrize("error", [LOST, BROKEN], ids=["lost", "broken"])
@@ -298,23 +302,52 @@ async def test_a_create_whose_outcome_cannot_be_read_says_nothing() -> None:
     assert world.status.phase is None
 
 
-async def test_a_create_is_given_up_after_its_time() -> None:
+async def test_a_create_that_a_busy_server_refuses_is_tried_again_when_it_says() -> None:
+    """The controller waits as long as the error says; nobody is asked what has become of it."""
+    world = fakes.World()
+    world.put()
+    world.engine.create_error = BUSY
+    with pytest.raises(errors.Throttled) as caught:
+        await reconcile(world)
+    assert caught.value is BUSY
+    assert world.journal == ["patch", "create", "status"]
+    assert world.status.phase is Phase.PENDING
+    said = world.said(CREATED)
+    assert (said.status, said.reason) == (ConditionStatus.FALSE, "PipelineCreationFailed")
+    assert "too many requests" in said.message
+
+
+@pytest.mark.parametrize("error", [BROKEN, BUSY], ids=["broken", "busy"])
+async def test_a_create_is_given_up_after_its_time(error: errors.ApiError) -> None:
     world = fakes.World(create_retry_for_s=600.0)
     world.put()
-    world.engine.create_error = BROKEN
+    world.engine.create_error = error
     for seconds in (0.0, 599.0):
         world.clock.advance(seconds)
-        with pytest.raises(errors.ServerError):
+        with pytest.raises(type(error)):
             await reconcile(world)
     world.clock.advance(1.0)
     assert await reconcile(world) == Result()
     details = world.status.failure_details
     assert details is not None
     assert (details.reason, details.was_execution_failure) == (FailureReason.UNKNOWN, False)
-    assert "could not be created for 0:10:00: 400 Test: failed calling webhook" in details.message
+    assert f"could not be created for 0:10:00: {error}" in details.message
+    assert world.journal[-3:] == ["create", "read", "status"]
 
 
-@pytest.mark.parametrize("kind", [errors.Throttled, errors.Unauthorized, errors.Conflict])
+async def test_a_create_that_landed_is_adopted_when_its_time_is_over_on_a_busy_server() -> None:
+    world = fakes.World(create_retry_for_s=600.0)
+    world.put()
+    world.engine.create_error = BUSY
+    with pytest.raises(errors.Throttled):
+        await reconcile(world)
+    world.clock.advance(600.0)
+    world.engine.create_lands = True
+    assert await reconcile(world) == AT_ONCE
+    assert world.status.phase is Phase.RUNNING
+
+
+@pytest.mark.parametrize("kind", [errors.Unauthorized, errors.Conflict])
 async def test_a_refusal_that_says_nothing_of_the_run_changes_nothing(
     kind: type[errors.ApiError],
 ) -> None:
@@ -364,20 +397,49 @@ async def test_a_refusal_for_good_fails_it(
     assert (details.was_execution_failure, world.said(CREATED).reason) == (False, condition)
 
 
+async def test_a_place_that_is_closed_as_a_whole_keeps_it_waiting() -> None:
+    world = fakes.World()
+    world.put()
+    world.engine.create_error = world.engine.read_error = fakes.refusal(errors.Forbidden, "no")
+    world.engine.shut = "no role there"
+    with pytest.raises(errors.Forbidden):
+        await reconcile(world)
+    assert world.journal == ["patch", "create", "read", "status"]
+    assert world.status.phase is Phase.PENDING
+    said = world.said(ConditionType.ENGINE_AVAILABLE)
+    assert (said.status, said.message) == (ConditionStatus.FALSE, "no role there")
+    world.engine.create_error = world.engine.read_error = None
+    assert await reconcile(world) == STARTED
+    assert world.said(ConditionType.ENGINE_AVAILABLE).status is ConditionStatus.TRUE
+
+
+async def test_a_create_that_is_forbidden_is_no_failure_while_the_place_is_not_known() -> None:
+    world = fakes.World()
+    world.put()
+    world.engine.create_error = fakes.refusal(errors.Forbidden, "no")
+    world.engine.read_error = errors.TransportError("away")
+    with pytest.raises(errors.TransportError):
+        await reconcile(world)
+    assert world.status.phase is None
+
+
 CANCEL = {"cancel": {"requestedBy": "ann", "reason": "wrong target"}}
 CANCELLED = "The execution was cancelled by ann: wrong target"
 
 
 @pytest.mark.parametrize(
-    ("finalizers", "journal"),
+    ("metadata", "journal"),
     [
-        pytest.param([], ["status"], id="never-claimed"),
-        pytest.param([names.FINALIZER], ["read", "status"], id="claimed"),
+        pytest.param({}, HELD_FIRST, id="never-seen"),
+        pytest.param({"finalizers": [names.FINALIZER]}, ["status"], id="never-claimed"),
+        pytest.param(CLAIMED, ["read", "status"], id="claimed"),
     ],
 )
-async def test_a_cancelled_one_is_never_started(finalizers: list[str], journal: list[str]) -> None:
+async def test_a_cancelled_one_is_never_started(
+    metadata: dict[str, Any], journal: list[str]
+) -> None:
     world = fakes.World(suspend=True)
-    world.put(spec=CANCEL, metadata={"finalizers": finalizers})
+    world.put(spec=CANCEL, metadata=metadata)
     assert await reconcile(world) == Result()
     assert world.journal == journal
     assert (world.status.phase, world.status.outcome) == (Phase.FAILED, Outcome.CANCELLED)
@@ -389,7 +451,7 @@ async def test_a_cancelled_one_is_never_started(finalizers: list[str], journal: 
 
 async def test_a_cancelled_one_takes_on_the_run_that_a_former_life_has_started() -> None:
     world = fakes.World()
-    world.put(spec=CANCEL, metadata={"finalizers": [names.FINALIZER]})
+    world.put(spec=CANCEL, metadata=CLAIMED)
     world.engine.live[LOCK] = builders.run()
     assert await reconcile(world) == AT_ONCE
     assert world.status.phase is Phase.RUNNING
@@ -397,7 +459,7 @@ async def test_a_cancelled_one_takes_on_the_run_that_a_former_life_has_started()
 
 async def test_a_cancelled_one_leaves_the_run_of_another_alone() -> None:
     world = fakes.World()
-    world.put(spec=CANCEL, metadata={"finalizers": [names.FINALIZER]})
+    world.put(spec=CANCEL, metadata=CLAIMED)
     world.engine.live[LOCK] = builders.run(owner="other")
     assert await reconcile(world) == Result()
     assert world.journal == ["read", "status"]
@@ -407,15 +469,22 @@ async def test_a_cancelled_one_leaves_the_run_of_another_alone() -> None:
 LOOK_AGAIN = Result(requeue_after_s=10.0, priority=queue.Priority.LOW)
 
 
-@pytest.mark.parametrize("listed", [False, True], ids=["known-by-the-cache", "read"])
-async def test_a_cancelled_one_waits_for_the_api_that_may_hold_its_run(listed: bool) -> None:
-    """An API that is gone is no missing run."""
+@pytest.mark.parametrize(
+    ("away", "error"),
+    [
+        pytest.param("no Tekton", errors.EndpointMissing, id="known-by-the-cache"),
+        pytest.param("", errors.EndpointMissing, id="read"),
+        pytest.param("", errors.Forbidden, id="closed"),
+    ],
+)
+async def test_a_cancelled_one_waits_for_the_api_that_may_hold_its_run(
+    away: str, error: type[errors.ApiError]
+) -> None:
+    """An API that is gone, or may not be read, is no missing run."""
     world = fakes.World()
-    world.put(spec=CANCEL, metadata={"finalizers": [names.FINALIZER]})
-    world.engine.not_installed = "no Tekton"
-    world.engine.read_error = fakes.refusal(errors.EndpointMissing)
-    if not listed:
-        world.engine.away = "no Tekton"
+    world.put(spec=CANCEL, metadata=CLAIMED)
+    world.engine.not_installed = world.engine.shut = "no Tekton"
+    world.engine.read_error, world.engine.away = fakes.refusal(error), away
     assert await reconcile(world) == LOOK_AGAIN
     assert world.status.phase is Phase.PENDING
     said = world.said(ConditionType.ENGINE_AVAILABLE)
@@ -429,7 +498,7 @@ async def test_a_cancelled_one_waits_for_the_api_that_may_hold_its_run(listed: b
 
 async def test_a_cancelled_one_asks_again_when_its_run_cannot_be_read() -> None:
     world = fakes.World()
-    world.put(spec=CANCEL, metadata={"finalizers": [names.FINALIZER]})
+    world.put(spec=CANCEL, metadata=CLAIMED)
     for error in (fakes.refusal(errors.EndpointMissing), errors.TransportError("away")):
         world.engine.read_error = error
         with pytest.raises(type(error)):

@@ -11,6 +11,7 @@ from workflowexecution.api import names
 from workflowexecution.api.status import Phase
 from workflowexecution.domain import locking
 from workflowexecution.reconciler import reconciler
+from workflowexecution.reconciler.ended import DELETIONS_PER_S
 from workflowexecution.runtime import queue, resource
 from workflowexecution.runtime.controller import Result
 
@@ -100,7 +101,8 @@ async def test_one_that_is_deleted_is_let_go_in_any_phase() -> None:
 @pytest.mark.parametrize("phase", ["Completed", "Failed", "Skipped"])
 async def test_one_that_has_ended_stays_as_it_is(phase: str) -> None:
     one = One()
-    one.world.put(status={"phase": phase, "completionTime": builders.stamp()})
+    ended = {"phase": phase, "completionTime": builders.stamp()}
+    one.world.put(metadata={"finalizers": []}, status=ended)
     assert await one.reconcile() == Result()
     assert one.world.journal == []
 
@@ -131,3 +133,22 @@ async def test_what_is_remembered_of_a_running_one_goes_with_it() -> None:
     one.world.executions.remove(fakes.KEY)
     await one.reconciler.reconcile(fakes.KEY)
     assert await one.reconcile() == wait
+
+
+@pytest.mark.parametrize("going", [False, True], ids=["gone", "going"])
+async def test_one_that_is_gone_leaves_the_line_of_the_deletions(*, going: bool) -> None:
+    one = One()
+    ended = {"phase": "Completed", "completionTime": builders.stamp()}
+    kept = {"finalizers": [names.FINALIZER]}
+    keys = [one.world.other(it, metadata=kept, status=ended).key for it in ("first", "second")]
+    waits = [(await one.reconciler.reconcile(key)).requeue_after_s for key in keys]
+    assert waits == [None, 1 / DELETIONS_PER_S]
+    if going:
+        leaving = {"deletionTimestamp": builders.stamp(), "finalizers": []}
+        one.world.other("second", metadata=leaving, status=ended)
+    else:
+        one.world.executions.remove(keys[1])
+    assert await one.reconciler.reconcile(keys[1]) == Result()
+    one.world.other("second", metadata=kept, status=ended)
+    again = await one.reconciler.reconcile(keys[1])
+    assert again.requeue_after_s == 2 / DELETIONS_PER_S

@@ -67,13 +67,13 @@ def run(condition: tuple[str, str, str] | None = None) -> tekton.Run:
 PENDING, RUNNING, ENDED = execution("Pending"), execution("Running"), execution("Completed")
 OTHERS = execution(labels={names.LABEL_INSTANCE: "blue"})
 DELETED = {"deletionTimestamp": builders.stamp()}
-NOW_HIGH, NOW_LOW = (0.0, Priority.HIGH), (0.0, Priority.LOW)
+NOW_HIGH, NOW, NOW_LOW = ((0.0, it) for it in (Priority.HIGH, Priority.NORMAL, Priority.LOW))
 
 
 @pytest.mark.parametrize(
     ("old", "new", "asked"),
     [
-        pytest.param(None, PENDING, [(0.0, Priority.NORMAL)], id="arrival"),
+        pytest.param(None, PENDING, [NOW_HIGH], id="arrival"),
         pytest.param(None, ENDED, [NOW_LOW], id="arrival-of-an-ended-one"),
         pytest.param(RUNNING, RUNNING, [NOW_LOW], id="resync"),
         pytest.param(RUNNING, execution("Running"), [], id="own-status-write"),
@@ -205,9 +205,9 @@ def test_a_clearance_wakes_its_execution() -> None:
     ("old", "new", "asked"),
     [
         pytest.param(None, run(), [SOON], id="arrival"),
-        pytest.param(None, run(DONE), [NOW_HIGH], id="arrival-of-an-ended-one"),
+        pytest.param(None, run(DONE), [NOW], id="arrival-of-an-ended-one"),
         pytest.param(run(), run(), [SOON], id="progress"),
-        pytest.param(run(), run(DONE), [NOW_HIGH], id="end"),
+        pytest.param(run(), run(DONE), [NOW], id="end"),
         pytest.param(run(), None, [NOW_HIGH], id="gone"),
         pytest.param(None, None, [], id="nothing"),
     ],
@@ -225,7 +225,7 @@ def test_progress_of_a_run_wakes_no_execution_that_has_ended() -> None:
     routes.router.run_changed(store.Delta(run(), run()))
     assert routes.asked == []
     routes.router.run_changed(store.Delta(run(), run(DONE)))
-    assert routes.asked == [NOW_HIGH]
+    assert routes.asked == [NOW]
 
 
 def test_a_run_that_begins_after_the_end_of_its_execution_wakes_it_at_once() -> None:
@@ -256,7 +256,7 @@ def test_a_task_wakes_its_execution_at_once_when_the_run_is_over() -> None:
     routes.done.add(RUNNING.uid)
     task = tekton.project_task(builders.raw_task("restart"))
     routes.router.task_changed(store.Delta(None, task))
-    assert routes.asked == [NOW_HIGH]
+    assert routes.asked == [NOW]
 
 
 @pytest.mark.parametrize(

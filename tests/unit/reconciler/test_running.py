@@ -63,6 +63,29 @@ async def later(seconds: float = 60.0) -> None:
     await asyncio.sleep(seconds)
 
 
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        pytest.param(FAILED, ("True", "PipelineStarted"), id="ran"),
+        pytest.param(NEVER, ("False", "PipelineFailedToStart"), id="nothing-ran"),
+    ],
+)
+async def test_a_failure_says_whether_the_run_had_ever_begun(
+    task: tekton.TaskRun, said: tuple[str, str]
+) -> None:
+    it = Running()
+    it.show(FAILURE, task)
+    await it.reconcile()
+    assert it.phase() is Phase.FAILED
+    condition = it.world.said(ConditionType.TEKTON_PIPELINE_RUNNING)
+    assert (condition.status, condition.reason) == said
+    begun = f"Tekton started the run at {builders.stamp()}"
+    details = it.world.status.failure_details
+    assert details is not None
+    never = f"The run ended before a step of it had begun: {details.message}"
+    assert condition.message == (begun if task is FAILED else never)
+
+
 async def test_progress_is_mirrored() -> None:
     it = Running()
     it.show(("Unknown", "Running", "going on"), BUSY)
@@ -142,6 +165,63 @@ async def test_a_look_at_progress_is_put_off_before_anything_is_parsed() -> None
     it.show(None, BUSY)
     it.mirror.forget(fakes.KEY)
     assert it.mirror.put_off_s(seen) == 0.0
+
+
+async def test_a_look_is_not_put_off_for_ever_under_lasting_load() -> None:
+    it = Running()
+    seen = it.world.sync()
+    it.show(None, BUSY)
+    it.world.busy = True
+    await later()
+    for _ in range(2):
+        for _ in range(10):
+            assert it.mirror.put_off_s(seen) == 1.0
+            await later(1.0)
+        assert it.mirror.put_off_s(seen) == 0.0
+
+
+PULLS = {**builders.step(ran=False), "waiting": {"reason": "ErrImagePull"}}
+
+
+async def test_a_warning_is_looked_for_and_written_whatever_others_write() -> None:
+    it = Running()
+    it.world.busy = True
+    await later()
+    it.show(("Unknown", "Running", "going on"), builders.task(steps=[PULLS]))
+    assert it.mirror.put_off_s(it.world.sync()) == 0.0
+    await it.reconcile()
+    assert it.world.said(ConditionType.PODS_HEALTHY).status is ConditionStatus.FALSE
+    # What is no news is progress like any other, and the news of the end is spaced out.
+    assert it.mirror.put_off_s(it.world.sync()) == 2.0
+    it.show(("Unknown", "Running", "going on"), BUSY)
+    assert await it.reconcile() == Result(requeue_after_s=2.0, priority=queue.Priority.LOW)
+    await later(2.0)
+    await it.reconcile()
+    assert it.world.said(ConditionType.PODS_HEALTHY).status is ConditionStatus.TRUE
+
+
+async def test_a_warning_waits_for_the_last_write_of_its_own_execution() -> None:
+    it = Running()
+    it.show(None, BUSY)
+    await later()
+    await it.reconcile()
+    await later(0.5)
+    it.show(("Unknown", "Running", "going on"), builders.task(steps=[PULLS]))
+    assert it.mirror.put_off_s(it.world.sync()) == 1.5
+
+
+async def test_a_run_that_stands_still_is_looked_at_though_others_wait() -> None:
+    it = Running()
+    it.world.busy = True
+    await later()
+    it.show(None, BUSY)
+    it.world.clock.time = builders.NOW + datetime.timedelta(seconds=600)
+    assert it.mirror.put_off_s(it.world.sync()) == 1.0
+    it.world.clock.advance(1)
+    assert it.mirror.put_off_s(it.world.sync()) == 0.0
+    await it.reconcile()
+    assert it.world.said(ConditionType.PROGRESSING).status is ConditionStatus.FALSE
+    assert it.mirror.put_off_s(it.world.sync()) == 2.0
 
 
 async def test_a_success_completes_it_without_another_read() -> None:

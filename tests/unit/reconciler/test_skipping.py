@@ -86,10 +86,10 @@ async def test_one_that_is_held_says_by_whom_since_when_and_until_when_at_the_la
     assert (holder.started_at, holder.target_resource) == (at(10), builders.TARGET)
 
 
-async def test_a_skip_is_one_write_and_an_end() -> None:
+async def test_a_skip_is_the_finalizer_one_write_and_an_end() -> None:
     it = Refused()
     await it.held(startTime=builders.stamp(10))
-    assert it.world.journal == ["status"]
+    assert it.world.journal == ["patch", "status"]
     status = it.world.status
     assert (status.phase, status.outcome) == (Phase.SKIPPED, Outcome.SKIPPED)
     assert status.completion_time == at(60)

@@ -54,11 +54,13 @@ class Stopping(Running):
         *,
         timeout: str = "30m",
         marks: dict[str, str] | None = None,
+        deleted: bool = False,
     ) -> None:
         """Let the run be so."""
-        raw = builders.raw_run(
-            condition=condition, status=self.status, metadata={"annotations": marks or {}}
-        )
+        metadata: dict[str, Any] = {"annotations": marks or {}}
+        if deleted:
+            metadata["deletionTimestamp"] = builders.stamp(60)
+        raw = builders.raw_run(condition=condition, status=self.status, metadata=metadata)
         raw["spec"] = {"timeouts": {"pipeline": timeout}}
         self.world.engine.show(tekton.project_pipelinerun(raw, tekton.PipelineRun), *self.children)
 
@@ -77,11 +79,44 @@ async def test_a_cancelled_one_is_asked_to_end_and_says_so() -> None:
     assert it.phase() is Phase.RUNNING
     said = it.world.said(CONFIRMED)
     assert (said.status, said.reason, said.message) == ("Unknown", "Cancelling", CANCELLED)
-    assert it.world.events.said == [("restart-payment", "CancelRequested", CANCELLED)]
+    told = fakes.ABOUT + CANCELLED
+    assert it.world.events.said == [("restart-payment", "CancelRequested", told)]
     it.has(marks=it.marks())
     assert (await it.reconcile()).requeue_after_s == 300.0
     assert it.world.journal == [CHANGE, "status"]
     assert len(it.world.events.said) == 1
+
+
+async def test_what_tasks_do_while_they_are_ended_is_written_as_seldom_as_ever() -> None:
+    it = Stopping(spec=CANCEL)
+    it.has()
+    await later()
+    await it.reconcile()
+    marks, writes = it.marks(), it.world.journal.count("status")
+    for number in range(4):
+        it.has(("Unknown", "Running", f"{number} tasks are over"), marks=marks)
+        assert (await it.reconcile()).requeue_after_s == 1.0
+        assert it.world.journal.count("status") == writes
+        # Never within a second of a transition.
+        await later(0.25)
+    # The ladder is come back to in time, whatever becomes of progress.
+    assert (await it.reconcile()).requeue_after_s == 300.0
+    assert it.world.journal.count("status") == writes + 1
+
+
+async def test_the_ladder_waits_for_no_progress() -> None:
+    it = Stopping(spec=CANCEL)
+    it.has()
+    await later()
+    await it.reconcile()
+    it.world.busy = True
+    marks = it.marks()
+    it.world.clock.advance(299.5)
+    it.has(("Unknown", "Running", "more"), marks=marks)
+    assert (await it.reconcile()).requeue_after_s == 0.5
+    it.world.clock.advance(0.5)
+    assert await it.reconcile() == AGAIN
+    assert it.world.engine.changes[-1]["spec"] == {"status": "Cancelled"}
 
 
 async def test_cancelled_is_said_only_when_nothing_works_any_more() -> None:
@@ -158,6 +193,9 @@ async def test_a_run_over_its_timeout_and_the_grace_is_stopped() -> None:
     await it.reconcile()
     assert it.world.status.outcome is Outcome.TIMEOUT
     assert it.world.status.failure_reason == "DeadlineExceeded"
+    details = it.world.status.failure_details
+    assert details is not None
+    assert "Tekton did not do its part" in details.natural_language_summary
 
 
 async def test_a_bundle_that_is_not_the_reviewed_one_is_stopped_while_it_is_live() -> None:

@@ -48,6 +48,15 @@ async def test_an_api_that_is_gone_is_no_deletion() -> None:
     assert it.phase() is Phase.RUNNING
 
 
+async def test_a_run_that_may_not_be_read_is_no_deletion() -> None:
+    it = Running()
+    it.world.engine.read_error = fakes.refusal(errors.Forbidden, "no")
+    it.world.engine.shut = "no role there"
+    assert await it.reconcile() == AWAY
+    assert it.world.said(ConditionType.ENGINE_AVAILABLE).message == "no role there"
+    assert it.phase() is Phase.RUNNING
+
+
 async def test_an_api_that_is_away_for_a_moment_is_asked_again() -> None:
     it = Running()
     it.world.engine.read_error = fakes.refusal(errors.EndpointMissing, "no such API")
@@ -99,6 +108,9 @@ async def test_a_run_with_copied_labels_is_not_taken_for_it() -> None:
     assert it.world.status.failure_reason is FailureReason.UNKNOWN
 
 
+@pytest.mark.requirement("BR-WF-007", "NotFound handled without panic")
+@pytest.mark.requirement("BR-WF-007", "WorkflowExecution marked Failed")
+@pytest.mark.requirement("BR-WF-007", "No retry loop on deleted PipelineRun")
 async def test_a_deleted_run_fails_it_once() -> None:
     it = Running(message="going on", taskRuns=[
         {"name": "t", "task": "restart", "phase": "Running", "started": True}
@@ -143,21 +155,32 @@ async def test_a_deleted_run_that_had_failed_counts_as_it_was() -> None:
     assert (details.reason, details.exit_code) == (FailureReason.TASK_FAILED, 3)
 
 
+OTHER = builders.task(
+    "other", condition=("False", "TaskRunCancelled", ""), status={"podName": None, "steps": None}
+)
+
+
 @pytest.mark.parametrize(
-    ("left", "ran"),
+    ("left", "cached", "ran"),
     [
-        pytest.param((NEVER,), False, id="all-tasks-left"),
-        pytest.param((), True, id="tasks-gone"),
+        pytest.param((NEVER,), (), False, id="all-tasks-left"),
+        pytest.param((NEVER,), (NEVER,), False, id="all-tasks-left-and-cached"),
+        pytest.param((), (), True, id="tasks-gone"),
+        pytest.param((), (NEVER,), True, id="tasks-gone-but-cached"),
+        pytest.param((NEVER,), (NEVER, OTHER), True, id="task-that-the-run-does-not-name-gone"),
     ],
 )
 async def test_a_deleted_run_proves_nothing_without_its_tasks(
-    left: tuple[tekton.TaskRun, ...], ran: bool
+    left: tuple[tekton.TaskRun, ...], cached: tuple[tekton.TaskRun, ...], ran: bool
 ) -> None:
     it = Running()
     it.world.engine.gone[fakes.UID] = run(FAILURE)
-    it.world.engine.live_tasks = left
+    it.world.engine.live_tasks, it.world.engine.cached_tasks = left, cached
     await it.reconcile()
     assert it.world.status.requires_manual_review is ran
+    # What tells why it failed does not have to prove anything.
+    told = "ImagePullBackOff" if left or cached else "Unknown"
+    assert it.world.status.failure_reason == told
 
 
 async def test_pods_of_a_deleted_run_are_waited_for() -> None:

@@ -151,6 +151,23 @@ def test_the_remediation_correlates_else_the_execution_itself(
     assert seen(spec={"remediationRequestRef": reference}).correlation_id == correlation
 
 
+def test_an_execution_says_what_events_are_about() -> None:
+    whom = {
+        "apiVersion": "kubernaut.ai/v1alpha1",
+        "kind": "RemediationRequest",
+        "namespace": "payment",
+        "name": "rr-1",
+        "uid": "u-1",
+    }
+    said = {"phase": "Failed", "outcome": "Timeout", "duration": "1m30s"}
+    about = seen(spec={"remediationRequestRef": whom}, status=said).subject
+    assert (about.workflow_id, about.target) == ("restart-deployment", builders.TARGET)
+    assert (about.outcome, about.lasted) == ("Timeout", "1m30s")
+    assert about.remediation.reference == whom
+    live = seen(status={**said, "phase": "Running"}).subject
+    assert (live.outcome, live.lasted) == ("", "")
+
+
 def test_a_live_execution_keeps_its_status() -> None:
     made = seen(status={"phase": "Running", "progress": "1/2"})
     assert made.document is not None

@@ -99,3 +99,22 @@ def test_clock_logs_once_when_the_skew_begins_and_ends() -> None:
 
 def test_utc_now_is_aware() -> None:
     assert clock.utc_now().tzinfo is datetime.UTC
+
+
+class TestSteadyTime:
+    def test_time_passes_as_on_the_clock_that_is_never_set(self) -> None:
+        seconds = iter([100.0, 100.0, 107.5])
+        shown = clock.SteadyTime(wall=lambda: HERE, steady=lambda: next(seconds))
+        assert shown() == HERE
+        assert shown() == HERE + datetime.timedelta(seconds=7.5)
+
+    @pytest.mark.parametrize("jump_s", [7200, -7200], ids=["ahead", "back"])
+    def test_time_does_not_move_when_somebody_sets_the_wall_clock(self, jump_s: int) -> None:
+        wall = [HERE]
+        shown = clock.SteadyTime(wall=lambda: wall[0], steady=lambda: 0.0)
+        wall[0] += datetime.timedelta(seconds=jump_s)
+        assert shown() == HERE
+
+    def test_time_is_that_of_this_machine_at_first(self) -> None:
+        apart = clock.utc_now() - clock.SteadyTime()()
+        assert abs(apart.total_seconds()) < 1

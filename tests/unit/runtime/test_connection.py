@@ -1,5 +1,6 @@
 """Finding the way to the API server; what is found is proved by talking to a server."""
 
+import asyncio
 import base64
 import json
 import pathlib
@@ -7,9 +8,10 @@ import traceback
 from collections.abc import Mapping
 
 import pytest
+import structlog.testing
 
 from tests.unit.runtime import servers
-from workflowexecution.runtime import connection, credentials, errors
+from workflowexecution.runtime import connection, credentials, errors, kubelibrary
 
 SECRET = "do-not-show"
 PLUGIN_API = "client.authentication.k8s.io/v1"
@@ -124,6 +126,57 @@ async def test_provider_is_asked_again_when_its_token_is_rejected(
     assert not await way.credentials.renew("Bearer first")
 
 
+def id_token(expires_at: int) -> str:
+    """A token as far as the library reads it."""
+    parts = ({"alg": "none"}, {"exp": expires_at}, SECRET)
+    return ".".join(base64.urlsafe_b64encode(json.dumps(it).encode()).decode() for it in parts)
+
+
+async def refuse(exchange: servers.Exchange) -> None:
+    await exchange.reply(status=500)
+
+
+async def hang_up(exchange: servers.Exchange) -> None:
+    exchange.abort()
+
+
+async def say_nothing(exchange: servers.Exchange) -> None:
+    await exchange.reply({}, Content_Type="application/json")
+
+
+@pytest.mark.looptime
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # in the library's own requests
+@pytest.mark.parametrize(
+    ("handler", "why"),
+    [
+        pytest.param(refuse, "failed to query well-known metadata", id="refuses"),
+        pytest.param(hang_up, "Server disconnected", id="hangs-up"),
+        pytest.param(say_nothing, "KeyError while it was read", id="nonsense"),
+        pytest.param(servers.Exchange.stay_silent, "does not answer", id="silent"),
+    ],
+)
+async def test_provider_that_is_away_leaves_the_old_token_in_use(
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    handler: servers.Handler,
+    why: str,
+) -> None:
+    async with servers.serving(handler) as provider:
+        config = {"id-token": id_token(4_000_000_000), "refresh-token": "r", "client-id": "me"}
+        config |= {"client-secret": "s", "idp-issuer-url": provider.url}
+        user: dict[str, object] = {"auth-provider": {"name": "oidc", "config": config}}
+        way = await found(write(tmp_path / "config", servers.kubeconfig("http://one", user)))
+        token = await authorization(way)
+        monkeypatch.setattr(kubelibrary.load().kube_config, "_is_expired", lambda _: True)
+        started = asyncio.get_running_loop().time()
+        with structlog.testing.capture_logs() as logs:
+            assert not await way.credentials.renew(token)
+        assert asyncio.get_running_loop().time() - started <= credentials.FETCH_LIMIT_S
+        assert await authorization(way) == token
+    (line,) = logs
+    assert (line["event"], why in line["error"]) == ("Credentials cannot be renewed", True)
+
+
 async def test_service_account_is_used_in_a_pod(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,7 +189,7 @@ async def test_service_account_is_used_in_a_pod(
     assert await authorization(way) == "Bearer pod"
     assert way.configuration.ssl_ca_cert == str(tmp_path / "ca.crt")
     with pytest.raises(errors.ConnectionConfigError, match="certificates cannot be loaded"):
-        way.open_session(limit=1)
+        way.load_trust()
 
 
 async def test_incomplete_service_account_is_reported(

@@ -10,7 +10,7 @@ from workflowexecution.runtime import controller, errors, queue, resource
 pytestmark = pytest.mark.looptime
 
 Step = BaseException | controller.Result | float
-Held = Callable[[resource.ObjectKey], bool]
+Held = Callable[[resource.ObjectKey, queue.Priority], bool]
 
 
 def upper_edge() -> float:
@@ -26,14 +26,16 @@ class Rig:
         self.at: list[float] = []
         self.outcomes: list[controller.Outcome] = []
         self.durations: list[float] = []
-        self.held: Held = controller.never_held
+        self.held: Held = lambda key, priority: False
+        self.away = False
         self.queue = queue.WorkQueue(backoff_base_s=1, backoff_cap_s=60, uniform=upper_edge)
         self.controller = controller.Controller(
             reconcile=self.reconcile,
             queue=self.queue,
             workers=workers,
             reconcile_deadline_s=30,
-            held=lambda key: self.held(key),
+            held=lambda key, priority: self.held(key, priority),
+            away=lambda: self.away,
             observer=self,
         )
 
@@ -161,10 +163,59 @@ async def test_traceback_is_logged_only_when_the_cluster_is_not_the_cause() -> N
 
 async def test_held_key_is_given_back_without_a_reconcile() -> None:
     rig = Rig()
-    rig.held = lambda key: True
+    rig.held = lambda key, priority: True
     rig.queue.add(objects.key())
     await rig.run_for(100)
     assert (rig.at, rig.outcomes, len(rig.queue)) == ([], [], 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "at"),
+    [
+        pytest.param(errors.TransportError("lost"), [0, 0], id="no-answer"),
+        pytest.param(refusal(503), [0, 0], id="503"),
+        pytest.param(ValueError("bad"), [0, 1], id="its-own"),
+    ],
+)
+async def test_failure_is_not_the_keys_while_the_server_is_away(
+    error: Exception, at: list[float]
+) -> None:
+    rig = Rig(error)
+    rig.away = True
+    rig.queue.add(objects.key())
+    await rig.run_for(10)
+    assert rig.at == at
+    assert rig.queue.failures(objects.key()) == 0
+
+
+async def test_key_that_waits_for_the_server_keeps_its_class() -> None:
+    rig = Rig(errors.TransportError("lost"))
+    rig.away = True
+    classes: list[queue.Priority] = []
+
+    def held(key: resource.ObjectKey, priority: queue.Priority) -> bool:
+        classes.append(priority)
+        return False
+
+    rig.held = held
+    rig.queue.add(objects.key(), queue.Priority.URGENT)
+    await rig.run_for(10)
+    assert classes == [queue.Priority.URGENT] * 2
+
+
+async def test_worker_that_is_gone_is_missed() -> None:
+    rig = Rig(workers=3)
+    assert rig.controller.missing == 0
+    async with asyncio.TaskGroup() as group:
+        group.create_task(rig.controller.run())
+        await asyncio.sleep(1)
+        assert rig.controller.missing == 0
+        (worker,) = [it for it in asyncio.all_tasks() if it.get_name() == "worker-1"]
+        worker.cancel()
+        await asyncio.sleep(1)
+        assert rig.controller.missing == 1
+        rig.controller.stop()
+        assert rig.controller.missing == 0
 
 
 async def test_workers_reconcile_different_keys_at_the_same_time() -> None:
@@ -224,9 +275,70 @@ async def test_cancellation_inside_a_reconcile_is_not_swallowed() -> None:
 async def test_controller_needs_no_observer() -> None:
     work = queue.WorkQueue()
     alone = controller.Controller(
-        reconcile=Rig().reconcile, queue=work, workers=1, reconcile_deadline_s=1
-    )
+        reconcile=Rig().reconcile, queue=work, workers=1, reconcile_deadline_s=1,
+        held=lambda key, priority: False, away=lambda: False,
+    )  # fmt: skip
     work.add(objects.key())
     work.shut_down()
     await alone.run()
     assert len(work) == 0
+
+
+async def sleepers(rig: Rig, count: int, seconds: float) -> None:
+    """So many keys whose reconciles take so long."""
+    rig.script = [seconds] * count
+    for number in range(count):
+        rig.queue.add(objects.key(f"k{number}"))
+
+
+class TestResize:
+    async def test_more_workers_take_what_waits_at_once(self) -> None:
+        rig = Rig(workers=1)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(rig.controller.run())
+            await sleepers(rig, 3, 10.0)
+            await asyncio.sleep(1)
+            assert rig.controller.active == 1
+            rig.controller.resize(3)
+            await asyncio.sleep(1)
+            assert (rig.controller.active, rig.controller.workers) == (3, 3)
+            await asyncio.sleep(20)
+            rig.controller.stop()
+        assert rig.at == [0, 1, 1]
+
+    async def test_fewer_workers_end_what_they_are_at(self) -> None:
+        rig = Rig(workers=3)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(rig.controller.run())
+            await sleepers(rig, 6, 10.0)
+            await asyncio.sleep(1)
+            rig.controller.resize(1)
+            await asyncio.sleep(40)
+            rig.controller.stop()
+        assert rig.at == [0, 0, 0, 10, 20, 30]
+        assert rig.outcomes == [controller.Outcome.SUCCESS] * 6
+        assert not rig.controller.interrupted
+
+    async def test_idle_workers_go_and_come_without_losing_a_key(self) -> None:
+        rig = Rig(workers=4)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(rig.controller.run())
+            await asyncio.sleep(1)
+            rig.queue.add(objects.key("woken"))
+            # The key has its worker already, which has not turned yet.
+            rig.controller.resize(1)
+            rig.controller.resize(2)
+            rig.controller.resize(1)
+            await asyncio.sleep(1)
+            await sleepers(rig, 2, 10.0)
+            await asyncio.sleep(30)
+            rig.controller.stop()
+        assert [key.name for key in rig.keys] == ["woken", "k0", "k1"]
+        assert rig.at == [1, 2, 12]
+
+    async def test_nobody_is_hired_before_the_start_or_after_the_end(self) -> None:
+        rig = Rig(workers=1)
+        rig.controller.resize(2)
+        await rig.run_for(1)
+        rig.controller.resize(5)
+        assert rig.controller.active == 0

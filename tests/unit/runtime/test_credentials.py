@@ -141,6 +141,55 @@ async def test_token_is_fetched_once_for_all_who_were_rejected() -> None:
 
 
 @pytest.mark.looptime
+async def test_nobody_waits_for_a_slow_fetch_while_the_old_token_holds() -> None:
+    provider = Provider(lifetime_s=900, takes_s=25)
+    source = provider.source()
+    loop = asyncio.get_running_loop()
+    await asyncio.sleep(850)
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(source.authorization())
+        await asyncio.sleep(1)
+        assert (await source.authorization(), loop.time()) == ("t0", 851)
+    assert (first.result(), provider.fetched_at) == ("t1", [850])
+
+
+@pytest.mark.looptime
+async def test_whoever_comes_after_the_expiry_waits_for_the_fetch() -> None:
+    provider = Provider(lifetime_s=900, takes_s=25)
+    source = provider.source()
+    await asyncio.sleep(900)
+    assert await asyncio.gather(*(source.authorization() for _ in range(3))) == ["t1"] * 3
+    assert provider.fetched_at == [900]
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("lifetime_s", [900, None], ids=["expires", "for-ever"])
+async def test_kept_token_is_fetched_before_anybody_has_to_wait(lifetime_s: float | None) -> None:
+    provider = Provider(lifetime_s=lifetime_s, takes_s=25)
+    source = provider.source()
+    loop = asyncio.get_running_loop()
+    async with asyncio.TaskGroup() as group:
+        keeping = group.create_task(source.keep())
+        for _ in range(2000):
+            await asyncio.sleep(1)
+            before = loop.time()
+            await source.authorization()
+            assert loop.time() == before
+        keeping.cancel()
+    assert len(provider.fetched_at) == (0 if lifetime_s is None else 2)
+
+
+@pytest.mark.looptime
+async def test_what_needs_no_keeper_has_an_idle_one(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("t")
+    for source in (credentials.Fixed("x"), credentials.TokenFile(str(path))):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1e6):
+                await source.keep()
+
+
+@pytest.mark.looptime
 async def test_old_token_stays_when_no_other_can_be_fetched() -> None:
     provider = Provider()
     source = provider.source()

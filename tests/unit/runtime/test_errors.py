@@ -132,6 +132,16 @@ def test_map_status_uses_the_code_when_there_is_no_answer() -> None:
     assert type(errors.map_status(status(410))) is errors.Gone
 
 
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [("storage is (re)initializing", True), ("too many requests, please try again later", False)],
+)
+def test_storage_that_starts_is_told_by_the_words(message: str, expected: bool) -> None:
+    error = errors.map_status({"kind": "Status", "message": message}, status=429)
+    assert isinstance(error, errors.Throttled)
+    assert error.storage_starting is expected
+
+
 def test_version_too_large_is_seen_among_the_causes() -> None:
     body = status(504, "Timeout", causes=[{"reason": "ResourceVersionTooLarge"}])
     assert errors.map_status(body).resource_version_too_large

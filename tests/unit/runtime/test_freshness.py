@@ -5,6 +5,7 @@ import pytest
 
 from tests.unit.runtime import objects
 from workflowexecution.runtime import freshness, resource, store
+from workflowexecution.runtime.queue import Priority
 
 pytestmark = pytest.mark.looptime
 
@@ -18,12 +19,17 @@ class Rig:
     def __init__(self) -> None:
         self.cache: store.StoreWriter[objects.Widget] = store.StoreWriter()
         self.unparked: list[resource.ObjectKey] = []
+        self.priorities: list[Priority] = []
         self.lags: list[float] = []
         self.fresh = freshness.Freshness(
             stores={objects.WIDGETS: self.cache}.get,
-            on_unpark=self.unparked.append,
+            on_unpark=self.unpark,
             observer=self,
         )
+
+    def unpark(self, key: resource.ObjectKey, priority: Priority) -> None:
+        self.unparked.append(key)
+        self.priorities.append(priority)
 
     def caught_up(self, lag_s: float) -> None:
         self.lags.append(lag_s)
@@ -173,6 +179,15 @@ async def test_asked_key_is_told_once_when_it_need_not_wait() -> None:
     rig.fresh.parked(OWNER)
     rig.arrive("2")
     assert rig.unparked == [OWNER]
+
+
+async def test_asked_key_is_told_with_the_most_urgent_class_that_asked() -> None:
+    rig = Rig()
+    rig.write("2")
+    for priority in (Priority.LOW, Priority.HIGH, Priority.NORMAL):
+        rig.fresh.parked(OWNER, priority)
+    rig.arrive("2")
+    assert rig.priorities == [Priority.HIGH]
 
 
 async def test_key_that_nobody_asked_for_is_not_told() -> None:
@@ -347,7 +362,9 @@ async def test_observer_sees_nothing_of_a_key_that_is_forgotten() -> None:
 
 async def test_nobody_needs_to_see_it() -> None:
     cache: store.StoreWriter[objects.Widget] = store.StoreWriter()
-    fresh = freshness.Freshness(stores={objects.WIDGETS: cache}.get, on_unpark=lambda key: None)
+    fresh = freshness.Freshness(
+        stores={objects.WIDGETS: cache}.get, on_unpark=lambda key, priority: None
+    )
     with fresh.writing(OWNER, objects.WIDGETS, objects.key("one")) as write:
         write.answered(objects.raw("one", "2"))
     fresh.seen(objects.WIDGETS, objects.key("one"), "uid-one", "2")

@@ -13,7 +13,12 @@ pytestmark = pytest.mark.looptime
 
 REFUSED = errors.TransportError("refused", sent=False)
 RESET = errors.TransportError("reset")
+SILENT = errors.TransportError("no byte", silent=True)
+FAILED = sources.refusal(500)
 GONE = sources.refusal(410)
+STARTING = errors.map_status(
+    {"kind": "Status", "message": "storage is (re)initializing"}, status=429, retry_after="1"
+)
 FUTURE = errors.map_status({
     "code": 504,
     "details": {"causes": [{"reason": "ResourceVersionTooLarge"}]},
@@ -38,6 +43,7 @@ class Rig:
         self.told: list[store.Delta[objects.Widget]] = []
         self.told_at: list[float] = []
         self.states: list[tuple[float, bool, bool]] = []
+        self.doubts: list[float] = []
         self.informer: informer.Informer[objects.Widget] = informer.Informer(
             client=self.source,
             resource=objects.WIDGETS,
@@ -54,6 +60,9 @@ class Rig:
         self.told_at.append(sources.now())
 
     def note_state(self) -> None:
+        if self.informer.in_doubt != (len(self.doubts) % 2 == 1):
+            self.doubts.append(sources.now())
+            return
         self.states.append((sources.now(), self.informer.synced, self.informer.missing))
 
     async def run_for(self, seconds: float) -> None:
@@ -104,6 +113,22 @@ async def test_informer_is_synced_once_the_list_is_in() -> None:
         running.cancel()
     assert (rig.informer.synced, rig.cache.synced) == (True, True)
     assert rig.states == [(0.8, True, False)]
+
+
+@pytest.mark.parametrize(
+    ("page", "at"), [(client.ListPage([], "1", ""), 0.8), (sources.refusal(404), 0.8)]
+)
+async def test_informer_is_known_once_the_list_is_in_or_there_is_no_api(
+    page: client.ListPage | errors.ApiError, at: float
+) -> None:
+    rig = Rig()
+    rig.source.pages = [RESET, page]
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(rig.informer.run())
+        await rig.informer.wait_known()
+        assert sources.now() == at
+        await rig.informer.wait_known()
+        running.cancel()
 
 
 async def test_informer_starts_the_list_anew_when_the_page_token_expired() -> None:
@@ -207,7 +232,7 @@ async def test_informer_connects_at_most_fifteen_times_a_minute_when_streams_end
 
 async def test_informer_backs_off_up_to_thirty_seconds() -> None:
     rig = Rig()
-    rig.source.watches = [RESET for _ in range(100)]
+    rig.source.watches = [FAILED for _ in range(100)]
     await rig.run_for(200)
     assert rig.source.opened_at[-1] - rig.source.opened_at[-2] == pytest.approx(30)
 
@@ -221,19 +246,91 @@ async def test_informer_tries_each_three_seconds_while_connections_are_refused()
 
 async def test_informer_is_back_soon_when_the_server_is_after_a_long_time() -> None:
     rig = Rig()
-    starting = [sources.refusal(503), sources.refusal(429, retry_after="1"), GONE]
-    rig.source.watches = [[10.0, RESET], *[REFUSED] * 200, *starting]
+    starting = [sources.refusal(500), sources.refusal(429, retry_after="1"), GONE]
+    rig.source.watches = [[10.0, RESET], REFUSED, *starting]
+    rig.source.pages = [*rig.source.pages, *[REFUSED] * 200, client.ListPage([], "2", "")]
     await rig.run_for(700)
-    *_, refused, first, second, third, good = rig.source.opened_at
-    assert first - refused == pytest.approx(3)
+    *_, first, second, third, good = rig.source.opened_at
+    *_, refused, listed, _ = rig.source.listed_at
+    assert listed - refused == pytest.approx(3)
+    assert first == listed
     assert [second - first, third - second, good - third] == pytest.approx([1.6, 3.2, 0])
 
 
 async def test_informer_forgets_its_failures_after_a_stream_that_lived() -> None:
     rig = Rig()
-    rig.source.watches = [RESET, RESET, [5.0, RESET], RESET]
+    rig.source.watches = [FAILED, FAILED, [5.0, RESET], FAILED]
     await rig.run_for(20)
     assert rig.source.opened_at == pytest.approx([0, 0.8, 2.4, 8.2, 9.8])
+
+
+@pytest.mark.parametrize(
+    ("script", "listed_at"),
+    [
+        pytest.param([[3.0, RESET], REFUSED], [0, 4.6], id="refused"),
+        pytest.param([[3.0, RESET], sources.refusal(503)], [0, 4.6], id="503"),
+        pytest.param([[3.0, RESET], RESET], [0, 4.6], id="no-answer"),
+        # Its absence fell into the pause.
+        pytest.param([[3.0, RESET], STARTING], [0, 5.05], id="starting"),
+        pytest.param([[90.0, RESET]], [0, 90.8], id="silent"),
+        # The silence is timed where bytes arrive, a moment before a batch is heard of.
+        pytest.param([[89.9, SILENT]], [0, 90.7], id="silent-by-the-transport"),
+    ],
+)
+async def test_informer_lists_again_when_the_servers_past_may_be_another_one(
+    script: list[list[sources.Step] | errors.ClusterError], listed_at: list[float]
+) -> None:
+    rig = Rig()
+    rig.source.watches = script
+    rig.source.pages = [
+        client.ListPage([objects.raw("a", "9")], "9", ""),
+        client.ListPage([objects.raw("a", "4")], "5", ""),
+    ]
+    await rig.run_for(99)
+    assert rig.source.listed_at == pytest.approx(listed_at)
+    assert (rig.source.opened_versions[-1], rig.told[-1].new) == ("5", objects.widget("a", "4"))
+    doubted_at, relisted_at = rig.doubts
+    assert doubted_at < relisted_at == pytest.approx(listed_at[-1])
+    assert (rig.informer.in_doubt, rig.informer.doubt_s) == (False, 0.0)
+
+
+async def test_each_batch_of_a_watch_is_a_sign_of_the_server() -> None:
+    heard: list[float] = []
+    rig = Rig(on_heard=lambda: heard.append(sources.now()))
+    bookmark = {"metadata": {"resourceVersion": "7"}}
+    rig.source.watches = [[30.0, [sources.event("BOOKMARK", bookmark)], 30.0]]
+    await rig.run_for(50)
+    assert heard == [30.0]
+
+
+async def test_doubt_lasts_until_the_list_is_in() -> None:
+    rig = Rig()
+    rig.source.watches = [errors.TransportError("refused", sent=False)]
+    listed = client.ListPage([], "1", "")
+    rig.source.pages = [listed, *[sources.refusal(500)] * 3, listed]
+    await rig.run_for(3)
+    assert rig.informer.in_doubt
+    assert rig.informer.doubt_s == pytest.approx(3)
+
+
+async def test_informer_tries_at_once_when_it_is_told_that_the_server_is_back() -> None:
+    rig = Rig()
+    rig.source.watches = [FAILED] * 6
+    loop = asyncio.get_running_loop()
+    loop.call_later(30, rig.informer.hurry)
+    await rig.run_for(49)
+    assert rig.source.opened_at == pytest.approx([0, 0.8, 2.4, 5.6, 12, 24.8, 30])
+
+
+async def test_informer_is_stuck_only_when_its_own_waits_do_not_end() -> None:
+    rig = Rig()
+    rig.source.watches = [[4.0, [sources.event("BOOKMARK", {})], 1e9]]
+    assert rig.informer.stuck_s == float("-inf")
+    await rig.run_for(10)
+    assert rig.informer.stuck_s == -84
+    # The transport ends a silent watch; this source does not.
+    await rig.run_for(100)
+    assert rig.informer.stuck_s == 10
 
 
 class SlowSource(sources.Source):
@@ -253,7 +350,7 @@ class SlowSource(sources.Source):
 
 async def test_informer_does_not_call_a_slow_failure_to_connect_a_stream_that_lived() -> None:
     rig = Rig(SlowSource())
-    rig.source.watches = [RESET, RESET, RESET]
+    rig.source.watches = [FAILED, FAILED, FAILED]
     await rig.run_for(50)
     assert rig.source.opened_at == pytest.approx([10, 20.8, 32.4, 45.6])
 

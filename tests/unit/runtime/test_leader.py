@@ -31,6 +31,14 @@ class TestTaking:
         await replica.leads()
         assert (replica.may_write, replica.elector.is_leading) == (True, True)
 
+    async def test_what_is_left_of_it_shrinks_until_it_is_renewed(self, bench: Bench) -> None:
+        replica = bench.replica("a")
+        assert replica.elector.left_s == 0
+        await replica.leads()
+        assert replica.elector.left_s == pytest.approx(10, abs=0.1)
+        await asyncio.sleep(1)
+        assert replica.elector.left_s == pytest.approx(9, abs=0.1)
+
     async def test_one_gets_it_when_several_make_it_at_once(self, bench: Bench) -> None:
         held = bench.cluster.faults.hold(electors.of("", "create"))
         replicas = [bench.replica(name) for name in "abc"]

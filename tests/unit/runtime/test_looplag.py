@@ -10,8 +10,11 @@ from workflowexecution.runtime import looplag
 async def test_lag_is_nothing_when_the_loop_is_free() -> None:
     seen: list[float] = []
     async with asyncio.TaskGroup() as group:
-        measuring = group.create_task(looplag.LoopLag(observe=seen.append).run())
+        lag = looplag.LoopLag(observe=seen.append)
+        assert lag.overdue_s == float("-inf")
+        measuring = group.create_task(lag.run())
         await asyncio.sleep(3.5)
+        assert lag.overdue_s == -0.5
         measuring.cancel()
     assert seen == [0.0, 0.0, 0.0]
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
+from tests.support import prometheus
 from tests.unit.runtime.authority import Authority
 from workflowexecution.runtime import metricsserver, servingcert
 from workflowexecution.runtime.metricsserver import Verdict
@@ -25,7 +26,7 @@ async def answering(
 
     server = metricsserver.MetricsServer(
         address="127.0.0.1:0",
-        render=lambda: b"up 1\n",
+        render=lambda *, scraped: b"scraped 1\n" if scraped else b"up 1\n",
         admit=admit if verdict else metricsserver.admit_anyone,
         certificate=certificate,
     )
@@ -36,6 +37,7 @@ async def answering(
         running.cancel()
 
 
+@pytest.mark.requirement("BR-WF-008", "Metrics exposed on /metrics endpoint")
 async def test_metrics_are_there_for_everyone_when_nobody_judges() -> None:
     async with answering() as (port, _), aiohttp.ClientSession() as session:
         async with session.get(f"http://127.0.0.1:{port}/metrics") as answer:
@@ -43,6 +45,13 @@ async def test_metrics_are_there_for_everyone_when_nobody_judges() -> None:
             assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
         async with session.get(f"http://127.0.0.1:{port}/") as answer:
             assert answer.status == 404
+
+
+async def test_scrapes_of_prometheus_are_told_from_other_requests() -> None:
+    async with answering() as (port, _), aiohttp.ClientSession() as session:
+        place = f"http://127.0.0.1:{port}/metrics"
+        async with session.get(place, headers=prometheus.SCRAPES) as answer:
+            assert await answer.text() == "scraped 1\n"
 
 
 @pytest.mark.parametrize("verdict", list(Verdict), ids=lambda it: it.name)
@@ -67,6 +76,7 @@ async def test_a_request_without_a_header_is_judged_too() -> None:
     assert judged == [""]
 
 
+@pytest.mark.usefixtures("parted")
 async def test_metrics_speak_tls_when_there_is_a_certificate(tmp_path: pathlib.Path) -> None:
     authority = Authority(tmp_path)
     cert_file, key_file = map(str, authority.issue("server"))
@@ -77,5 +87,3 @@ async def test_metrics_speak_tls_when_there_is_a_certificate(tmp_path: pathlib.P
         url = f"https://127.0.0.1:{port}/metrics"
         async with session.get(url, ssl=trusting) as answer:
             assert answer.status == 200
-    # The transports of TLS close in a later turn.
-    await asyncio.sleep(0.05)

@@ -37,6 +37,9 @@ def broken() -> str | None:
     return "no list yet"
 
 
+@pytest.mark.requirement(
+    "WE-SERVICE", "Health/Ready Port: 8081 (/health, /ready - no auth required)"
+)
 @pytest.mark.parametrize("path", [*probes.LIVENESS_PATHS, *probes.READINESS_PATHS])
 async def test_probe_succeeds_when_nothing_is_checked(path: str) -> None:
     async with answering(build()) as url:

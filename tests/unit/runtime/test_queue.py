@@ -33,6 +33,12 @@ async def take(work: queue.WorkQueue, count: int = 1) -> str:
     return names
 
 
+async def serve(work: queue.WorkQueue) -> None:
+    """Take a key, as the first worker does, so that those after it wait for one."""
+    work.add(objects.key("first"))
+    assert await take(work) == "first"
+
+
 class Seen:
     """An observer that writes down what it sees."""
 
@@ -123,6 +129,25 @@ async def test_oldest_key_is_handed_out_after_eight_overtook() -> None:
     for name in "abcdefghij":
         work.add(objects.key(name), Priority.URGENT)
     assert await take(work, 11) == "abcdefghxij"
+
+
+async def test_an_end_that_has_waited_a_second_goes_before_starts() -> None:
+    work = queue.WorkQueue()
+    for name, priority in (("d", Priority.LOW), ("c", Priority.NORMAL), ("b", Priority.HIGH)):
+        work.add(objects.key(name), priority)
+    await asyncio.sleep(0.99)
+    assert await take(work, 1) == "b"
+    work.add(objects.key("b"), Priority.HIGH)
+    await asyncio.sleep(0.01)
+    work.add(objects.key("a"), Priority.URGENT)
+    assert await take(work, 3) == "acb"
+
+
+async def test_key_that_is_worked_on_has_a_class() -> None:
+    work = queue.WorkQueue()
+    work.add(objects.key("a"), Priority.LOW)
+    key = await work.get()
+    assert work.priority_of(key) is Priority.LOW
 
 
 async def test_add_after_waits() -> None:
@@ -239,6 +264,8 @@ async def test_backoff_takes_a_given_priority() -> None:
 async def test_observer_sees_waits_and_work() -> None:
     seen = Seen()
     work = queue.WorkQueue(observer=seen)
+    await serve(work)
+    seen.events.clear()
     work.add(objects.key(), Priority.HIGH)
     work.add(objects.key(), Priority.HIGH)
     await asyncio.sleep(3)
@@ -246,6 +273,21 @@ async def test_observer_sees_waits_and_work() -> None:
     await asyncio.sleep(4)
     work.done(key)
     assert seen.events == [("added", 1), ("started", 3), ("done", 4)]
+
+
+async def test_nothing_waits_before_somebody_takes_keys() -> None:
+    seen = Seen()
+    work = queue.WorkQueue(observer=seen)
+    for key in keys("ab"):
+        work.add(key)
+    await asyncio.sleep(3600)
+    assert (len(work), work.depth, work.oldest_s()) == (2, 0, 0)
+    await work.get()
+    assert (work.depth, work.oldest_s()) == (1, 0)
+    await asyncio.sleep(3)
+    assert work.oldest_s() == 3
+    await work.get()
+    assert [it for it in seen.events if it[0] == "started"] == [("started", 0), ("started", 3)]
 
 
 async def test_observer_sees_retries_but_no_other_delay() -> None:
@@ -271,9 +313,26 @@ async def test_work_that_is_not_done_has_an_age() -> None:
     assert work.working_s() == [1]
 
 
+async def test_oldest_key_is_the_one_that_has_waited_longest() -> None:
+    work = queue.WorkQueue()
+    await serve(work)
+    assert work.oldest_s() == 0
+    work.add(objects.key("a"), Priority.LOW)
+    await asyncio.sleep(3)
+    work.add(objects.key("b"))
+    work.add_after(objects.key("c"), 60)
+    await asyncio.sleep(1)
+    assert work.oldest_s() == 4
+    await work.get()
+    assert work.oldest_s() == 4
+    await work.get()
+    assert work.oldest_s() == 0
+
+
 async def test_wait_counts_from_arrival_when_the_key_becomes_urgent_later() -> None:
     seen = Seen()
     work = queue.WorkQueue(observer=seen)
+    await serve(work)
     work.add(objects.key())
     await asyncio.sleep(3)
     work.add(objects.key(), Priority.URGENT)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.runtime import objects, servers
 from tests.unit.runtime.conftest import Connect, Pair
-from workflowexecution.runtime import connection, errors, transport
+from workflowexecution.runtime import client, connection, errors, fence, transport
 
 pytestmark = pytest.mark.looptime
 
@@ -21,12 +21,17 @@ CALLS = {
 OK = b"HTTP/1.1 200 OK\r\n"
 
 
+class Open(fence.NoFence):
+    """A fence that somebody has, and that is open."""
+
+
 class Rotating:
     """Credentials that have another value each time one is rejected, as long as there are any."""
 
     def __init__(self, *values: str) -> None:
         self.values = list(values)
         self.rejected: list[str] = []
+        self.kept = False
 
     async def authorization(self) -> str:
         return self.values[0]
@@ -36,6 +41,9 @@ class Rotating:
         if len(self.values) > 1:
             self.values.pop(0)
         return self.values[0] != rejected
+
+    async def keep(self) -> None:
+        self.kept = True
 
 
 def unauthorized_unless(good: str) -> servers.Handler:
@@ -310,3 +318,67 @@ async def test_observer_sees_that_no_answer_came(pair: Pair) -> None:
     with pytest.raises(errors.TransportError):
         await pair.client.post_json("/x", {}, deadline_s=2)
     assert seen.events == [("POST", 0)]
+
+
+async def test_request_that_is_given_up_by_others_says_nothing_of_the_server(pair: Pair) -> None:
+    seen = Seen()
+    pair.client.observe(seen)
+
+    async def be_silent(exchange: servers.Exchange) -> None:
+        await exchange.stay_silent()
+
+    pair.answer(be_silent)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await pair.client.post_json("/x", {}, deadline_s=2)
+    assert seen.events == []
+
+
+@pytest.mark.parametrize(
+    ("guard", "deadline_s", "unsettled"),
+    [
+        pytest.param(Open(), 2, True, id="timed-out"),
+        pytest.param(Open(), 20, True, id="cancelled"),
+        pytest.param(fence.NoFence(), 2, False, id="of-no-lease"),
+    ],
+)
+async def test_write_without_an_answer_is_unsettled_for_a_minute(
+    connect: Connect, guard: fence.Fence, deadline_s: float, *, unsettled: bool
+) -> None:
+    async def be_silent(exchange: servers.Exchange) -> None:
+        await exchange.stay_silent()
+
+    async with servers.serving(be_silent) as server:
+        asking = client.Client(connection=await connect(server.url), user_agent="x", fence=guard)
+        assert not asking.has_unsettled_writes
+        with pytest.raises((errors.TransportError, TimeoutError)):
+            async with asyncio.timeout(5):
+                await asking.create(objects.WIDGETS, "space", {}, deadline_s=deadline_s)
+        assert asking.has_unsettled_writes is unsettled
+        await asyncio.sleep(61)
+        assert not asking.has_unsettled_writes
+        await asking.close()
+
+
+async def test_write_is_settled_that_was_answered_or_never_sent(connect: Connect) -> None:
+    async def accept(exchange: servers.Exchange) -> None:
+        await exchange.reply({})
+
+    async with servers.serving(accept) as server:
+        asking = client.Client(connection=await connect(server.url), user_agent="x", fence=Open())
+        await asking.create(objects.WIDGETS, "space", {})
+        assert not asking.has_unsettled_writes
+    with pytest.raises(errors.TransportError):
+        await asking.create(objects.WIDGETS, "space", {})
+    assert not asking.has_unsettled_writes
+    await asking.close()
+
+
+async def test_credentials_are_kept_by_whoever_runs_the_client(
+    pair: Pair, connect: Connect
+) -> None:
+    kept = Rotating("x")
+    way = rotating(await connect(pair.server.url), kept)
+    async with servers.talking_to(way) as asking:
+        await asking.keep_credentials()
+    assert kept.kept

@@ -143,8 +143,9 @@ async def test_watch_is_given_up_when_no_byte_comes(pair: Pair) -> None:
         await exchange.stay_silent()
 
     seen: list[list[str]] = []
-    with pytest.raises(errors.TransportError):
+    with pytest.raises(errors.TransportError) as caught:
         await collect(pair, handler, seen)
+    assert caught.value.silent
     assert seen == [["1"]]
     assert asyncio.get_running_loop().time() == 150
 
@@ -156,8 +157,9 @@ async def test_watch_is_given_up_when_the_server_never_ends_it(pair: Pair) -> No
             await asyncio.sleep(60)
             await exchange.chunk(line("BOOKMARK", "1"))
 
-    with pytest.raises(errors.TransportError):
+    with pytest.raises(errors.TransportError) as caught:
         await collect(pair, handler)
+    assert not caught.value.silent
     assert asyncio.get_running_loop().time() == pytest.approx(290.7 + 90 + 15, abs=1)
 
 

@@ -75,3 +75,17 @@ async def test_times_are_those_of_the_settings(way: connection.Connection) -> No
     made.fence.renewed(made.fence.now())
     assert made.fence.left_s == pytest.approx(40, abs=1)
     assert made.fence.ends_in_s == pytest.approx(50, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("instance", "said", "name"),
+    [
+        pytest.param("", {}, "workflowexecution.kubernaut.ai", id="alone"),
+        pytest.param("blue", {}, "blue.workflowexecution.kubernaut.ai", id="instance"),
+        pytest.param("a.b-c", {}, "a.b-c.workflowexecution.kubernaut.ai", id="dotted"),
+        pytest.param("Blue_1", {}, "20c6c1d917f0.workflowexecution.kubernaut.ai", id="no-name"),
+        pytest.param("blue", {"leaderElectionId": "mine"}, "mine", id="said"),
+    ],
+)
+def test_instances_do_not_share_a_lease(instance: str, said: dict[str, str], name: str) -> None:
+    assert election.lease_name(settings.Controller(instance=instance, **said)) == name

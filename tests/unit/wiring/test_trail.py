@@ -13,7 +13,7 @@ from workflowexecution import settings
 from workflowexecution.adapters import executions
 from workflowexecution.reconciler import auditing, duty, view
 from workflowexecution.runtime import connection, errors, store
-from workflowexecution.wiring import trail
+from workflowexecution.wiring import tracing, trail
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,6 +28,8 @@ def settled(**sections: Any) -> settings.Settings:  # noqa: ANN401 - raw setting
 async def prepared(wished: settings.Settings) -> AsyncIterator[trail.Trail]:
     bed = fakes.Bed()
     around = trail.Around(
+        identity="unit",
+        traced=tracing.OFF.recording,
         api=bed.client,
         executions=store.StoreWriter[view.Execution](view.indexes()),
         writer=executions.Executions(client=bed.client, freshness=bed.freshness),

@@ -22,19 +22,34 @@ class Book:
         """Everything there is to read, for whoever documents it."""
         self._before: list[Callable[[], None]] = []
 
-    def counter(self, name: str, help_text: str, *labels: str) -> series.Counter:
-        """Add counters; without labels there is one, and it begins at 0."""
-        family = series.Counter(self._registry, name, help_text, *labels)
+    def counter(
+        self, name: str, help_text: str, *labels: str, from_zero: bool = False
+    ) -> series.Counter:
+        """Add counters; without labels there is one, and it begins at 0.
+
+        With `from_zero` the first scrape of a series reads 0.
+        """
+        family = series.Counter(self._registry, name, help_text, *labels, from_zero=from_zero)
         if not labels:
             family.series()
         self.families.append(family)
         return family
 
     def histogram(
-        self, name: str, help_text: str, *labels: str, buckets: Sequence[float]
+        self,
+        name: str,
+        help_text: str,
+        *labels: str,
+        buckets: Sequence[float],
+        from_zero: bool = False,
     ) -> series.Histogram:
-        """Add histograms; without labels there is one, and it begins empty."""
-        family = series.Histogram(self._registry, name, help_text, *labels, buckets=buckets)
+        """Add histograms; without labels there is one, and it begins empty.
+
+        With `from_zero` the first scrape of a series reads it empty.
+        """
+        family = series.Histogram(
+            self._registry, name, help_text, *labels, buckets=buckets, from_zero=from_zero
+        )
         if not labels:
             family.series()
         self.families.append(family)
@@ -58,11 +73,11 @@ class Book:
         """Call back before the values of a moment are read, so that several come of one look."""
         self._before.append(callback)
 
-    def render(self) -> bytes:
-        """Everything, in Prometheus' text format."""
+    def render(self, *, scraped: bool = False) -> bytes:
+        """Everything, in Prometheus' text format; `scraped` when it is for a Prometheus."""
         for callback in self._before:
             callback()
         for family in self.families:
-            family.publish()
+            family.publish(scraped=scraped)
         content, _ = renderer.render(self._registry, [])
         return bytes(content)

@@ -22,6 +22,7 @@ class EventCounts:
             "workflowexecution_events_dropped_total",
             "Kubernetes events that nobody will see: too many, refused, or failed five times",
             "why",
+            from_zero=True,
         )
         self._dropped = {why: dropped.series(why) for why in DROPPED}
 

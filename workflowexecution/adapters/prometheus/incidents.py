@@ -9,33 +9,39 @@ if TYPE_CHECKING:
 
 
 class Incidents:
-    """Counts what alerts are made of; each begins at 0, so that the first one is an increase."""
+    """Counts what alerts are made of; a first scrape reads 0, so that all are increases."""
 
     def __init__(self, families: book.Book) -> None:
         """Count in this book."""
         self._evicted = families.counter(
             "workflowexecution_lock_evictions_total",
             "Finished runs that were taken away so that their target can be used",
+            from_zero=True,
         ).series()
         self._late = families.counter(
             "workflowexecution_late_runs_cancelled_total",
             "Live runs of executions that had ended, met and cancelled",
+            from_zero=True,
         ).series()
         self._foreign = families.counter(
             "workflowexecution_foreign_runs_total",
             "Times that a run without a known owner was met on a target",
+            from_zero=True,
         ).series()
         self._cleared = families.counter(
             "workflowexecution_clearances_consumed_total",
             "Clearances that took an execution out of its target's history",
+            from_zero=True,
         ).series()
         self._stuck = families.counter(
             "workflowexecution_cancellations_stuck_total",
             "Cancellations that did not end their run; the lock stays",
+            from_zero=True,
         ).series()
         self._given_up = families.counter(
             "workflowexecution_deletions_given_up_total",
             "Deleted executions let go before their run; the run stays and holds the lock",
+            from_zero=True,
         ).series()
 
     def lock_evicted(self) -> None:

@@ -48,6 +48,11 @@ class Watched(Protocol):
         ...
 
     @property
+    def doubt_s(self) -> float:
+        """Seconds for which the cache may be wrong about what the server holds."""
+        ...
+
+    @property
     def poisoned(self) -> int:
         """How many objects cannot be read."""
         ...
@@ -56,8 +61,13 @@ class Watched(Protocol):
 class Queue(Protocol):
     """The work queue."""
 
-    def __len__(self) -> int:
-        """How many keys wait."""
+    @property
+    def depth(self) -> int:
+        """How many keys wait for a worker."""
+        ...
+
+    def oldest_s(self) -> float:
+        """How long the key has waited that waits longest."""
         ...
 
     def working_s(self) -> list[float]:
@@ -69,8 +79,26 @@ class Workers(Protocol):
     """The controller."""
 
     @property
+    def workers(self) -> int:
+        """How many reconciles may run."""
+        ...
+
+    @property
     def active(self) -> int:
         """How many reconciles run."""
+        ...
+
+
+class Server(Protocol):
+    """What requests tell of the API server."""
+
+    @property
+    def away_s(self) -> float:
+        """For how many seconds it has not answered."""
+        ...
+
+    def __len__(self) -> int:
+        """How many keys wait for it."""
         ...
 
 
@@ -110,14 +138,19 @@ def add_executions(families: book.Book, take: Callable[[], Census]) -> None:
     )
 
 
-def add_work(families: book.Book, *, work: Queue, workers: Workers, most_workers: int) -> None:
+def add_work(families: book.Book, *, work: Queue, workers: Workers) -> None:
     """Add what queue and workers do."""
     name = (machinery.NAME,)
     families.gauges(
         "workqueue_depth",
         "Keys that wait for a worker, delayed ones not counted",
         "name",
-        read=lambda: [(name, len(work))],
+        read=lambda: [(name, work.depth)],
+    )
+    families.gauge(
+        "workflowexecution_queue_oldest_seconds",
+        "How long the key has waited for a worker that waits longest; 0 when none waits",
+        work.oldest_s,
     )
     families.gauges(
         "workqueue_unfinished_work_seconds",
@@ -141,7 +174,16 @@ def add_work(families: book.Book, *, work: Queue, workers: Workers, most_workers
         "controller_runtime_max_concurrent_reconciles",
         "Reconciles that may run at once",
         "controller",
-        read=lambda: [(name, most_workers)],
+        read=lambda: [(name, workers.workers)],
+    )
+
+
+def add_engine(families: book.Book, unavailable: Callable[[], str]) -> None:
+    """Add whether there is an engine; `unavailable` says why not, or is empty."""
+    families.gauge(
+        "workflowexecution_engine_available",
+        "1 while Tekton's API is served and its runs are known, so that something can be started",
+        lambda: float(not unavailable()),
     )
 
 
@@ -162,6 +204,12 @@ def add_watches(
         read=lambda: each(lambda watched: watched.last_event_age_s),
     )
     families.gauges(
+        "workflowexecution_cache_doubt_seconds",
+        "For how long no list has come in since the API server was away, so that work waits; or 0",
+        "resource",
+        read=lambda: each(lambda watched: watched.doubt_s),
+    )
+    families.gauges(
         "workflowexecution_unreadable_objects",
         "Objects that exist and cannot be read",
         "resource",
@@ -173,6 +221,29 @@ def add_watches(
         "resource",
         read=lambda: [((plural,), count()) for plural, count in stores.items()],
     )
+
+
+def add_server(families: book.Book, server: Server, *, skipped: Callable[[], int]) -> None:
+    """Add whether the API server answers, and what it sends that is too much."""
+    families.gauge(
+        "workflowexecution_apiserver_away_seconds",
+        "For how long the API server has not answered; 0 when it does",
+        lambda: server.away_s,
+    )
+    families.gauge(
+        "workflowexecution_held_keys",
+        "Keys that wait for the API server to answer again, or for a cache in doubt",
+        server.__len__,
+    )
+    long_lines = families.counter(
+        "workflowexecution_watch_events_skipped_total",
+        "Watch events of more than 8 MiB, which are skipped",
+    ).series()
+
+    def look() -> None:
+        long_lines.value = float(skipped())
+
+    families.on_render(look)
 
 
 def add_backlog(
@@ -196,14 +267,15 @@ def add_backlog(
     )
 
 
-def add_process(families: book.Book, *, version: str) -> None:
-    """Add what is usual of a process."""
+def add_process(families: book.Book, *, version: str, identity: str) -> None:
+    """Add what is usual of a process; its identity is the one of its lease, logs and requests."""
     started = time.time()
     families.gauges(
         "workflowexecution_build_info",
-        "Always 1; which version runs",
+        "Always 1; which version runs, and what it calls itself in lease, logs and requests",
         "version",
-        read=lambda: [((version,), 1)],
+        "identity",
+        read=lambda: [((version, identity), 1)],
     )
     families.gauge(
         "process_start_time_seconds", "When the process began, since the epoch", lambda: started

@@ -16,11 +16,15 @@ DURATION_BUCKETS_S = tuple(5.0 * 2**power for power in range(10))
 MAX_WORKFLOW_IDS = 200
 OTHER = "other"
 
+_OUTCOMES = (Outcome.SUCCESS, Outcome.FAILED, Outcome.TIMEOUT, Outcome.CANCELLED)
 _BLOCKED = frozenset({SkipReason.EXHAUSTED_RETRIES, SkipReason.PREVIOUS_EXECUTION_FAILED})
 
 
 class Outcomes:
     """The `Observer` that counts ends, starts and refusals.
+
+    What it counts is scraped at 0 first: in most installations each failure is the first of its
+    kind, and a replica that takes over has many ends to tell within its first second.
 
     The label `workflow_id` has at most 200 values for as long as the process lives, the first ones
     that were seen; what comes after them is counted as `other`, so that nobody can fill the memory
@@ -34,6 +38,7 @@ class Outcomes:
             "Executions that ended, by outcome; skipped ones are in workflowexecution_skip_total",
             "outcome",
             "workflow_id",
+            from_zero=True,
         )
         self._duration = families.histogram(
             "workflowexecution_duration_seconds",
@@ -41,22 +46,43 @@ class Outcomes:
             "outcome",
             "workflow_id",
             buckets=DURATION_BUCKETS_S,
+            from_zero=True,
         )
         self._created = families.counter(
             "workflowexecution_pipelinerun_creation_total",
             "PipelineRuns created, or adopted after an answer was lost",
+            from_zero=True,
         ).series()
         skipped = families.counter(
-            "workflowexecution_skip_total", "Executions skipped, by what stood in the way", "reason"
+            "workflowexecution_skip_total",
+            "Executions skipped, by what stood in the way",
+            "reason",
+            from_zero=True,
         )
         self._skipped = {reason: skipped.series(reason.value) for reason in SkipReason}
         blocked = families.counter(
             "workflowexecution_backoff_skip_total",
             "Executions skipped because their target needs a person",
             "reason",
+            from_zero=True,
         )
         self._blocked = {reason: blocked.series(reason.value) for reason in sorted(_BLOCKED)}
         self._known: set[str] = set()
+        self._expected: set[str] = set()
+
+    def expect(self, workflow_id: str) -> None:
+        """Show the outcomes of a workflow, of which an execution has come up, before one ends.
+
+        So they have been read at 0, by everyone who reads, when the first end is counted: in a
+        replica that stands by too, which may be the one that counts it.
+        """
+        if workflow_id in self._expected:
+            return
+        workflow = self._capped(workflow_id)
+        self._expected.add(workflow)
+        for outcome in _OUTCOMES:
+            self._total.series(outcome.value, workflow)
+        self._duration.series(Outcome.SUCCESS.value, workflow)
 
     def wrote(self, change: ports.StatusWrite) -> None:
         """Count a change of phase."""

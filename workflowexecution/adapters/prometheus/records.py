@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -11,6 +11,14 @@ if TYPE_CHECKING:
 
 RESULTS = ("recorded", "found", "refused", "untaken", "shed", "failed_attempts", "moved", "lost")
 BREAKER_STATES = ("closed", "half-open", "open")
+
+
+class Live(Protocol):
+    """The settings in use."""
+
+    applied: int
+    refused: int
+    current: bool
 
 
 def add_audit(
@@ -32,6 +40,7 @@ def add_audit(
         "workflowexecution_audit_records_total",
         "Audit records by what became of them",
         "result",
+        from_zero=True,
     )
     series = {result: total.series(result) for result in RESULTS}
 
@@ -51,8 +60,34 @@ def add_audit(
     )
 
 
-def add_leader(families: book.Book, *, name: str, leading: Callable[[], bool]) -> None:
-    """Add whether this process may act.
+def add_settings(families: book.Book, live: Live) -> None:
+    """Add what became of changes of the configuration file."""
+    total = families.counter(
+        "workflowexecution_config_reloads_total",
+        "Changed configuration files, by whether they were taken over",
+        "result",
+    )
+    applied, refused = total.series("applied"), total.series("refused")
+
+    def look() -> None:
+        applied.value, refused.value = float(live.applied), float(live.refused)
+
+    families.on_render(look)
+    families.gauge(
+        "workflowexecution_config_current",
+        "1 while the settings in use are those of the file; 0 once it changed and was refused",
+        lambda: float(live.current),
+    )
+
+
+def add_leader(
+    families: book.Book,
+    *,
+    name: str,
+    leading: Callable[[], bool],
+    left_s: Callable[[], float],
+) -> None:
+    """Add whether this process may act, and for how long still.
 
     Source: client-go tools/leaderelection, metric of the same name.
     """
@@ -61,4 +96,9 @@ def add_leader(families: book.Book, *, name: str, leading: Callable[[], bool]) -
         "1 where this process holds the lease, or needs none",
         "name",
         read=lambda: [((name,), float(leading()))],
+    )
+    families.gauge(
+        "workflowexecution_lease_left_seconds",
+        "For how long this process may act without another renewal of its lease",
+        left_s,
     )

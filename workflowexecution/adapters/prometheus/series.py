@@ -37,13 +37,14 @@ def label_text(value: str) -> str:
 
 
 class Count:
-    """One counter series."""
+    """One counter series; `scraped` tells whether a Prometheus has read it."""
 
-    __slots__ = ("value",)
+    __slots__ = ("scraped", "value")
 
     def __init__(self) -> None:
         """Start at nothing."""
         self.value = 0.0
+        self.scraped = False
 
     def add(self, number: float = 1.0) -> None:
         """Count one more, or so many."""
@@ -61,8 +62,8 @@ class Family:
         self.help_text = help_text
         self.labels = tuple(labels)
 
-    def publish(self) -> None:
-        """Hand the values of this moment to the library."""
+    def publish(self, *, scraped: bool) -> None:
+        """Hand the values of this moment to the library; `scraped` when for a Prometheus."""
 
     def _labelled(self, values: tuple[str, ...]) -> dict[str, str]:
         texts = (label_text(value) for value in values)
@@ -75,10 +76,22 @@ class Counter(Family):
     kind = Kind.COUNTER
 
     def __init__(
-        self, registry: collectors.Registry, name: str, help_text: str, *labels: str
+        self,
+        registry: collectors.Registry,
+        name: str,
+        help_text: str,
+        *labels: str,
+        from_zero: bool = False,
     ) -> None:
-        """Register the family."""
+        """Register the family.
+
+        With `from_zero` the first scrape of each series reads 0. What Prometheus meets at 1 is no
+        increase to it, so what is counted before its first look would be missing from every rate,
+        and that of a label value that comes up late is often all there is. Whoever else reads, a
+        person with curl, reads what is so, and leaves that 0 to Prometheus.
+        """
         super().__init__(name, help_text, labels)
+        self._from_zero = from_zero
         self._collector = collectors.Counter(name, help_text, registry=registry)
         self._series: dict[tuple[str, ...], Count] = {}
 
@@ -89,10 +102,12 @@ class Counter(Family):
             found = self._series[values] = Count()
         return found
 
-    def publish(self) -> None:
+    def publish(self, *, scraped: bool) -> None:
         """Hand the counts over."""
         for values, count in self._series.items():
-            self._collector.set(self._labelled(values), count.value)
+            held_back = scraped and self._from_zero and not count.scraped
+            count.scraped = count.scraped or scraped
+            self._collector.set(self._labelled(values), 0.0 if held_back else count.value)
 
 
 class Gauge(Family):
@@ -113,8 +128,8 @@ class Gauge(Family):
         self._collector = collectors.Gauge(name, help_text, registry=registry)
         self._read = read
 
-    def publish(self) -> None:
-        """Read the values."""
+    def publish(self, *, scraped: bool) -> None:
+        """Read the values, which are the same for everybody."""
         for values, number in self._read():
             self._collector.set(self._labelled(values), float(number))
 
@@ -131,14 +146,18 @@ class Histogram(Family):
         help_text: str,
         *labels: str,
         buckets: Sequence[float],
+        from_zero: bool = False,
     ) -> None:
-        """Register the family."""
+        """Register the family; with `from_zero` the first scrape of a series reads it empty."""
         super().__init__(name, help_text, labels)
         self._buckets = tuple(buckets)
         self._collector = collectors.Histogram(
             name, help_text, registry=registry, buckets=self._buckets
         )
         self._series: dict[tuple[str, ...], histogram.Histogram] = {}
+        self._from_zero = from_zero
+        self._unscraped: list[tuple[str, ...]] = []
+        self._shown_empty: list[tuple[str, ...]] = []
 
     def series(self, *values: str) -> histogram.Histogram:
         """The series of these label values; its `observe` takes a number."""
@@ -146,4 +165,17 @@ class Histogram(Family):
         if found is None:
             found = self._series[values] = histogram.Histogram(*self._buckets)
             self._collector.set_value(self._labelled(values), found)
+            if self._from_zero:
+                self._unscraped.append(values)
         return found
+
+    def publish(self, *, scraped: bool) -> None:
+        """Hand over those that were shown empty, and empty ones for those of a first scrape."""
+        for values in self._shown_empty:
+            self._collector.set_value(self._labelled(values), self._series[values])
+        self._shown_empty = []
+        if scraped:
+            for values in self._unscraped:
+                empty = histogram.Histogram(*self._buckets)
+                self._collector.set_value(self._labelled(values), empty)
+            self._shown_empty, self._unscraped = self._unscraped, []

@@ -37,8 +37,9 @@ class Rig:
             completionTime=builders.stamp(after_s),
         )
 
-    def lines(self, name: str) -> list[str]:
-        text = self.book.render().decode()
+    def lines(self, name: str, *, scraped: bool = False) -> list[str]:
+        """What a person reads, or Prometheus."""
+        text = self.book.render(scraped=scraped).decode()
         return [line for line in text.splitlines() if line.startswith(name)]
 
 
@@ -110,6 +111,52 @@ def test_skip_is_counted_by_its_reason_and_not_as_an_execution(
     counted = [float(line.split()[-1]) for line in rig.lines("workflowexecution_backoff_skip")]
     assert (len(counted), sum(counted)) == (2, blocked)
     assert rig.lines("workflowexecution_total") == []
+
+
+def test_outcomes_are_shown_at_nothing_once_an_execution_has_come_up(rig: Rig) -> None:
+    rig.outcomes.expect("w")
+    assert rig.lines("workflowexecution_total") == [
+        f'workflowexecution_total{{outcome="{outcome}",workflow_id="w"}} 0.0'
+        for outcome in ("Success", "Failed", "Timeout", "Cancelled")
+    ]
+    labels = 'outcome="Success",workflow_id="w"'
+    assert f"workflowexecution_duration_seconds_count{{{labels}}} 0.0" in rig.lines(
+        "workflowexecution_duration"
+    )
+    rig.end("Failed")
+    rig.outcomes.expect("w")
+    assert len(rig.lines("workflowexecution_total")) == 4
+    assert 'workflowexecution_total{outcome="Failed",workflow_id="w"} 1.0' in rig.lines(
+        "workflowexecution_total"
+    )
+
+
+def test_whatever_prometheus_reads_first_it_reads_at_nothing(rig: Rig) -> None:
+    """An execution may come up and be refused between two scrapes, and people look meanwhile."""
+    rig.end("Failed")
+    rig.write("Running", before="Pending")
+    reason = "ExhaustedRetries"
+    rig.write("Skipped", skipDetails={"reason": reason, **SKIP})
+    rig.end("Timeout")
+    curl = rig.lines("workflowexecution_")
+    first = rig.lines("workflowexecution_", scraped=True)
+    between = rig.lines("workflowexecution_")
+    then = rig.lines("workflowexecution_", scraped=True)
+    for name in (
+        'workflowexecution_total{outcome="Failed",workflow_id="w"}',
+        'workflowexecution_duration_seconds_count{outcome="Timeout",workflow_id="w"}',
+        "workflowexecution_pipelinerun_creation_total",
+        f'workflowexecution_skip_total{{reason="{reason}"}}',
+        f'workflowexecution_backoff_skip_total{{reason="{reason}"}}',
+    ):
+        one = f"{name} 1.0"
+        assert (one in curl, f"{name} 0.0" in first, one in between, one in then) == (True,) * 4
+
+
+def test_workflows_that_are_expected_are_two_hundred_at_most(rig: Rig) -> None:
+    for number in range(300):
+        rig.outcomes.expect(f"w-{number}")
+    assert len(rig.lines("workflowexecution_total")) == 201 * 4
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,98 @@
+"""What is kept of benchmarks, and which of it a table shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.benchmark import report, results
+from tests.benchmark.measure import Measurement
+from tests.benchmark.subjects import Subject
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FACTS = {
+    "cores": "2",
+    "cpu": "x",
+    "memory": "24 GiB",
+    "kernel": "6.18.1",
+    "python": "3.11",
+    "kube-apiserver": "v1",
+    "etcd": "3",
+    "workflowexecution": "0",
+    "commit": "c",
+    "load average at start": "0.1",
+}
+
+
+def keep(folder: Path, date: str, **finished: float) -> None:
+    """Keep a run that measured each of these scenarios."""
+    measurements = [
+        Measurement(
+            scenario=scenario.replace("_", "-"),
+            subject=Subject.CONTROLLER.value,
+            tekton="plain",
+            size=1000,
+            load_average=0.1,
+            figures={"finished_per_s": rate},
+            requests={"create events": 2.0},
+        )
+        for scenario, rate in finished.items()
+    ]
+    results.save(results.Results(date, FACTS, measurements), [], folder)
+
+
+def shown(folder: Path) -> list[tuple[str, dict[str, float]]]:
+    return [
+        (run.date[:10], {it.scenario: it.figures["finished_per_s"] for it in run.measurements})
+        for run in results.newest(folder)
+    ]
+
+
+def test_nothing_is_newest_when_nothing_was_kept(tmp_path: Path) -> None:
+    assert results.newest(tmp_path) == []
+
+
+def test_each_scenario_is_shown_by_its_newest_run(tmp_path: Path) -> None:
+    keep(tmp_path, "2026-01-01T00:00:00", burst=1.0, rest=2.0, steady=3.0)
+    keep(tmp_path, "2026-01-03T00:00:00", rest=20.0)
+    keep(tmp_path, "2026-01-02T00:00:00", rest=4.0, burst=10.0)
+    assert shown(tmp_path) == [
+        ("2026-01-03", {"rest": 20.0}),
+        ("2026-01-02", {"burst": 10.0}),
+        ("2026-01-01", {"steady": 3.0}),
+    ]
+
+
+def test_tables_of_several_runs_stand_one_after_the_other_with_the_picture_of_the_burst(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(tmp_path, "2026-01-01T00:00:00", burst=41.0)
+    keep(tmp_path, "2026-01-02T00:00:00", burst_large=42.0)
+    page = tmp_path / "page.md"
+    page.write_text(
+        "before\n"
+        "<!-- figures: made by `python -m tests.benchmark table --write` -->\n"
+        "old\n"
+        "<!-- end of figures -->\n"
+        "after\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(report, "DOCUMENT", page)
+    report.document(results.newest(tmp_path))
+    text = page.read_text(encoding="utf-8")
+    assert "old" not in text
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert text.index("Measured 2026-01-02") < text.index("Measured 2026-01-01")
+    assert ">41<" in (tmp_path / report.PICTURE).read_text(encoding="utf-8")
+
+
+def test_page_without_marks_is_named(tmp_path: Path) -> None:
+    keep(tmp_path, "2026-01-01T00:00:00", burst=41.0)
+    page = tmp_path / "page.md"
+    page.write_text("nothing", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"page\.md has no marks"):
+        report.write(results.newest(tmp_path), page)

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit.bundles import collector
+from workflowexecution.bundles import credentials, errors, image, reference, registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LOGIN = credentials.Login("carol", "secret")
+PIPELINE = {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "metadata": {"name": "workflow"}}
+PACKED = image.build([PIPELINE])
+
+
+@pytest.fixture
+def there() -> Iterator[collector.Registry]:
+    with collector.running(collector.Registry()) as found:
+        yield found
+
+
+def push(there: collector.Registry, *, tag: str = "v1", known: bool = True) -> None:
+    where = reference.Reference(there.host, "workflows/restart", tag)
+    access = registry.Access(login=LOGIN if known else None)
+    registry.Registry(where, access).push(PACKED)
+
+
+def test_push_leaves_blobs_and_manifest(there: collector.Registry) -> None:
+    push(there)
+    assert there.manifests == {"v1": PACKED.manifest}
+    assert there.blobs == dict(PACKED.blobs)
+
+
+def test_push_without_tag_is_named_by_its_digest(there: collector.Registry) -> None:
+    push(there, tag="")
+    assert list(there.manifests) == [PACKED.digest]
+
+
+def test_push_sends_nothing_twice(there: collector.Registry) -> None:
+    push(there)
+    push(there, tag="v2")
+    uploads = [call for call in there.calls if call[0] == "POST"]
+    assert len(uploads) == len(PACKED.blobs)
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "Bearer"])
+def test_push_proves_who_it_is_when_it_is_asked(there: collector.Registry, scheme: str) -> None:
+    there.scheme, there.wanted = scheme, LOGIN.basic
+    push(there)
+    assert there.manifests == {"v1": PACKED.manifest}
+    asked = [call for call in there.calls if call[1] == "/token"]
+    assert len(asked) == (scheme == "Bearer")
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "Bearer"])
+def test_push_says_who_was_refused(there: collector.Registry, scheme: str) -> None:
+    there.scheme, there.wanted = scheme, "somebody else"
+    with pytest.raises(errors.RegistryError, match=r"401 \(as carol; `docker login 127"):
+        push(there)
+    with pytest.raises(errors.RegistryError, match="as nobody"):
+        push(there, known=False)
+
+
+def test_push_says_what_the_registry_says(there: collector.Registry) -> None:
+    there.broken = True
+    with pytest.raises(errors.RegistryError, match="answers PUT with 500: no room"):
+        push(there)
+
+
+def test_push_says_that_nobody_answers() -> None:
+    where = reference.Reference("127.0.0.1:1", "workflows/restart", "v1")
+    with pytest.raises(errors.RegistryError, match=r"127\.0\.0\.1:1 cannot be reached"):
+        registry.Registry(where, registry.Access()).push(PACKED)
+
+
+def test_push_speaks_tls_elsewhere(tmp_path: Path) -> None:
+    # An address of this machine that does not look like one.
+    where = reference.Reference("0.0.0.0:1", "workflows/restart", "v1")
+    missing = tmp_path / "ca.pem"
+    with pytest.raises(errors.RegistryError, match="No such file"):
+        registry.Registry(where, registry.Access(ca_file=missing)).push(PACKED)
+    with pytest.raises(errors.RegistryError, match="refused"):
+        registry.Registry(where, registry.Access()).push(PACKED)
+
+
+def docker_config(folder: Path, monkeypatch: pytest.MonkeyPatch, content: object) -> None:
+    (folder / "config.json").write_text(
+        content if isinstance(content, str) else json.dumps(content)
+    )
+    monkeypatch.setenv("DOCKER_CONFIG", str(folder))
+
+
+def test_login_is_what_docker_has_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = {"auths": {"registry.example": {"auth": LOGIN.basic.removeprefix("Basic ")}}}
+    docker_config(tmp_path, monkeypatch, stored)
+    assert credentials.find("registry.example") == LOGIN
+    assert credentials.find("docker.io") is None
+
+
+def test_login_is_nobody_where_docker_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    assert credentials.find("registry.example") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [("{", "config.json: Expecting"), ({"auths": {"r.example": {"auth": "%"}}}, "is not base64")],
+)
+def test_login_names_the_file_that_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: object, says: str
+) -> None:
+    docker_config(tmp_path, monkeypatch, content)
+    with pytest.raises(errors.RegistryError, match=says):
+        credentials.find("r.example")
+
+
+HELPER = """#!/bin/sh
+read host
+test "$host" = registry.example || exit 1
+echo '{"Username": "carol", "Secret": "secret"}'
+"""
+
+
+def test_login_comes_from_a_helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "docker-credential-keeper"
+    program.write_text(HELPER)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    docker_config(tmp_path, monkeypatch, {"credHelpers": {"registry.example": "keeper"}})
+    assert credentials.find("registry.example") == LOGIN
+    docker_config(tmp_path, monkeypatch, {"credsStore": "keeper"})
+    assert credentials.find("other.example") is None
+    docker_config(tmp_path, monkeypatch, {"credsStore": "nobody"})
+    with pytest.raises(errors.RegistryError, match="docker-credential-nobody"):
+        credentials.find("registry.example")

@@ -1,0 +1,106 @@
+"""Which task is named as the cause: neither a `finally` task that ran after it, nor a bystander."""
+
+import datetime
+
+import pytest
+
+from tests import builders
+from tests.unit.domain.failures import classify, failed_task
+from workflowexecution.api import tekton
+from workflowexecution.api.status import FailureDetails, FailureReason
+from workflowexecution.domain import blame
+
+TIDY = {"pipelineSpec": {"tasks": [{"name": "work"}], "finally": [{"name": "tidy"}]}}
+
+
+def test_the_cause_is_no_finally_task_when_the_request_was_wrong() -> None:
+    tidy = failed_task("tidy", steps=[builders.step(exit_code=8)])
+    said = ("False", "PipelineValidationFailed", "Tasks Completed: 2 (Failed: 1, Cancelled 0), "
+            "Skipped: 0, Failed Validation: 1 (no result)")  # fmt: skip
+    details = classify(tidy, said=said, status=TIDY)
+    assert (details.reason, details.exit_code) == (FailureReason.CONFIGURATION_ERROR, None)
+    assert details.failed_task_name == ""
+    work = failed_task("work", steps=[builders.step(exit_code=4)])
+    assert classify(work, tidy, said=said, status=TIDY).failed_task_name == "work"
+
+
+def foreign(failed: int, cancelled: int, *kinds: str, tidy: str = "Failed") -> FailureDetails:
+    """A run whose tasks `work`, and `other`, are of these kinds, and whose `tidy` ends so."""
+    named = [builders.child(task, kind=kind)
+             for task, kind in zip(("work", "other"), kinds, strict=False)]  # fmt: skip
+    counted = f"Tasks Completed: 3 (Failed: {failed}, Cancelled {cancelled}), Skipped: 0"
+    status = {**TIDY, "childReferences": [*named, builders.child("tidy")]}
+    task = failed_task("tidy", reason=tidy, steps=[builders.step(exit_code=8)])
+    return classify(task, said=("False", "Failed", counted), status=status)
+
+
+@pytest.mark.parametrize(
+    ("details", "reason", "task"),
+    [
+        pytest.param(foreign(2, 0, "CustomRun"), "TaskFailed", "work", id="failed"),
+        pytest.param(foreign(1, 0, "CustomRun"), "TaskFailed", "tidy", id="succeeded"),
+        pytest.param(foreign(1, 1, "CustomRun"), "Cancelled", "", id="cancelled"),
+        pytest.param(foreign(2, 0, "CustomRun", "CustomRun"), "TaskFailed", "", id="one-of-two"),
+        pytest.param(foreign(2, 0, "CustomRun", "TaskRun"), "TaskFailed", "tidy", id="unseen"),
+        pytest.param(foreign(3, 0, "CustomRun", "TaskRun"), "TaskFailed", "work", id="both"),
+        pytest.param(
+            foreign(1, 0, "CustomRun", tidy="FailureIgnored"), "TaskFailed", "work", id="ignored"
+        ),
+    ],
+)
+def test_the_cause_is_a_task_of_another_kind_when_tekton_counts_one_failure_more(
+    details: FailureDetails, reason: str, task: str
+) -> None:
+    assert (details.reason, details.failed_task_name) == (reason, task)
+    assert details.exit_code == (8 if task == "tidy" else None)
+    named = "Read the object that the run made for that task" in details.natural_language_summary
+    assert named is (reason == "TaskFailed" and task != "tidy")
+
+
+def test_the_cause_is_a_finally_task_among_such_tasks_of_finally() -> None:
+    status = {"childReferences": [builders.child("tell", kind="CustomRun"), builders.child("tidy")],
+              "pipelineSpec": {"finally": [{"name": "tidy"}, {"name": "tell"}]}}  # fmt: skip
+    said = ("False", "Failed", "Tasks Completed: 2 (Failed: 2, Cancelled 0), Skipped: 0")
+    assert classify(failed_task("tidy"), said=said, status=status).failed_task_name == "tidy"
+    said = ("False", "Failed", "Tasks Completed: 2 (Failed: 1, Cancelled 0), Skipped: 0")
+    fine = builders.task("tidy", condition=("True", "Succeeded", ""))
+    assert classify(fine, said=said, status=status).failed_task_name == "tell"
+
+
+def at(after_s: float) -> datetime.datetime:
+    return builders.NOW + datetime.timedelta(seconds=after_s)
+
+
+def test_it_failed_when_the_step_did_and_not_when_the_run_came_to_its_end() -> None:
+    details = classify(failed_task(steps=[builders.step(exit_code=4, finished_s=7)], ended_s=9))
+    assert (details.failed_at, details.execution_time_before_failure) == (at(7), "7s")
+    assert "failed at 2026-03-01T12:00:07Z, 7s after its start" in details.natural_language_summary
+
+
+def test_it_failed_with_its_task_when_no_step_tells_and_never_after_the_run() -> None:
+    assert classify(failed_task(steps=[], ended_s=9)).failed_at == at(9)
+    assert classify(failed_task(steps=[], ended_s=99)).failed_at == at(90)
+    lost = builders.task("z", condition=("False", "Failed", ""), status={"completionTime": None})
+    assert classify(lost).failed_at == classify().failed_at == at(90)
+
+
+def combination(number: int, exit_code: int, ended_s: float) -> tekton.TaskRun:
+    """One of the TaskRuns that a matrix makes of task `work`."""
+    said = "Failed" if exit_code else "Succeeded"
+    raw = builders.raw_task("work", condition=(str(not exit_code), said, ""),
+                            steps=[builders.step(exit_code=exit_code)])  # fmt: skip
+    raw["metadata"]["name"] = f"work-{number}"
+    raw["status"]["completionTime"] = builders.stamp(ended_s)
+    return tekton.project_taskrun(raw, tekton.TaskRun)
+
+
+def test_of_a_matrix_it_tells_how_much_of_it_had_begun_and_which_was_the_cause() -> None:
+    children = [combination(0, 11, 20), combination(1, 12, 9), combination(2, 0, 5)]
+    details = classify(*children)
+    assert details.exit_code == 12
+    assert blame.told_of(details, children) is children[1]
+    assert (
+        ". 1 of 3 combinations of task 'work' had completed and 2 of 3 combinations of task 'work' "
+        "had begun, so the target may"
+    ) in details.natural_language_summary
+    assert blame.told_of(classify(), children) is None

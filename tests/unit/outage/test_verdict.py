@@ -1,0 +1,107 @@
+"""What the verdict on an outage must not pass over."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+
+import pytest
+
+from tests.outage import objects, verdict
+from tests.outage.course import Course
+from tests.outage.replicas import Sample, Seen
+from tests.outage.schedule import KILLS, Act, Schedule
+from tests.outage.witness import Witness
+
+WRITTEN = {("we-000000", "created"): 1, ("we-000000", "failed"): 1}
+
+
+def course(
+    rows: dict[tuple[str, str], int] | None = None, *, lost: int = 0, verified: int = 0
+) -> Course:
+    """A run of one execution that failed, and what it has left."""
+    witness = Witness(
+        transitions=collections.Counter(WRITTEN),
+        possible=collections.Counter({("we-000001", "created"): 1}),
+    )
+    return Course(
+        schedule=Schedule(1.0),
+        size=1,
+        deleted=0,
+        witness=witness,
+        rows=collections.Counter(WRITTEN if rows is None else rows),
+        verified=(verified, "3 missing"),
+        outbox=0,
+        drained_s=1.0,
+        seen=Seen(records={1: {"lost": lost}}),
+    )
+
+
+def test_each_record_once_is_right() -> None:
+    assert verdict.wrongs(course()) == []
+
+
+def test_a_write_whose_outcome_the_server_did_not_know_may_be_recorded() -> None:
+    assert verdict.wrongs(course({**WRITTEN, ("we-000001", "created"): 1})) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [
+        (course({("we-000000", "created"): 1}), "missing: ('we-000000', 'failed')"),
+        (course({**WRITTEN, ("we-000000", "created"): 2}), "2 times: ('we-000000', 'created')"),
+        (course({**WRITTEN, ("we-000000", "started"): 1}), "unknown to the witness"),
+        (course(lost=2), "2 records are on the log alone"),
+        (course(verified=1), "audit verify ended with 1: 3 missing"),
+    ],
+    ids=["missing", "doubled", "made up", "on the log", "verify"],
+)
+def test_what_is_wrong_is_told(wrong: Course, word: str) -> None:
+    (told,) = verdict.wrongs(wrong)
+    assert word in told
+
+
+def timed(end_s: float, *, rss: int, reconcile_s: float = 0.05) -> Course:
+    """A run of 200 executions, each of whose ends takes so long but a few that met a kill."""
+    names = [(f"we-{number:06d}", float(number)) for number in range(200)]
+    made = course()
+    made.witness.done.update({objects.run_name(int(at)): at for _, at in names})
+    made.witness.ended.update({name: at + (30 if at < 10 else end_s) for name, at in names})
+    made.witness.created.update(dict(names))
+    made.witness.started.update({objects.run_name(int(at)): at + 0.1 for _, at in names})
+    made.seen.disturbed.append((0.0, 9.0))
+    made.seen.reconciles[1] = {reconcile_s / 2: 0.0, reconcile_s: 100.0, float("inf"): 100.0}
+    made.seen.samples.extend(Sample(0, 0.0, count, rss + count) for count in range(5))
+    return dataclasses.replace(made, size=200)
+
+
+def test_an_outage_that_slows_nothing_down_is_right() -> None:
+    assert verdict.beyond(timed(0.12, rss=101), timed(0.1, rss=100)) == []
+
+
+def test_an_outage_that_slows_down_or_fills_memory_is_told() -> None:
+    told = verdict.beyond(timed(0.2, rss=20_000_100, reconcile_s=0.1), timed(0.1, rss=100))
+    assert told == [
+        "p99 run done to terminal: 2.00 times",
+        "p99 reconcile: 2.00 times",
+        "memory after 0 kills: 20000000 bytes more",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("each", "told"), [(1.05, []), (1.2, ["memory for each execution: 1.200 times"])]
+)
+def test_memory_that_grows_faster_with_an_outage_is_told(each: float, told: list[str]) -> None:
+    struck, plain = timed(0.1, rss=0), timed(0.1, rss=0)
+    for number, made in ((each, struck), (1.0, plain)):
+        made.seen.samples.clear()
+        for term, size in enumerate((1000, 3000, 6000)):
+            made.seen.samples.append(Sample(term, 0.0, size, round(70e6 + 5000 * number * size)))
+    assert verdict.beyond(struck, plain) == told
+
+
+def test_both_runs_of_a_comparison_are_the_same_but_for_the_store() -> None:
+    struck, plain = Schedule(10.0), Schedule(10.0, faulty=False)
+    assert [it for it in struck.acts if it[1] in KILLS | {Act.END_LOAD}] == list(plain.acts)
+    assert struck.is_long
+    assert struck.before_deletion_s < 600

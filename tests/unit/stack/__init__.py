@@ -1,0 +1,1 @@
+"""Parts of the real stack that can be shown without one."""

@@ -1,0 +1,80 @@
+"""The reader of the API server's audit log, which other tests believe."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from tests.integration import audit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def line(stage: str, ident: str, *, age_s: float = 0.0, verb: str = "patch") -> bytes:
+    at = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=age_s)
+    event: dict[str, Any] = {
+        "auditID": ident,
+        "stage": stage,
+        "verb": verb,
+        "requestURI": f"/{ident}",
+        "requestReceivedTimestamp": at.isoformat(),
+        "stageTimestamp": at.isoformat(),
+    }
+    return orjson.dumps(event) + b"\n"
+
+
+def add(path: Path, *lines: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(b"".join(lines))
+
+
+def opened(folder: Path) -> tuple[audit.AuditLog, Path]:
+    path = folder / "audit.log"
+    path.write_bytes(line("ResponseComplete", "before"))
+    return audit.AuditLog(path), path
+
+
+def asked(log: audit.AuditLog) -> list[str]:
+    return [it.resource for it in log.requests()]
+
+
+def test_requests_are_told_in_the_order_of_their_answers(tmp_path: Path) -> None:
+    log, path = opened(tmp_path)
+    add(path, line("RequestReceived", "a"), line("RequestReceived", "b"))
+    add(path, line("ResponseComplete", "b"), line("Panic", "a"), b'{"half')
+    assert asked(log) == ["/b", "/a"]
+
+
+def test_request_that_has_arrived_is_waited_for(tmp_path: Path) -> None:
+    log, path = opened(tmp_path)
+    add(path, line("RequestReceived", "a"))
+    ends = threading.Timer(0.1, add, (path, line("ResponseComplete", "a")))
+    ends.start()
+    assert asked(log) == ["/a"]
+    ends.join()
+
+
+def test_request_that_arrives_meanwhile_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, path = opened(tmp_path)
+    add(path, line("RequestReceived", "a"))
+
+    def pause(_: float) -> None:
+        add(path, line("ResponseComplete", "a"), line("RequestReceived", "b"))
+
+    monkeypatch.setattr("tests.integration.audit.time.sleep", pause)
+    assert asked(log) == ["/a"]
+
+
+def test_request_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
+    log, path = opened(tmp_path)
+    add(path, line("RequestReceived", "hangs", age_s=audit.HANGS_S + 1))
+    add(path, line("ResponseStarted", "watch", verb="watch"))
+    assert asked(log) == []

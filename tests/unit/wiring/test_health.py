@@ -1,0 +1,112 @@
+"""What the probes are answered with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from workflowexecution.wiring import health
+
+LATE = health.LATE_S + 1
+
+
+@dataclass
+class Part:
+    """Loop, informer, workers and server in one, all well."""
+
+    stuck_s: float = -10.0
+    synced: bool = True
+    overdue_s: float = -0.5
+    away_s: float = 0.0
+    rejected_s: float = 0.0
+    missing: int = 0
+    doubt_s: float = 0.0
+    working_s: list[float] = field(default_factory=list)
+
+
+def alive(part: Part) -> list[str]:
+    """The reasons why not."""
+    checks = health.liveness(
+        loop=part,
+        watches={
+            "executions": Informer(synced=part.synced, stuck_s=part.stuck_s),
+            "runs": Informer(synced=True),
+        },
+        workers=part,
+        working_s=lambda: part.working_s,
+        reconcile_deadline_s=60,
+    )
+    return [reason for check in checks.values() if (reason := check()) is not None]
+
+
+def ready(part: Part, engine: str = "") -> list[str]:
+    """The reasons why not."""
+    watched = Informer(synced=part.synced, missing=bool(part.missing))
+    checks = health.readiness(
+        server=part,
+        executions=watched,
+        caches={"tasks": part, "runs": Part()},
+        engine=lambda: engine,
+    )
+    return [reason for check in checks.values() if (reason := check()) is not None]
+
+
+@dataclass
+class Informer:
+    """One that is not stuck."""
+
+    synced: bool
+    missing: bool = False
+    stuck_s: float = 0.0
+
+
+@pytest.mark.parametrize(
+    ("part", "reasons"),
+    [
+        pytest.param(Part(), [], id="well"),
+        pytest.param(Part(away_s=1e6, rejected_s=1e6, synced=False), [], id="outage"),
+        pytest.param(Part(working_s=[3.0, 89.0]), [], id="long-reconcile"),
+        pytest.param(Part(overdue_s=LATE), ["the event loop is 31 s late"], id="loop"),
+        pytest.param(Part(stuck_s=LATE), ["no sign of life from: executions"], id="watch"),
+        pytest.param(Part(missing=2), ["2 workers are gone"], id="workers"),
+        pytest.param(
+            Part(working_s=[91.0]), ["a reconcile does not end, after 91 s"], id="reconcile"
+        ),
+    ],
+)
+def test_alive_is_what_does_all_that_is_due(part: Part, reasons: list[str]) -> None:
+    assert alive(part) == reasons
+
+
+@pytest.mark.parametrize(
+    ("part", "reasons"),
+    [
+        pytest.param(Part(), [], id="well"),
+        pytest.param(Part(away_s=9), [], id="away-shortly"),
+        pytest.param(Part(away_s=12), ["the API server has not answered for 12 s"], id="away"),
+        pytest.param(
+            Part(rejected_s=31),
+            ["the API server has rejected the credentials for 31 s"],
+            id="rejected",
+        ),
+        pytest.param(Part(doubt_s=9), [], id="in-doubt-shortly"),
+        pytest.param(
+            Part(doubt_s=11),
+            ["not listed since the API server was away, so all work waits: tasks"],
+            id="in-doubt",
+        ),
+        pytest.param(Part(synced=False), ["executions have not been listed yet"], id="not-listed"),
+        pytest.param(
+            Part(missing=1),
+            ["the WorkflowExecution API is not served: is the CRD installed?"],
+            id="no-crd",
+        ),
+    ],
+)
+def test_ready_is_what_has_its_caches_and_its_server(part: Part, reasons: list[str]) -> None:
+    assert ready(part) == reasons
+
+
+def test_ready_asks_for_the_engine() -> None:
+    assert ready(Part(), engine="no Tekton") == ["no Tekton"]

@@ -1,0 +1,115 @@
+"""The way out of the outbox: what it holds is offered to the trail, and taken off when answered."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import structlog
+
+from workflowexecution.adapters import outbox
+from workflowexecution.runtime import backoff, errors
+
+if TYPE_CHECKING:
+    from workflowexecution import ports
+    from workflowexecution.domain.auditevent import Event
+
+_LOOK_EVERY_S = 600.0
+_AGAIN_S = 30.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Drain:
+    """Brings what the outbox holds into the store; the `AuditListener` that waits for it.
+
+    One part after the other, so that no more than one is in memory. Lock-free: it changes only
+    between awaits.
+    """
+
+    def __init__(self, *, outbox: outbox.ConfigMapOutbox, trail: ports.AuditTrail) -> None:
+        """Drain this outbox into this trail."""
+        self._outbox = outbox
+        self._trail = trail
+        self._under_way: set[str] = set()
+        """Offered from the part at hand, and not answered."""
+        self._answered: set[str] = set()
+        self._news = asyncio.Event()
+        trail.listen(self)
+
+    def recorded(self, event: Event) -> None:
+        """Note that an entry can go."""
+        self._answer(event)
+
+    def refused(self, event: Event, why: str) -> None:
+        """Note that an entry can go: it is on the log."""
+        self._answer(event)
+
+    def shed(self, event: Event) -> None:
+        """Note that an entry is to be offered again."""
+        self._under_way.discard(event.key)
+
+    def room(self) -> None:
+        """Offer again what found no room."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Drain whenever there is something; never returns."""
+        delays = backoff.Backoff(base_s=_AGAIN_S, cap_s=_LOOK_EVERY_S)
+        while True:
+            self._outbox.filled.clear()
+            wait_s = _LOOK_EVERY_S
+            try:
+                for part in range(outbox.PARTS):
+                    await self._drain(part)
+            except errors.ClusterError as error:
+                wait_s = delays.next_s()
+                _log.warning("Audit outbox cannot be drained", error=str(error), retry_s=wait_s)
+            else:
+                delays.reset()
+                self._answered.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._outbox.filled.wait()
+
+    async def _drain(self, part: int) -> None:
+        """Offer what a part holds, and take off what is answered, until nothing is left of it.
+
+        Raises:
+            ClusterError: it cannot be read or written.
+        """
+        kept = await self._outbox.load(part)
+        while kept:
+            done = [key for key, event in kept.items() if event is None or key in self._answered]
+            if done and not self._under_way:
+                await self._outbox.remove(part, done)
+                _log.info("Audit events taken off the outbox", events=len(done))
+                self._answered.difference_update(done)
+                for key in done:
+                    del kept[key]
+            self._news.clear()
+            if self._offered(kept):
+                await self._news.wait()
+
+    def _offered(self, kept: dict[str, Event | None]) -> bool:
+        """Offer what is neither answered nor under way; whether there is anything to wait for."""
+        waiting = False
+        for key, event in kept.items():
+            if event is None or key in self._answered:
+                continue
+            waiting = True
+            if key in self._under_way:
+                continue
+            self._under_way.add(key)
+            if not self._trail.offer(event, doubtful=True):
+                # The trail says when there is room.
+                self._under_way.discard(key)
+                break
+        return waiting
+
+    def _answer(self, event: Event) -> None:
+        if event.key in self._under_way:
+            self._under_way.discard(event.key)
+            self._answered.add(event.key)
+            self._news.set()

@@ -1,0 +1,127 @@
+"""What is read of a task's containers, its steps and sidecars, in light frozen records.
+
+Source: tekton.dev/v1 StepState and SidecarState, Tekton Pipelines 1.9; core/v1 ContainerState.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from sys import intern
+from typing import TYPE_CHECKING, Any
+
+from workflowexecution.api import raw
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+# Steps that end so did not fail their task: `onError: continue`, and those after the failed one.
+_HARMLESS = frozenset({"Continued", "Skipped"})
+# Of containers that were made and whose process could not be started; their message says why.
+_UNSTARTABLE = frozenset({"StartError", "ContainerCannotRun"})
+# How containers end that somebody else has ended, whatever becomes of their task.
+_KILLED = frozenset({"OOMKilled", "Evicted", "ContainerStatusUnknown"})
+# Exit codes under these are made up: by Tekton for a step that it ends with its task, and for one
+# that had not begun, by a kubelet that lost one.
+_MADE_UP = frozenset({
+    "TaskRunCancelled",
+    "TaskRunTimeout",
+    "TaskRunImagePullFailed",
+    "CreateContainerConfigError",
+    "PodCreationFailed",
+    "TaskRunResultLargerThanAllowedLimit",
+    "ContainerStatusUnknown",
+    *_UNSTARTABLE,
+})
+# These too: the entrypoint's own, which ends the step's process, or never begins it.
+_FOREIGN = _MADE_UP | {"Cancelled", "TimeoutExceeded", "Skipped"}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step.
+
+    Tekton writes `terminated` with exit code 1 for steps that it ends or that never ran: only an
+    image or container id is proof of a container.
+
+    Attributes:
+        ran: whether its container ever existed.
+        exited: whether its container ended by itself, so that the exit code is its own.
+        detail: what keeps, or has kept, its container from starting.
+    """
+
+    name: str
+    ran: bool
+    exited: bool
+    running: bool
+    waiting: str
+    exit_code: int | None
+    reason: str
+    finished: str
+    detail: str
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ended badly and its task was to fail by that."""
+        return bool(self.exit_code) and self.reason not in _HARMLESS
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """A container that somebody else has ended, by its name in the task and what ended it."""
+
+    name: str
+    reason: str
+
+
+def project_step(item: object, *, of_task: str = "") -> Step:
+    """The record of a step as the API gives it.
+
+    Args:
+        item: the step's state.
+        of_task: why its task failed: Tekton gives the same reason to the steps that it ends then.
+    """
+    step = raw.mapping(item)
+    terminated, waiting = raw.mapping(step.get("terminated")), raw.mapping(step.get("waiting"))
+    code = terminated.get("exitCode")
+    ran = has_id(step)
+    reason = _step_reason(terminated, step)
+    foreign = _FOREIGN | {of_task} if of_task else _FOREIGN
+    return Step(
+        name=intern(raw.text(step.get("name"))),
+        ran=ran,
+        exited=ran
+        and bool(terminated)
+        and foreign.isdisjoint((raw.text(terminated.get("reason")), reason)),
+        running=isinstance(step.get("running"), dict),
+        waiting=raw.text(waiting.get("reason")),
+        exit_code=code if isinstance(code, int) and not isinstance(code, bool) else None,
+        reason=reason,
+        finished=raw.text(terminated.get("finishedAt")),
+        detail=raw.text((terminated if reason in _UNSTARTABLE else waiting).get("message")),
+    )
+
+
+def killed(status: Mapping[str, Any]) -> Iterator[Killed]:
+    """The containers of one attempt that somebody else has ended."""
+    for kind in ("step", "sidecar"):
+        for item in raw.items(status.get(f"{kind}s")):
+            container = raw.mapping(item)
+            reason = raw.text(raw.mapping(container.get("terminated")).get("reason"))
+            if reason in _KILLED:
+                yield Killed(f"{kind} {raw.text(container.get('name'))!r}", reason)
+
+
+def has_id(item: object) -> bool:
+    """Whether a container ever existed."""
+    container = raw.mapping(item)
+    return bool(container.get("imageID") or container.get("containerID")) or bool(
+        raw.mapping(container.get("terminated")).get("containerID")
+    )
+
+
+def _step_reason(terminated: Mapping[str, Any], step: Mapping[str, Any]) -> str:
+    """The container's own reason where it says something, else Tekton's."""
+    reason = raw.text(terminated.get("reason"))
+    if reason in ("", "Error", "Completed"):
+        return raw.text(step.get("terminationReason")) or reason
+    return reason

@@ -1,0 +1,96 @@
+"""Who we are at a registry, as `docker login` has left it.
+
+Source: `docs/reference/commandline/login.md` of docker/cli for the file and for credential helpers.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workflowexecution.bundles import errors
+
+HELPER_DEADLINE_S = 30
+DOCKER_HUB = "https://index.docker.io/v1/"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A name and its password, or its token."""
+
+    user: str
+    password: str
+
+    @property
+    def basic(self) -> str:
+        """The value of a header `Authorization`."""
+        pair = f"{self.user}:{self.password}".encode()
+        return f"Basic {base64.b64encode(pair).decode()}"
+
+
+def find(host: str) -> Login | None:
+    """The login for a registry; None if nobody has logged in there.
+
+    Raises:
+        RegistryError: the file or a credential helper does not answer as it must.
+    """
+    folder = os.environ.get("DOCKER_CONFIG") or str(Path("~/.docker").expanduser())
+    path = Path(folder) / "config.json"
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        message = f"{path}: {error}"
+        raise errors.RegistryError(message) from error
+    for key in _keys(host):
+        helper = config.get("credHelpers", {}).get(key) or config.get("credsStore", "")
+        found = _stored(path, config, key) or (_helped(helper, key) if helper else None)
+        if found is not None:
+            return found
+    return None
+
+
+def _keys(host: str) -> tuple[str, ...]:
+    return (
+        (host, f"https://{host}", DOCKER_HUB) if host == "docker.io" else (host, f"https://{host}")
+    )
+
+
+def _stored(path: Path, config: dict[str, Any], key: str) -> Login | None:
+    auth = config.get("auths", {}).get(key, {}).get("auth")
+    if not auth:
+        return None
+    try:
+        user, _, password = base64.b64decode(auth, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError) as error:
+        message = f"{path}: auths.{key}.auth is not base64: {error}"
+        raise errors.RegistryError(message) from error
+    return Login(user, password)
+
+
+def _helped(helper: str, key: str) -> Login | None:
+    program = f"docker-credential-{helper}"
+    try:
+        done = subprocess.run(
+            [program, "get"],
+            input=key,
+            capture_output=True,
+            text=True,
+            timeout=HELPER_DEADLINE_S,
+            check=False,
+        )
+        if done.returncode != 0:
+            # Helpers end so when they have nothing for this registry.
+            return None
+        answer = json.loads(done.stdout)
+        return Login(answer["Username"], answer["Secret"])
+    except (OSError, subprocess.TimeoutExpired, ValueError, KeyError) as error:
+        message = f"{program}: {error!r}"
+        raise errors.RegistryError(message) from error

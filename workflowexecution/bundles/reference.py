@@ -1,0 +1,73 @@
+"""References of images in registries."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from workflowexecution.bundles import errors
+
+# Source: the grammar at the top of reference.go in github.com/distribution/reference.
+_REFERENCE = re.compile(
+    r"(?P<host>[A-Za-z0-9.-]+(?::[0-9]+)?|\[[0-9a-fA-F:]+\](?::[0-9]+)?)"
+    r"/(?P<repository>[a-z0-9]+(?:(?:[._-]+|/)[a-z0-9]+)*)"
+    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?"
+    r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+)
+_LOOPBACK = re.compile(r"(localhost|.+\.localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Where a bundle is.
+
+    Attributes:
+        host: of the registry, with its port if it is given.
+        repository: the path in the registry.
+        tag: empty if none is given.
+        digest: empty if none is given.
+    """
+
+    host: str
+    repository: str
+    tag: str = ""
+    digest: str = ""
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the registry is on this machine, where plain HTTP is spoken by custom."""
+        return _LOOPBACK.fullmatch(self.host) is not None
+
+    def pinned(self, digest: str) -> str:
+        """The reference as text, with that digest."""
+        tag = f":{self.tag}" if self.tag else ""
+        return f"{self.host}/{self.repository}{tag}@{digest}"
+
+
+def parse(text: str) -> Reference:
+    """Read `host/repository:tag`, as it is pushed to.
+
+    Raises:
+        BundleError: it is no such reference, or it names no registry.
+    """
+    found = _REFERENCE.fullmatch(text)
+    if found is None or not _is_host(found["host"]):
+        message = f"{text!r} is not like registry.example/workflows/restart:1.0.0"
+        raise errors.BundleError(message)
+    return Reference(found["host"], found["repository"], found["tag"] or "", found["digest"] or "")
+
+
+def is_pinned(image: str) -> bool:
+    """Whether an image is named by a digest."""
+    return re.search(r"@sha256:[0-9a-f]{64}$", image) is not None
+
+
+def tag_of(image: str) -> str:
+    """The tag of an image as a step names it; empty if it has none."""
+    name = image.partition("@")[0].rpartition("/")[2]
+    return name.partition(":")[2]
+
+
+def _is_host(text: str) -> bool:
+    """Whether the first part is a registry: `library/busybox` begins with a folder."""
+    return "." in text or ":" in text or text == "localhost"

@@ -1,0 +1,67 @@
+"""How the value of a secret is written behind its name, and values that are known by their look.
+
+All of them take time in proportion to the text: each repetition either cannot fail once it has
+begun, and is possessive then, or has a bound. They are made for `re.IGNORECASE`.
+"""
+
+from __future__ import annotations
+
+import re
+
+BLANK = "***REDACTED***"
+
+QUOTE = r"\\{0,8}[\"']"
+"""A quote may be escaped: JSON in JSON."""
+ASSIGNS = r"\s{0,8}(?:=>|:=|==|[=:])\s{0,8}"
+
+# A string ends at its quote, escaped as the first one was, or with the string around it; after a
+# cut it does not end.
+_STRING = r"\"(?s:[^\"\\]|\\.)*+\"?|'(?s:[^'\\]|\\.)*+'?"
+_ESCAPED_STRING = (
+    r"(?P<escape>\\{1,8})(?P<quote>[\"'])"
+    r"(?s:(?!(?<!\\)(?P=escape)?(?P=quote)).)*+(?:(?P=escape)(?P=quote))?"
+)
+QUOTED = rf"[bru]{{0,2}}(?:{_STRING}|{_ESCAPED_STRING})"
+
+
+def _bracketed(depth: int) -> str:
+    """A list or an object, with so many more in it."""
+    inner = f"|{_bracketed(depth - 1)}" if depth else ""
+    lists = rf"\[(?s:\\.|{_STRING}|[^\[\]{{}}\"'\\]{inner})*+\]?"
+    objects = rf"\{{(?s:\\.|{_STRING}|[^\[\]{{}}\"'\\]{inner})*+\}}?"
+    return f"(?:{lists}|{objects})"
+
+
+BRACKETED = _bracketed(2)
+
+# YAML: every line that is indented as the first is.
+_BLOCK = (
+    r"[|>][+\-0-9]{0,2}[ \t]{0,8}(?P<line>\r?\n|\\{1,4}n)(?P<indent>[ \t]{1,64})"
+    r"(?:(?!(?P=line))[^\n])*+"
+    r"(?:(?P=line)(?:(?P=indent)(?:(?!(?P=line))[^\n])*+|[ \t]{0,64}(?=(?P=line))))*+"
+)
+_SCHEME = r"(?:Bearer|Basic|Token|ApiKey|Digest|Negotiate|NTLM)\s{1,8}(?=[^\s,;&\"'])"
+_PLAIN = r"(?:(?!\\{1,8}[\"'])[^\s,;&\"'])++"
+
+VALUE = rf"(?:{re.escape(BLANK)}|{_BLOCK}|{QUOTED}|{BRACKETED}|(?:{_SCHEME})?{_PLAIN})"
+"""What stands behind a name and its `=` or `:`. Once in a pattern, for its groups."""
+
+HEADER = (
+    rf"(?:{re.escape(BLANK)}|{QUOTED}|{BRACKETED}"
+    r"|(?:=\\{0,8}\"[^\"\r\n]{0,1024}\"|(?!\\{0,8}[\"'])[^\r\n])++)"
+)
+"""What stands behind `Authorization`: schemes have parameters, with quotes of their own, up to the
+end of the line or of the string that the header stands in."""
+
+TOKENS = re.compile(
+    r"(?<![A-Za-z0-9])(?:(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{10,}"
+    r"|github_pat_[A-Za-z0-9_]{10,}|xox[abeprs]-[A-Za-z0-9\-]{8,}|glpat-[A-Za-z0-9_\-]{10,})"
+)
+"""Tokens that their makers have given a look of their own."""
+JWT = re.compile(r"\beyJ[A-Za-z0-9_\-]{5,}(?:\.[A-Za-z0-9_\-]*){0,2}")
+_END_OF_KEY = r"-----END [A-Z0-9 ]{0,64}?PRIVATE KEY[A-Z ]{0,16}-----"
+PRIVATE_KEY = re.compile(
+    rf"-----BEGIN [A-Z0-9 ]{{0,64}}?PRIVATE KEY(?s:.)*?(?:{_END_OF_KEY}|\Z)"
+    # Of one whose beginning was cut off, as many lines as a large one has.
+    rf"|(?<![A-Za-z0-9+/=])(?:[A-Za-z0-9+/=]{{4,76}}(?:\r?\n|\\n)){{1,64}}{_END_OF_KEY}"
+)
