@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +27,30 @@ class Act:
 
     Attributes:
         until: what is waited for first, as (object, JSON path that must be there).
-        kubectl: arguments of kubectl, in the namespace of the case.
+        kubectl: arguments of kubectl; `$NODE` is the node's name, `$NOW` the time.
+        namespace: where; the case's own when it is empty.
         stack: what is done to which process of the cluster, like (kill, kubelet).
     """
 
     until: tuple[str, str] | None = None
     kubectl: tuple[str, ...] = ()
+    namespace: str = ""
     stack: tuple[str, str] | None = None
+
+
+class Signature(StrEnum):
+    """How the pipeline in the bundle is signed.
+
+    OWN: by the key that `$KEY` in `objects` is.
+    OTHER: by another.
+    CHANGED: by that key, and changed afterwards.
+    BEYOND: by that key, for the Tekton that this one is not.
+    """
+
+    OWN = "own"
+    OTHER = "other"
+    CHANGED = "changed"
+    BEYOND = "beyond"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +66,15 @@ class Case:
         execution: more of the WorkflowExecution's spec.
         fill: parameters of so many characters.
         labels: of the namespace that the run has to itself.
-        objects: what is in the namespace beside the account.
+        objects: what is in the namespace beside the account; `$KEY` is a public key.
+        sign: how the pipeline is signed, if it is.
+        before: what is done before there is a run.
         after: what is done when all has been taken home, whatever happened.
         seconds: how long it takes, for the order.
         alone: whether it disturbs others.
+        tekton: the version that it was recorded with; empty for every one.
+        race: whether Tekton's own haste decides, so that a second run may come to the end of
+            another such case.
     """
 
     name: str
@@ -64,10 +87,14 @@ class Case:
     fill: Mapping[str, int] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     objects: Sequence[Mapping[str, Any]] = ()
+    sign: Signature | None = None
+    before: Sequence[Act] = ()
     acts: Sequence[Act] = ()
     after: Sequence[Act] = ()
     seconds: int = DEFAULT_SECONDS
     alone: bool = False
+    tekton: str = ""
+    race: bool = False
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -76,8 +103,11 @@ class Case:
         return {**given, **{name: "x" * size for name, size in self.fill.items()}}
 
 
-def load() -> dict[str, Case]:
-    """All cases by name, the slow ones first and those that need the cluster alone last.
+def load(tekton: str = "") -> dict[str, Case]:
+    """The cases by name, the slow ones first and those that need the cluster alone last.
+
+    Args:
+        tekton: a version, or all.
 
     Raises:
         CaseError: a definition has a member too many, or two have one name.
@@ -89,7 +119,8 @@ def load() -> dict[str, Case]:
                 msg = f"{path.name}: {name} is there twice"
                 raise CaseError(msg)
             found[name] = _case(name, definition)
-    order = sorted(found.values(), key=lambda case: (case.alone, -case.seconds, case.name))
+    wanted = [it for it in found.values() if not (tekton and it.tekton) or it.tekton == tekton]
+    order = sorted(wanted, key=lambda case: (case.alone, -case.seconds, case.name))
     return {case.name: case for case in order}
 
 
@@ -99,9 +130,11 @@ def _case(name: str, definition: dict[str, Any]) -> Case:
         msg = f"{name}: about is missing, or these are unknown: {sorted(unknown)}"
         raise CaseError(msg)
     acts = {
-        key: tuple(_act(name, act) for act in definition.get(key, ())) for key in ("acts", "after")
+        key: tuple(_act(name, act) for act in definition.get(key, ()))
+        for key in ("before", "acts", "after")
     }
-    return Case(**{"name": name, "spec": {}, **definition, **acts})
+    sign = {"sign": Signature(definition["sign"])} if "sign" in definition else {}
+    return Case(**{"name": name, "spec": {}, **definition, **acts, **sign})
 
 
 def _act(name: str, act: dict[str, Any]) -> Act:
@@ -113,5 +146,6 @@ def _act(name: str, act: dict[str, Any]) -> Act:
     return Act(
         until=(until[0], until[1]) if until else None,
         kubectl=tuple(act.get("kubectl", ())),
+        namespace=act.get("namespace", ""),
         stack=(stack[0], stack[1]) if stack else None,
     )

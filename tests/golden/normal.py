@@ -28,6 +28,7 @@ _RESOLUTION = re.compile(r"\bbundles-[0-9a-f]{32}\b")
 _VOLUME = re.compile(r"\b(kube-api-access-)[a-z0-9]{5}\b")
 _PORT = re.compile(r"\b(127\.0\.0\.1:)[3-6]\d{4}\b")
 _TOOK = re.compile(r"(Successfully pulled .* in |Image size: )[^\n\"]*")
+_SIGNATURE = re.compile(r'("tekton\.dev/signature": ")[^"]*')
 _POD_IP = re.compile(r"\b10\.213\.\d+\.\d+\b")
 _WIDTH = 110
 _DROPPED = frozenset({
@@ -227,6 +228,7 @@ def _odds(text: str) -> str:
     text = _numbered(_RESOLUTION, text, lambda number: f"bundles-{number:032x}")
     text = _VOLUME.sub(r"\g<1>00000", text)
     text = _PORT.sub(r"\g<1>40000", text)
+    text = _SIGNATURE.sub(r"\g<1>a signature", text)
     text = _TOOK.sub(r"\g<1>some time", text)
     return _numbered(_POD_IP, text, lambda number: f"192.0.2.{number}")
 

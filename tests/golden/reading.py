@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import functools
 import json
@@ -9,16 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.stack import binaries
 from workflowexecution.api import tekton
 from workflowexecution.api import workflowexecution as api
 from workflowexecution.api.status import FailureDetails, Outcome
-from workflowexecution.domain import failure
+from workflowexecution.domain import consistency, failure, stopping
 
 if TYPE_CHECKING:
     from tests.support.kubectl import JsonObject
 
 _FINAL = frozenset({"Succeeded", "Failed"})
 FOLDER = Path(__file__).parent
+VERSIONS = tuple(binaries.module_version(module) for module in binaries.TEKTONS)
 
 
 @dataclass(frozen=True)
@@ -27,22 +30,36 @@ class Record:
 
     Attributes:
         live: whether something of it was still at work, so that the execution has not ended yet.
+        doubt: what speaks against a success.
+        signed: what Tekton says of the signature, if it was asked.
     """
 
     outcome: Outcome
     details: FailureDetails | None
     live: bool
+    doubt: str = ""
+    signed: bool | None = None
 
 
-def names() -> list[str]:
+def folder_of(tekton: str) -> Path:
+    """Where the golden files of a version are: those of the long-term one beside this file."""
+    return FOLDER if tekton == VERSIONS[0] else FOLDER / tekton
+
+
+def path_of(name: str, tekton: str = VERSIONS[0]) -> Path:
+    """The golden file of a case."""
+    return folder_of(tekton) / f"{name}.json"
+
+
+def names(tekton: str = VERSIONS[0]) -> list[str]:
     """The recorded cases."""
-    return sorted(path.stem for path in FOLDER.glob("*.json"))
+    return sorted(path.stem for path in folder_of(tekton).glob("*.json"))
 
 
 @functools.cache
-def load(name: str) -> JsonObject:
+def load(name: str, tekton: str = VERSIONS[0]) -> JsonObject:
     """A golden file."""
-    document: JsonObject = json.loads((FOLDER / f"{name}.json").read_bytes())
+    document: JsonObject = json.loads(path_of(name, tekton).read_bytes())
     return document
 
 
@@ -60,13 +77,19 @@ def classify(document: JsonObject) -> Record:
     run = known.run
     assert run is not None
     assert run.is_done
+    signed = run.trust.status == "True" if run.trust else None
     if run.is_successful:
-        return Record(Outcome.SUCCESS, None, live=False)
+        doubt = consistency.doubt(known.children, known.pods)
+        return Record(Outcome.SUCCESS, None, live=False, doubt=doubt, signed=signed)
+    live = _is_live(document, known)
+    lingers = live and stopping.may_begin(known.children, known.pods)
+    known = dataclasses.replace(known, lingers=lingers)
     spec = api.parse_execution(document["workflowExecution"]).spec
     subject = failure.Subject(spec.workflow_ref.workflow_id, spec.target_resource, run.created_at)
     at = run.completed_at or datetime.datetime.max.replace(tzinfo=datetime.UTC)
     details = failure.classify_run(known, subject, at)
-    return Record(failure.outcome_of(details.reason), details, _is_live(document, known))
+    outcome = failure.outcome_of(details.reason)
+    return Record(outcome, details, live, signed=signed)
 
 
 def _is_live(document: JsonObject, known: failure.Facts) -> bool:

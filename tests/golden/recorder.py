@@ -8,45 +8,48 @@ import logging
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.golden import case as cases
-from tests.golden import normal, world
+from tests.golden import normal, reading, world
 from tests.stack import cluster, errors, images
 from tests.support import kubectl, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from tests.golden.case import Case
     from tests.support.kubectl import JsonObject
 
 LOG = logging.getLogger(__name__)
 
-FOLDER = Path(__file__).parent
 STACK = "record"
 AT_ONCE = 8
-# A pod of a node that is gone is given up after ten seconds instead of five minutes.
-_FLAGS = (
+# A node that says nothing is given up after 25 seconds instead of 50, a pod of it ten seconds later
+# instead of five minutes.
+_APISERVER = (
     "--default-not-ready-toleration-seconds=10",
     "--default-unreachable-toleration-seconds=10",
 )
-
-
-def path_of(name: str) -> Path:
-    """The golden file of a case."""
-    return FOLDER / f"{name}.json"
+_CONTROLLER_MANAGER = ("--node-monitor-grace-period=25s",)
 
 
 @contextlib.contextmanager
-def cluster_of_its_own(*, keep: bool = False) -> Iterator[world.World]:
+def cluster_of_its_own(*, tekton: str | None = None, keep: bool = False) -> Iterator[world.World]:
     """The stack that cases are recorded on.
 
     Args:
+        tekton: its version; None is the long-term one.
         keep: leave the stack running, for the next recording.
     """
-    stack = cluster.Stack(name=STACK, parts=cluster.Parts.FULL, apiserver_flags=_FLAGS)
+    stack = cluster.Stack(
+        name=STACK,
+        parts=cluster.Parts.FULL,
+        apiserver_flags=_APISERVER,
+        controller_manager_flags=_CONTROLLER_MANAGER,
+        tekton=tekton,
+    )
     try:
         stack.up()
         hands = kubectl.Kubectl(str(stack.program("kubectl")), stack.kubeconfig)
@@ -113,18 +116,20 @@ def show() -> None:
         sys.stdout.write(f"{case.name:<34}{case.about}\n")
 
 
-def main(names: Iterable[str], *, everything: bool, keep: bool) -> int:
+def main(names: Iterable[str], *, everything: bool, keep: bool, tekton: str) -> int:
     """Record the named cases, or all, into their golden files.
 
     Raises:
         cases.CaseError: there is no such case.
     """
-    known = cases.load()
+    known = cases.load(tekton)
     wanted = list(known) if everything else list(names)
     unknown = sorted(set(wanted) - set(known))
     if unknown:
         msg = f"no such case: {', '.join(unknown)}"
         raise cases.CaseError(msg)
-    with cluster_of_its_own(keep=keep) as there:
+    folder = reading.folder_of(tekton)
+    folder.mkdir(exist_ok=True)
+    with cluster_of_its_own(tekton=tekton, keep=keep) as there:
         chosen = [it for it in known.values() if it.name in wanted]
-        return 0 if store(record(there, chosen), FOLDER) else 1
+        return 0 if store(record(there, chosen), folder) else 1

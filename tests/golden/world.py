@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tests.golden import refusing, watched
-from tests.stack import bundles
+from tests.golden.case import Signature
+from tests.stack import binaries, bundles, signing
 from tests.support import place, workflows
+from workflowexecution.api import times
 from workflowexecution.api import workflowexecution as api
 from workflowexecution.domain import locking, pipelinerun, validation
 
@@ -47,12 +50,14 @@ class World:
         """
         namespace = namespace_of(case)
         with contextlib.ExitStack() as cleanup:
+            key = signing.generate_key()
             cleanup.callback(self._forget, case, namespace)
-            self._prepare(case, namespace)
+            self._prepare(case, namespace, key)
             refuser = cleanup.enter_context(refusing.registry(case.refusal))
             names = {"$REGISTRY": self.where.registry, "$REFUSING": refuser}
-            execution = self._execute(case, self._push(case, names))
+            execution = self._execute(case, self._push(case, names, key))
             cleanup.callback(self._do, case.after, namespace, "")
+            self._do(case.before, namespace, "")
             return self._run(case, namespace, execution) | {"refusing": refuser}
 
     def _forget(self, case: Case, namespace: str) -> None:
@@ -60,7 +65,7 @@ class World:
         self.where.kubectl("delete", "namespace", namespace, *gone)
         self.where.kubectl("delete", "wfe", case.name, "-n", place.TEAM, *gone)
 
-    def _prepare(self, case: Case, namespace: str) -> None:
+    def _prepare(self, case: Case, namespace: str, key: signing.PrivateKey) -> None:
         kubectl = self.where.kubectl
         kubectl("delete", "namespace", namespace, "--ignore-not-found", "--timeout=120s")
         kubectl.apply({
@@ -70,7 +75,8 @@ class World:
         })
         metadata = {"name": place.ACCOUNT, "namespace": namespace}
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
-        named = _replaced(list(case.objects), {"$REGISTRY": self.where.registry})
+        meanings = {"$REGISTRY": self.where.registry, "$KEY": signing.public_pem(key)}
+        named = _replaced(list(case.objects), meanings)
         kubectl.apply(
             account,
             *({**it, "metadata": {**it["metadata"], "namespace": namespace}} for it in named),
@@ -79,7 +85,7 @@ class World:
         for made in ("serviceaccount/default", "configmap/kube-root-ca.crt"):
             kubectl("wait", made, "-n", namespace, "--for=create", "--timeout=60s")
 
-    def _push(self, case: Case, names: Mapping[str, str]) -> str:
+    def _push(self, case: Case, names: Mapping[str, str], key: signing.PrivateKey) -> str:
         """Push the pipeline and return what the execution names as its bundle."""
         pipeline = {
             "apiVersion": "tekton.dev/v1",
@@ -87,6 +93,8 @@ class World:
             "metadata": {"name": case.pipeline},
             "spec": workflows.complete(self.where, _replaced(dict(case.spec), names)),
         }
+        if case.sign is not None:
+            pipeline = _signed(pipeline, case.sign, key, self.stack.settings.tekton)
         repository = f"workflows/{case.name}"
         bundles.push_bundle(self.where.registry, repository, "v1", [pipeline])
         reference: str = _replaced(case.bundle or f"$REGISTRY/{repository}:v1", names)
@@ -133,8 +141,9 @@ class World:
                     )  # fmt: skip
             if act.kubectl:
                 node = self.stack.settings.node_name
-                arguments = [it.replace("$RUN", run).replace("$NODE", node) for it in act.kubectl]
-                self.where.kubectl(*arguments, "-n", namespace)
+                names = {"$RUN": run, "$NODE": node, "$NOW": times.stamp(_now())}
+                arguments = _replaced(list(act.kubectl), names)
+                self.where.kubectl(*arguments, "-n", act.namespace or namespace)
             if act.stack is not None:
                 verb, process = act.stack
                 getattr(self.stack, verb)(process)
@@ -166,6 +175,10 @@ class World:
         return found
 
 
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
 def namespace_of(case: Case) -> str:
     """The execution namespace that a case has to itself."""
     return f"golden-{case.name}"
@@ -187,6 +200,7 @@ def build_run(execution: JsonObject, namespace: str) -> JsonObject:
         parsed,
         name=name,
         target_label=locking.target_label(name),
+        canonical_target=locking.canonical_target(parsed.spec.target_resource),
         defaults=pipelinerun.Defaults(namespace, place.ACCOUNT, DEFAULT_TIMEOUT_S),
     )
 
@@ -194,8 +208,28 @@ def build_run(execution: JsonObject, namespace: str) -> JsonObject:
 def _replaced(value: Any, names: Mapping[str, str]) -> Any:  # noqa: ANN401 - raw JSON
     text = json.dumps(value)
     for name, meaning in names.items():
-        text = text.replace(name, meaning)
+        # As it stands within a string of JSON.
+        text = text.replace(name, json.dumps(meaning)[1:-1])
     return json.loads(text)
+
+
+def _signed(
+    pipeline: JsonObject, sign: Signature, key: signing.PrivateKey, tekton: str
+) -> JsonObject:
+    """The pipeline with the signature that a case wants."""
+    match sign:
+        case Signature.OWN:
+            return signing.sign(pipeline, key, tekton=tekton)
+        case Signature.OTHER:
+            return signing.sign(pipeline, signing.generate_key(), tekton=tekton)
+        case Signature.CHANGED:
+            before = {**pipeline, "spec": {**pipeline["spec"], "description": "As reviewed"}}
+            annotations = signing.sign(before, key, tekton=tekton)["metadata"]["annotations"]
+            return {**pipeline, "metadata": {**pipeline["metadata"], "annotations": annotations}}
+        case Signature.BEYOND:
+            versions = {binaries.module_version(module) for module in binaries.TEKTONS}
+            (other,) = versions - {tekton}
+            return signing.sign(pipeline, key, tekton=other)
 
 
 def _pod_is_done(pod: JsonObject) -> bool:
