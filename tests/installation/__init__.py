@@ -1,0 +1,1 @@
+"""The installation page, on a cluster that has nothing yet."""

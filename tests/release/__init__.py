@@ -1,0 +1,1 @@
+"""What a release consists of: the wheel and the image."""
