@@ -7,32 +7,23 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-from tests.benchmark import cluster, lock, machine, measure, processes, report, results, targets
+from tests.benchmark import (
+    cluster,
+    machine,
+    processes,
+    profiling,
+    report,
+    results,
+    targets,
+)
+from tests.benchmark.catalog import SCENARIOS
 from tests.benchmark.measure import Measurement, Plan
+from tests.benchmark.recording import Audit
 from tests.benchmark.results import Results
 from tests.benchmark.subjects import Subject
 from tests.stack import errors
-
-_BURST = 1000
-_SMALL_BURST = 100
-_STORED = 10_000
-_RATE = 20.0
-_SECONDS = 30
-_FULL_LIMIT_S = 300.0
-
-SCENARIOS = {
-    "burst": Plan("burst", Subject.CONTROLLER, _BURST),
-    "burst-full": Plan(
-        "burst-full", Subject.CONTROLLER, _BURST, tekton="full", limit_s=_FULL_LIMIT_S
-    ),
-    "burst-small": Plan("burst-small", Subject.CONTROLLER, _SMALL_BURST, whole_life=True),
-    "steady": Plan("steady", Subject.CONTROLLER, int(_RATE * _SECONDS), rate=_RATE),
-    "start": Plan("start", Subject.CONTROLLER, _STORED),
-    "lock": Plan("lock", Subject.CONTROLLER, _STORED),
-}
-_TAKES = {"start": measure.take_start, "lock": lock.take}
-_WITH_FLOOR = ("burst", "burst-full")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,8 +51,7 @@ def _run(options: argparse.Namespace) -> int:
     for _ in range(options.repeat):
         for plan in _plans(options, measurements):
             _say(f"{plan.scenario}: {plan.subject.value}, {plan.size} executions ...")
-            take = _TAKES.get(plan.scenario, measure.take)
-            measurements.append(take(plan, options.crd))
+            measurements.append(SCENARIOS[plan.scenario].take(plan, options.crd))
     found = Results(date=date, facts=facts, measurements=measurements)
     sys.stdout.write(f"{report.terminal(found)}\n")
     if options.output:
@@ -72,34 +62,55 @@ def _run(options: argparse.Namespace) -> int:
 
 def _plans(options: argparse.Namespace, taken: list[Measurement]) -> Iterator[Plan]:
     """Yield what is to be measured; which floor goes with the controller shows as it runs."""
-    for name in options.scenario or SCENARIOS:
-        plan = SCENARIOS[name]
-        if options.size:
-            plan = dataclasses.replace(plan, size=options.size)
-        if options.run_duration:
-            plan = dataclasses.replace(plan, run_duration_s=options.run_duration)
+    for name in options.scenario or _chosen(options):
+        scenario = SCENARIOS[name]
+        plan = _wished(scenario.plan, options)
         if options.subject:
             yield from (
                 dataclasses.replace(plan, subject=Subject(each)) for each in options.subject
             )
             continue
         yield plan
-        if name in _WITH_FLOOR:
-            floor = results.matching_floor(taken)
-            yield dataclasses.replace(plan, subject=floor)
-            if name == "burst":
-                other = Subject.FLOOR_4 if floor is Subject.FLOOR_6 else Subject.FLOOR_6
-                yield dataclasses.replace(plan, subject=other)
+        if scenario.floor:
+            yield dataclasses.replace(plan, subject=results.matching_floor(taken))
+        yield from (dataclasses.replace(plan, subject=each) for each in scenario.beside)
+
+
+def _chosen(options: argparse.Namespace) -> list[str]:
+    return [name for name, each in SCENARIOS.items() if each.daily or options.suite]
+
+
+def _wished(plan: Plan, options: argparse.Namespace) -> Plan:
+    """The scenario's plan with what the command line says otherwise."""
+    wished: dict[str, Any] = {}
+    if options.audit:
+        wished["audit"] = Audit(options.audit)
+    if options.size:
+        wished["size"] = options.size
+    if options.limit:
+        wished["limit_s"] = options.limit
+    if options.run_duration:
+        wished["run_duration_s"] = options.run_duration
+    plan = dataclasses.replace(plan, **wished)
+    return dataclasses.replace(plan, profile=_profile(plan, options)) if options.profile else plan
+
+
+def _profile(plan: Plan, options: argparse.Namespace) -> profiling.Profile:
+    kind = profiling.Kind(options.profile)
+    name = plan.scenario if kind is profiling.Kind.TIME else f"{plan.scenario}-{kind.value}"
+    title = f"{plan.scenario}, {Subject.CONTROLLER.value}, {plan.size} executions"
+    return profiling.Profile(kind, profiling.FOLDER / f"{name}.txt", title)
 
 
 def _table(options: argparse.Namespace) -> int:
-    path = options.file or results.newest(results.FOLDER)
-    if path is None:
+    files: list[Path] = options.file
+    found = [results.load(path) for path in files] or results.newest(results.FOLDER)
+    if not found:
         sys.stderr.write(f"error: no results in {results.FOLDER}\n")
         return 1
-    found = results.load(path)
     if options.write:
         report.write(found, options.write)
+        report.document(found)
     else:
         sys.stdout.write(f"{report.markdown(found)}\n")
     return 0
@@ -116,21 +127,27 @@ def _parser() -> argparse.ArgumentParser:
     _add_run_options(parser)
     commands = parser.add_subparsers(dest="command", metavar="table")
     table = commands.add_parser("table", help="render kept results as a table for a README")
-    table.add_argument("file", nargs="?", type=Path, help="results (default: the newest)")
+    table.add_argument(
+        "file", nargs="*", type=Path, help="results (default: the newest of each scenario)"
+    )
     table.add_argument(
         "--write",
         nargs="?",
         type=Path,
         const=results.FOLDER / "README.md",
         metavar="FILE",
-        help="put the table between its marks in this file (default: benchmarks/README.md)",
+        help="put the table between its marks in this file (default: benchmarks/README.md), and "
+        "with a picture into docs/performance.md",
     )
     return parser
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--scenario", action="append", choices=list(SCENARIOS), help="may be repeated; default: all"
+        "--scenario",
+        action="append",
+        choices=list(SCENARIOS),
+        help="may be repeated; default: those of make bench",
     )
     parser.add_argument(
         "--subject",
@@ -138,10 +155,26 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         choices=[each.value for each in Subject],
         help="measure only this, may be repeated (default: the controller and its floors)",
     )
+    parser.add_argument("--suite", action="store_true", help="all scenarios: more than an hour")
+    parser.add_argument("--limit", type=float, help="seconds for the load to end, or to be at rest")
     parser.add_argument("--size", type=int, help="executions, instead of the scenario's own number")
     parser.add_argument("--repeat", type=int, default=1, help="take medians of so many rounds")
     parser.add_argument(
         "--run-duration", type=float, default=0.0, help="let each run take so many seconds"
+    )
+    parser.add_argument(
+        "--audit",
+        choices=[each.value for each in Audit],
+        help="where audit records go: http is a Data Storage over PostgreSQL (default: log, unless "
+        "the scenario is about it)",
+    )
+    parser.add_argument(
+        "--profile",
+        nargs="?",
+        const=profiling.Kind.TIME.value,
+        choices=[each.value for each in profiling.Kind],
+        help="also write where the time goes, or the memory, to benchmarks/profiles; the figures "
+        "are no use then",
     )
     parser.add_argument("--crd", type=Path, default=cluster.CRD, help="another CRD to measure with")
     parser.add_argument(

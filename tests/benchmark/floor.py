@@ -244,7 +244,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmark.floor", description=__doc__)
     parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--user-agent", default="reactive-floor")
-    parser.add_argument("--workers", type=int, default=16)
+    parser.add_argument("--workers", type=int, required=True)
     parser.add_argument("--events", action="store_true")
     return parser.parse_args()
 

@@ -58,6 +58,12 @@ def delete_all(way: access.Access, size: int, *, limit_s: float) -> int:
     return asyncio.run(_delete_all(way, size, limit_s))
 
 
+async def create(way: access.Access, size: int) -> None:
+    """Create executions as fast as a few connections allow, and follow none of them."""
+    async with client.Client(way, user_agent=USER_AGENT, connections=_CONNECTIONS) as api:
+        await _create(api, Shape(size=size, rate=0.0, limit_s=0.0), Course())
+
+
 class _Observer:
     def __init__(self, course: Course, size: int) -> None:
         self._course = course

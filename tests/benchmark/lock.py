@@ -95,6 +95,7 @@ async def _measured(size: int) -> dict[str, float]:
 def _tools(server: CountingServer, cache: store.Store[view.Execution]) -> tools.Tools:
     # What the check has no use for must not be there.
     absent = cast("Any", None)
+    settled = policy.of(settings.Settings())
     return tools.Tools(
         executions=cache,
         engine=absent,
@@ -103,7 +104,7 @@ def _tools(server: CountingServer, cache: store.Store[view.Execution]) -> tools.
         project=view.projection("", "", whole=True),
         guard=server,
         clock=clock.ServerClock(),
-        policy=policy.of(settings.Settings()),
+        policies=lambda: settled,
         busy=lambda: False,
     )
 

@@ -29,13 +29,18 @@ def facts() -> dict[str, str]:
         "cpu": _first("/proc/cpuinfo", "model name"),
         "cores": str(len(os.sched_getaffinity(0))),
         "memory": f"{int(_first('/proc/meminfo', 'MemTotal').split()[0]) / _KIB_PER_GIB:.0f} GiB",
-        "kernel": platform.release(),
+        "kernel": minor(platform.release()),
         "python": platform.python_version(),
         "load average at start": f"{os.getloadavg()[0]:.2f}",
         "commit": _commit(),
         **programs,
         **packages,
     }
+
+
+def minor(version: str) -> str:
+    """The first two numbers of a version: the rest says who has built it."""
+    return ".".join(version.split(".")[:2])
 
 
 def _commit() -> str:

@@ -1,5 +1,6 @@
 """Takes one measurement: one subject, one load, one fresh cluster."""
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -8,18 +9,28 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from tests.benchmark import auditlog, cluster, load, objects, processes, procfs, seed, subjects
+from tests.benchmark import (
+    auditlog,
+    cluster,
+    load,
+    objects,
+    processes,
+    procfs,
+    profiling,
+    recording,
+    subjects,
+)
 from tests.benchmark.auditlog import Request
+from tests.benchmark.profiling import Kind, Profile
+from tests.benchmark.recording import Audit
 from tests.benchmark.subjects import Subject
 
 _REST_S = 2.0
 _SETTLED_S = 1.5
 _SETTLE_LIMIT_S = 20.0
 _DELETE_LIMIT_S = 120.0
-_AFTER_START_S = 10.0
 _MILLI = 1000
 _MEGA = 1_000_000
-_READS = frozenset({"get", "list", "watch"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +41,10 @@ class Plan:
         scenario: its name in results.
         tekton: `plain` or `full`.
         rate: executions a second; 0 is a burst.
+        profile: of the controller, if one is to be taken.
         run_duration_s: the pause that the simulated Tekton makes within each run.
         whole_life: goes on to delete everything, to count requests to the end.
+        audit: where the controller's audit records go.
     """
 
     scenario: str
@@ -42,6 +55,19 @@ class Plan:
     run_duration_s: float = 0.0
     limit_s: float = 180.0
     whole_life: bool = False
+    audit: Audit = Audit.LOG
+    profile: Profile | None = None
+
+    def profile_of(self, kind: Kind) -> Profile | None:
+        """Return the profile to be taken, if it is of this kind: the controller's alone."""
+        if self.subject is not Subject.CONTROLLER or self.profile is None:
+            return None
+        return self.profile if self.profile.kind is kind else None
+
+    @property
+    def audit_of_subject(self) -> Audit:
+        """Return where its records go: the floors leave none."""
+        return self.audit if self.subject is Subject.CONTROLLER else Audit.OFF
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +77,7 @@ class Measurement:
     Attributes:
         requests: how many for each execution, by verb and resource.
         load_average: of the machine, before the measurement began.
+        audit: where audit records went; the floors have none.
     """
 
     scenario: str
@@ -60,6 +87,7 @@ class Measurement:
     load_average: float
     figures: Mapping[str, float]
     requests: Mapping[str, float]
+    audit: str = Audit.LOG.value
 
 
 def take(plan: Plan, crd: Path) -> Measurement:
@@ -67,61 +95,47 @@ def take(plan: Plan, crd: Path) -> Measurement:
     load_average = os.getloadavg()[0]
     with (
         cluster.fresh(crd) as base,
+        recording.store(plan.audit_of_subject, base) as records,
         subjects.tekton(base, mode=plan.tekton, duration_s=plan.run_duration_s) as tekton,
-        subjects.running(plan.subject, base) as subject,
+        subjects.running(
+            plan.subject, base, records.sections, profile=plan.profile_of(Kind.MEMORY)
+        ) as subject,
     ):
-        watched = {**base.pids, "tekton": tekton.pid, "subject": subject.process.pid}
+        processes_beside = {**base.pids, **records.pids, "tekton": tekton.pid}
+        watched = {**processes_beside, "subject": subject.process.pid}
         time.sleep(_REST_S)
         procfs.reset_peak(subject.process.pid)
         base.audit.refresh()
         before = {name: procfs.read(pid) for name, pid in watched.items()}
         shape = load.Shape(size=plan.size, rate=plan.rate, limit_s=plan.limit_s)
-        course = load.run(base.way, shape, check=lambda: _check(tekton, subject.process))
-        requests = _settle(base.audit, subject)
+        with sampled(plan, subject.process):
+            course = load.run(base.way, shape, check=lambda: _check(tekton, subject.process))
+        requests = settle(base.audit, subject)
         _check(tekton, subject.process)
         after = {name: procfs.read(pid) for name, pid in watched.items()}
         own = [request for request in requests if request.agent.startswith(subject.agent)]
         figures = {
-            **_speed(course),
-            **_latencies(course, requests),
+            **speed(course),
+            **latencies(course, requests),
             **_usage(before, after, plan.size),
+            **records.figures(plan.size),
             "requests": len(own) / plan.size,
             "refused_requests": sum(not request.succeeded for request in own) / plan.size,
         }
         if plan.whole_life:
             left = load.delete_all(base.way, plan.size, limit_s=_DELETE_LIMIT_S)
-            later = _settle(base.audit, subject)
+            later = settle(base.audit, subject)
             own_later = [each for each in later if each.agent.startswith(subject.agent)]
             own += own_later
             figures["requests_whole_life"] = len(own) / plan.size
             figures["not_deleted"] = left
-        return _measurement(plan, load_average, figures, own)
+        return measurement(plan, load_average, figures, own)
 
 
-def take_start(plan: Plan, crd: Path) -> Measurement:
-    """Measure a start with finished executions and their runs in the cluster."""
-    load_average = os.getloadavg()[0]
-    with cluster.fresh(crd) as base:
-        seed.fill(base, plan.size)
-        base.audit.refresh()
-        with subjects.running(plan.subject, base, run_retention="2h") as subject:
-            time.sleep(_AFTER_START_S)
-            usage = procfs.read(subject.process.pid)
-            requests = base.audit.refresh()
-            own = [each for each in requests if each.agent.startswith(subject.agent)]
-            figures = {
-                "ready_s": subject.ready_s,
-                "cpu_s": usage.cpu_s,
-                "peak_mb": usage.peak_bytes / _MEGA,
-                "rss_mb": usage.rss_bytes / _MEGA,
-                "writes": sum(each.verb not in _READS for each in own),
-            }
-            return _measurement(plan, load_average, figures, own)
-
-
-def _measurement(
+def measurement(
     plan: Plan, load_average: float, figures: Mapping[str, float], own: Sequence[Request]
 ) -> Measurement:
+    """Return what was measured, as it is kept."""
     return Measurement(
         scenario=plan.scenario,
         subject=plan.subject.value,
@@ -129,10 +143,17 @@ def _measurement(
         size=plan.size,
         load_average=load_average,
         figures={name: round(value, 6) for name, value in figures.items()},
+        audit=plan.audit_of_subject.value,
         requests={
             kind: round(count / plan.size, 4) for kind, count in auditlog.by_kind(own).items()
         },
     )
+
+
+def sampled(plan: Plan, process: processes.Process) -> contextlib.AbstractContextManager[None]:
+    """Sample where the time of a process goes within the block, if that is wished."""
+    profile = plan.profile_of(Kind.TIME)
+    return profiling.sampled(process.pid, profile) if profile else contextlib.nullcontext()
 
 
 def _check(*running: processes.Process) -> None:
@@ -140,7 +161,7 @@ def _check(*running: processes.Process) -> None:
         process.check()
 
 
-def _settle(audit: auditlog.AuditLog, subject: subjects.Running) -> list[Request]:
+def settle(audit: auditlog.AuditLog, subject: subjects.Running) -> list[Request]:
     """Wait until the subject asks for nothing more; return all that was asked since the last."""
     requests: list[Request] = []
     deadline = time.monotonic() + _SETTLE_LIMIT_S
@@ -154,7 +175,8 @@ def _settle(audit: auditlog.AuditLog, subject: subjects.Running) -> list[Request
     return requests
 
 
-def _speed(course: load.Course) -> dict[str, float]:
+def speed(course: load.Course) -> dict[str, float]:
+    """Return how many ended, and how fast."""
     first = min(course.sent.values())
     last = max(course.terminal.values(), default=first)
     duration = last - first
@@ -167,7 +189,7 @@ def _speed(course: load.Course) -> dict[str, float]:
     }
 
 
-def _latencies(course: load.Course, requests: Iterable[Request]) -> dict[str, float]:
+def latencies(course: load.Course, requests: Iterable[Request]) -> dict[str, float]:
     """Latencies of the start by the apiserver's own clock, of the end as a watcher sees it.
 
     The audit log does not tell which status write was the last one; the watch does.

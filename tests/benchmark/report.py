@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.benchmark import targets
+from tests.benchmark import machine, plot, targets
 from tests.benchmark.measure import Measurement
 from tests.benchmark.results import Results
 
 BEGIN = "<!-- table: made by `python -m tests.benchmark table --write` -->"
 END = "<!-- end of table -->"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "performance.md"
+PICTURE = "performance.svg"
+_BEGIN_FIGURES = "<!-- figures: made by `python -m tests.benchmark table --write` -->"
+_END_FIGURES = "<!-- end of figures -->"
 
 _HEAD = ("what", "measured", "target", "met", "Go", "kopf")
 _BUSY = 0.5
@@ -36,33 +40,52 @@ def terminal(found: Results) -> str:
     return "\n\n".join([facts, *tables, "\n".join(_notes(found))])
 
 
-def markdown(found: Results) -> str:
-    """Return the table for a README."""
+def markdown(found: Sequence[Results]) -> str:
+    """Return the tables for a README, one for each run."""
+    return "\n\n".join(_table(each) for each in found)
+
+
+def _table(found: Results) -> str:
     lines = _lines(found)
     table = [_bar(lines[0]), _bar(["---"] * len(lines[0])), *(_bar(line) for line in lines[1:])]
     facts = found.facts
-    machine = (
+    measured = (
         f"Measured {found.date[:10]} on {facts['cores']} cores ({facts['cpu']}), "
-        f"{facts['memory']}, Linux {facts['kernel']}, Python {facts['python']}, "
+        f"{facts['memory']}, Linux {machine.minor(facts['kernel'])}, Python {facts['python']}, "
         f"kube-apiserver {facts['kube-apiserver']}, etcd {facts['etcd']}; "
         f"workflowexecution {facts['workflowexecution']}, commit {facts['commit']}."
     )
     notes = [f"- {note}" for note in _notes(found)]
-    return "\n".join([machine, "", *table, "", *notes])
+    return "\n".join([measured, "", *table, "", *notes])
 
 
-def write(found: Results, readme: Path) -> None:
-    """Put the table between its marks in a README.
+def write(found: Sequence[Results], readme: Path) -> None:
+    """Put the tables between the marks in a README.
 
     Raises:
         ValueError: the marks are not there.
     """
-    text = readme.read_text()
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    _put(readme, markdown(found), BEGIN, END)
+
+
+def document(found: Sequence[Results]) -> None:
+    """Put tables and picture into the page about performance.
+
+    Raises:
+        ValueError: the marks are not there.
+    """
+    drawn = next((each for each in found if each.size(plot.SCENARIO)), found[0])
+    (DOCUMENT.parent / PICTURE).write_text(plot.svg(drawn), encoding="utf-8")
+    picture = f"![The burst, as bars]({PICTURE})"
+    _put(DOCUMENT, f"{picture}\n\n{markdown(found)}", _BEGIN_FIGURES, _END_FIGURES)
+
+
+def _put(path: Path, content: str, mark: str, end_mark: str) -> None:
+    before, begin, rest = path.read_text(encoding="utf-8").partition(mark)
+    _, end, after = rest.partition(end_mark)
     if not begin or not end:
-        raise ValueError(f"{readme} has no marks for the table")
-    readme.write_text(f"{before}{BEGIN}\n\n{markdown(found)}\n\n{END}{after}")
+        raise ValueError(f"{path} has no marks for what was measured")
+    path.write_text(f"{before}{mark}\n\n{content}\n\n{end_mark}{after}", encoding="utf-8")
 
 
 def _notes(found: Results) -> list[str]:

@@ -33,6 +33,16 @@ class Results:
         ]
         return statistics.median(values) if values else None
 
+    def of(self, subject: Subject) -> "Results":
+        """Return the results as if this subject were the controller."""
+        own = [
+            dataclasses.replace(each, subject=Subject.CONTROLLER.value)
+            for each in self.measurements
+            if each.subject == subject.value
+        ]
+        floors = [each for each in self.measurements if each.subject == self.floor().value]
+        return dataclasses.replace(self, measurements=[*own, *floors])
+
     def size(self, scenario: str) -> int | None:
         """Return how many executions a scenario had."""
         return next((each.size for each in self.measurements if each.scenario == scenario), None)
@@ -41,10 +51,10 @@ class Results:
         """Return the floor that writes what the controller writes."""
         return matching_floor(self.measurements)
 
-    def ratio(self, scenario: str) -> float | None:
-        """Return the controller's throughput as a share of the matching floor's."""
-        own = self.figure(scenario, "finished_per_s")
-        floor = self.figure(scenario, "finished_per_s", self.floor())
+    def ratio(self, scenario: str, name: str = "finished_per_s") -> float | None:
+        """Return the controller's throughput, or another figure, by the matching floor's."""
+        own = self.figure(scenario, name)
+        floor = self.figure(scenario, name, self.floor())
         return own / floor if own is not None and floor else None
 
 
@@ -80,6 +90,17 @@ def load(path: Path) -> Results:
     return Results(date=document["date"], facts=document["facts"], measurements=measurements)
 
 
-def newest(folder: Path) -> Path | None:
-    """Return the newest file of results; names begin with the date."""
-    return max(folder.glob("*.json"), default=None, key=lambda path: path.name)
+def newest(folder: Path) -> list[Results]:
+    """Return the newest measurements of each scenario, those of one run together.
+
+    The newest run is the first. Names of files begin with the date.
+    """
+    found: list[Results] = []
+    known: set[str] = set()
+    for path in sorted(folder.glob("*.json"), key=lambda path: path.name, reverse=True):
+        run = load(path)
+        left = [each for each in run.measurements if each.scenario not in known]
+        known |= {each.scenario for each in left}
+        if left:
+            found.append(dataclasses.replace(run, measurements=left))
+    return found

@@ -6,6 +6,7 @@ it with names, targets and UIDs of their own.
 """
 
 import base64
+import datetime
 import itertools
 import json
 import time
@@ -21,6 +22,7 @@ from tests.benchmark.client import JsonObject
 
 RUN_BYTES = 8192
 
+_SECTIONS = {"execution": {"runRetention": "2h"}}
 _EXECUTIONS = f"/registry/{objects.GROUP}/workflowexecutions/{objects.EXECUTIONS_NAMESPACE}/"
 _RUNS = f"/registry/tekton.dev/pipelineruns/{objects.RUNS_NAMESPACE}/"
 _TEMPLATE_LIMIT_S = 60.0
@@ -31,15 +33,21 @@ _CAUGHT_UP_S = 0.3
 _OPERATIONS = 96
 
 
-def fill(base: cluster.Cluster, size: int) -> None:
+def fill(base: cluster.Cluster, size: int, *, extra_runs: int = 0, age_s: float = 0.0) -> None:
     """Store `size` finished executions, each with a run of 8 KB.
+
+    Args:
+        base: where.
+        size: how many, the one that is played included.
+        extra_runs: so many runs besides, without the controller's labels.
+        age_s: for how long the copies have been over.
 
     Raises:
         RuntimeError: the one execution that the controller plays did not complete.
     """
     with (
         subjects.tekton(base, mode="plain", duration_s=0.0),
-        subjects.running(subjects.Subject.CONTROLLER, base, run_retention="2h") as controller,
+        subjects.running(subjects.Subject.CONTROLLER, base, _SECTIONS) as controller,
     ):
         shape = load.Shape(size=1, rate=0.0, limit_s=_TEMPLATE_LIMIT_S)
         course = load.run(base.way, shape, check=controller.process.check)
@@ -51,7 +59,10 @@ def fill(base: cluster.Cluster, size: int) -> None:
     if not _is_recorded(orjson.loads(execution)):
         raise RuntimeError("the template's audit records are not acknowledged")
     run = orjson.dumps(_padded(orjson.loads(_get(base, _RUNS + objects.run_name(0)))))
+    if age_s:
+        execution = orjson.dumps(_aged(orjson.loads(execution), age_s))
     _put(base, _copies(execution, run, size))
+    _put(base, _strangers(orjson.loads(run), extra_runs))
     _wait_served(base)
 
 
@@ -89,6 +100,23 @@ def _copies(execution: bytes, run: bytes, size: int) -> Iterator[tuple[str, byte
         swaps += _names(number)
         yield _EXECUTIONS + objects.execution_name(number), _swap(execution, swaps)
         yield _RUNS + objects.run_name(number), _swap(run, swaps)
+
+
+def _aged(execution: JsonObject, age_s: float) -> JsonObject:
+    """Let it have ended earlier, as its status says."""
+    status = execution["status"]
+    for field in ("startTime", "completionTime"):
+        when = datetime.datetime.fromisoformat(status[field]) - datetime.timedelta(seconds=age_s)
+        status[field] = when.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return execution
+
+
+def _strangers(run: JsonObject, size: int) -> Iterator[tuple[str, bytes]]:
+    """Yield runs that somebody else has made."""
+    run["metadata"].pop("labels", None)
+    for number in range(size):
+        run["metadata"] |= {"name": f"stranger-{number:06d}", "uid": str(uuid.uuid4())}
+        yield f"{_RUNS}stranger-{number:06d}", orjson.dumps(run)
 
 
 def _names(number: int) -> Iterator[tuple[bytes, bytes]]:

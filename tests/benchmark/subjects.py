@@ -1,21 +1,27 @@
-"""What is measured: the controller as a user starts it, or the reactive floor."""
+"""What is measured: the controller as a user starts it, the reactive floor, the kopf peer."""
 
 import contextlib
 import dataclasses
 import enum
 import http.client
-import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import yaml
 
-from tests.benchmark import cluster, processes
+from tests.benchmark import cluster, processes, profiling
+from tests.benchmark.profiling import Kind, Profile
+from tests.support.program import free_port
+from workflowexecution import settings
 
-WORKERS = 16
+WORKERS = settings.Controller().workers
+"""As the controller comes; the floor has as many."""
 
 _READY_S = 120.0
 _PROBE_TIMEOUT_S = 1.0
 _OK = 200
+
+Sections = Mapping[str, Mapping[str, Any]]
 
 
 class Subject(enum.Enum):
@@ -24,6 +30,7 @@ class Subject(enum.Enum):
     CONTROLLER = "controller"
     FLOOR_4 = "floor4"
     FLOOR_6 = "floor6"
+    KOPF = "kopf"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,11 +48,26 @@ class Running:
 
 
 def running(
-    subject: Subject, base: cluster.Cluster, *, run_retention: str = "5m"
+    subject: Subject,
+    base: cluster.Cluster,
+    sections: Sections,
+    *,
+    name: str = "controller",
+    profile: Profile | None = None,
 ) -> contextlib.AbstractContextManager[Running]:
-    """Start a subject, wait until it is ready, and end it with the block."""
+    """Start a subject, wait until it is ready, and end it with the block.
+
+    Args:
+        subject: which one.
+        base: where it works.
+        sections: of the controller's configuration, beside its addresses.
+        name: of its files, where there are several.
+        profile: of the controller, from its start to its end.
+    """
     if subject is Subject.CONTROLLER:
-        return _controller(base, run_retention)
+        return _controller(base, sections, name, profile)
+    if subject is Subject.KOPF:
+        return _kopf(base)
     return _floor(base, events=subject is Subject.FLOOR_6)
 
 
@@ -74,13 +96,26 @@ def _floor(base: cluster.Cluster, *, events: bool) -> Iterator[Running]:
 
 
 @contextlib.contextmanager
-def _controller(base: cluster.Cluster, run_retention: str) -> Iterator[Running]:
-    health, metrics = _free_ports(2)
-    config = base.logs / "controller.yaml"
+def _kopf(base: cluster.Cluster) -> Iterator[Running]:
+    arguments = ["tests.benchmark.kopfpeer", f"--kubeconfig={base.kubeconfig}"]
+    environment = {**base.environment, "KUBECONFIG": str(base.kubeconfig)}
+    with processes.running(
+        "kopf peer", arguments, log=base.logs / "kopf.log", environment=environment
+    ) as process:
+        process.wait_ready_line(deadline_s=_READY_S)
+        yield Running(process=process, agent="kopf/", ready_s=0.0)
+
+
+@contextlib.contextmanager
+def _controller(
+    base: cluster.Cluster, sections: Sections, name: str, profile: Profile | None
+) -> Iterator[Running]:
+    health, metrics = free_port(), free_port()
+    config = base.logs / f"{name}.yaml"
     document = {
-        "execution": {"runRetention": run_retention},
+        **sections,
         "controller": {
-            "workers": WORKERS,
+            **sections.get("controller", {}),
             "healthProbeAddr": f"127.0.0.1:{health}",
             "metricsAddr": f"127.0.0.1:{metrics}",
             "metricsAuth": False,
@@ -88,9 +123,16 @@ def _controller(base: cluster.Cluster, run_retention: str) -> Iterator[Running]:
     }
     config.write_text(yaml.safe_dump(document))
     arguments = ["workflowexecution", f"--kubeconfig={base.kubeconfig}", f"--config={config}"]
-    with processes.running(
-        "controller", arguments, log=base.logs / "controller.log", environment=base.environment
-    ) as process:
+    with contextlib.ExitStack() as stack:
+        if profile and profile.kind is Kind.MEMORY:
+            arguments = [*stack.enter_context(profiling.tracked(profile)), *arguments]
+        process = stack.enter_context(
+            processes.running(
+                name, arguments, log=base.logs / f"{name}.log", environment=base.environment
+            )
+        )
+        if profile and profile.kind is Kind.TIME:
+            stack.enter_context(profiling.sampled(process.pid, profile))
         ready_s = process.wait_until(lambda: _is_ready(health), deadline_s=_READY_S)
         yield Running(process=process, agent="workflowexecution/", ready_s=ready_s)
 
@@ -104,11 +146,3 @@ def _is_ready(port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
