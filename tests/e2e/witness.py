@@ -7,6 +7,7 @@ was at the moment of a status is no question of how quickly somebody looked.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import subprocess
 import threading
@@ -21,17 +22,19 @@ if TYPE_CHECKING:
 
     from tests.support.kubectl import JsonObject, Kubectl
 
-_WAIT_S = 5.0
+# For what a watch tells later than another shows it.
+_WAIT_S = 30.0
 _LOOK_EVERY_S = 0.05
 _OVER = frozenset({"Succeeded", "Failed"})
 
 
 @dataclass(frozen=True)
 class Event:
-    """One change of one object."""
+    """One change of one object, and when it was heard of."""
 
     type: str
     object: JsonObject
+    seen: datetime.datetime
 
     @property
     def name(self) -> str:
@@ -52,25 +55,13 @@ class Witness:
     executions: list[Event] = field(default_factory=list)
     pods: list[Event] = field(default_factory=list)
 
-    def alive_when(self, said: Callable[[Event], bool]) -> dict[str, str]:
-        """The pods that worked when the execution first was as said, with their phases.
+    def first(self, said: Callable[[Event], bool], *, deadline_s: float = _WAIT_S) -> Event:
+        """The first change after which the execution was as said.
 
         Raises:
-            AssertionError: it never was.
+            AssertionError: it never was, within the deadline.
         """
-        moment = self._first(said).version
-        last: dict[str, Event] = {}
-        for event in self.pods:
-            if event.version <= moment:
-                last[event.name] = event
-        return {
-            name: event.object["status"]["phase"]
-            for name, event in last.items()
-            if event.type != "DELETED" and event.object["status"]["phase"] not in _OVER
-        }
-
-    def _first(self, said: Callable[[Event], bool]) -> Event:
-        deadline = time.monotonic() + _WAIT_S
+        deadline = time.monotonic() + deadline_s
         while time.monotonic() < deadline:
             found = next((event for event in list(self.executions) if said(event)), None)
             if found is not None:
@@ -79,6 +70,32 @@ class Witness:
         raise AssertionError(
             f"never seen: {[event.object.get('status') for event in self.executions]}"
         )
+
+    def alive_when(self, said: Callable[[Event], bool]) -> dict[str, str]:
+        """The pods that worked when the execution first was as said, with their phases.
+
+        What was before that may be heard after it: each kind has a watch of its own.
+
+        Raises:
+            AssertionError: it never was.
+        """
+        moment = self.first(said).version
+        deadline = time.monotonic() + _WAIT_S
+        while (found := self._alive_at(moment)) and time.monotonic() < deadline:
+            time.sleep(_LOOK_EVERY_S)
+        return found
+
+    def _alive_at(self, moment: int) -> dict[str, str]:
+        """The pods that worked at a moment, as far as it was heard of yet."""
+        last: dict[str, Event] = {}
+        for event in list(self.pods):
+            if event.version <= moment:
+                last[event.name] = event
+        return {
+            name: event.object["status"]["phase"]
+            for name, event in last.items()
+            if event.type != "DELETED" and event.object["status"]["phase"] not in _OVER
+        }
 
 
 def ended(event: Event) -> bool:
@@ -135,4 +152,5 @@ def _watching(kubectl: Kubectl, into: list[Event], *what: str) -> Iterator[None]
 def _read(stream: IO[str], into: list[Event]) -> None:
     for line in stream:
         document = json.loads(line)
-        into.append(Event(document["type"], document["object"]))
+        now = datetime.datetime.now(datetime.UTC)
+        into.append(Event(document["type"], document["object"], now))

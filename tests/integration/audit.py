@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
+from workflowexecution.api import names
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from tests.support.program import Program
 
-LINE_S = 5.0
+LINE_S = 15.0
+HANGS_S = 5.0
+"""What takes longer is no request that will end soon."""
 LOOK_EVERY_S = 0.02
 
+_ENDED = frozenset({"ResponseComplete", "Panic"})
 _EVENTS = "events"
 _WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,7 @@ class Request:
         resource: with the subresource, as `workflowexecutions/status`.
         at: when the server received it.
         answered: when it had done it.
+        owner: of a PipelineRun that was to be created, the UID of its execution; else empty.
     """
 
     agent: str
@@ -40,6 +49,7 @@ class Request:
     code: int
     at: datetime.datetime
     answered: datetime.datetime
+    owner: str = ""
 
     @property
     def kind(self) -> str:
@@ -55,13 +65,24 @@ class AuditLog:
         self._from = path.stat().st_size
 
     def requests(self) -> list[Request]:
-        """Every answered request, in the order of the answers."""
+        """Every answered request, in the order of the answers.
+
+        A watch tells of a write before the server has done with it: what had arrived when this was
+        called is waited for, unless it hangs.
+        """
+        events = self._events()
+        arrived = _under_way(events)
+        while arrived & _under_way(events):
+            time.sleep(LOOK_EVERY_S)
+            events = self._events()
+        return [_request(event) for event in events if event["stage"] in _ENDED]
+
+    def _events(self) -> list[dict[str, Any]]:
         with self._path.open("rb") as file:
             file.seek(self._from)
             content = file.read()
         complete = content[: content.rfind(b"\n") + 1]
-        events = (orjson.loads(line) for line in complete.splitlines())
-        return [_request(event) for event in events if event["stage"] != "ResponseStarted"]
+        return [orjson.loads(line) for line in complete.splitlines()]
 
     def writes(self, program: Program, *about: str) -> list[str]:
         """What a program has written, refused writes included, as `patch workflowexecutions`.
@@ -93,15 +114,49 @@ class AuditLog:
         ]
 
     async def expect(self, program: Program, kinds: list[str], *about: str) -> None:
-        """Assert that a program has written this and nothing else, in this order.
+        """Wait until a program has written this and nothing else, in this order."""
+        await _reached(lambda: self.writes(program, *about), lambda found: found == kinds)
 
-        Who sees the effect of a write by a watch may be ahead of its line in the log.
-        """
-        deadline = asyncio.get_running_loop().time() + LINE_S
-        while (found := self.writes(program, *about)) != kinds:
-            late = asyncio.get_running_loop().time() > deadline
-            assert not late, found
-            await asyncio.sleep(LOOK_EVERY_S)
+    async def expect_events(self, program: Program, kinds: list[str], namespace: str) -> None:
+        """Wait for the same of what it has written of Kubernetes events in a namespace."""
+        await _reached(lambda: self.events(program, namespace), lambda found: found == kinds)
+
+    async def until(self, program: Program, kind: str, *, after: float) -> float:
+        """Wait for a program's first request of a kind after a time; returns its time."""
+        return min(await _reached(lambda: self._times(program, kind, after), bool))
+
+    async def until_so_many(self, program: Program, kind: str, count: int) -> list[Request]:
+        """Wait until a program has made so many requests of a kind; returns all it has made."""
+
+        def made() -> list[Request]:
+            return [it for it in by(program, self.requests()) if it.kind == kind]
+
+        return await _reached(made, lambda found: len(found) >= count)
+
+    async def until_asked(self, program: Program, kinds: Iterable[str]) -> list[Request]:
+        """Wait until a program's requests are of all these kinds; returns all of them."""
+        wanted = set(kinds)
+        return await _reached(
+            lambda: by(program, self.requests()),
+            lambda asked: wanted <= {it.kind for it in asked if it.code < 300},
+        )
+
+    def _times(self, program: Program, kind: str, after: float) -> list[float]:
+        times = (it.at.timestamp() for it in by(program, self.requests()) if it.kind == kind)
+        return [it for it in times if it > after]
+
+
+async def _reached(look: Callable[[], T], good: Callable[[T], bool]) -> T:
+    """Look until it is good; returns what was seen then.
+
+    Raises:
+        AssertionError: it is not in time; the message has what was seen last.
+    """
+    deadline = asyncio.get_running_loop().time() + LINE_S
+    while not good(found := look()):
+        assert asyncio.get_running_loop().time() < deadline, found
+        await asyncio.sleep(LOOK_EVERY_S)
+    return found
 
 
 def by(program: Program, requests: Iterable[Request]) -> list[Request]:
@@ -112,6 +167,22 @@ def by(program: Program, requests: Iterable[Request]) -> list[Request]:
         for it in requests
         if it.agent.startswith("workflowexecution/") and it.agent.endswith(mark)
     ]
+
+
+def _under_way(events: Iterable[dict[str, Any]]) -> set[str]:
+    """What arrived of late and has no end yet; a server that was killed leaves such things."""
+    since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=HANGS_S)
+    arrived = set[str]()
+    for event in events:
+        if event["stage"] in _ENDED:
+            arrived.discard(event["auditID"])
+        elif event["stage"] == "RequestReceived" and _time(event["stageTimestamp"]) > since:
+            arrived.add(event["auditID"])
+    return arrived
+
+
+def _time(text: str) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(text)
 
 
 def _request(event: dict[str, Any]) -> Request:
@@ -126,6 +197,12 @@ def _request(event: dict[str, Any]) -> Request:
         namespace=about.get("namespace", ""),
         name=about.get("name", ""),
         code=event.get("responseStatus", {}).get("code", 0),
-        at=datetime.datetime.fromisoformat(event["requestReceivedTimestamp"]),
-        answered=datetime.datetime.fromisoformat(event["stageTimestamp"]),
+        at=_time(event["requestReceivedTimestamp"]),
+        answered=_time(event["stageTimestamp"]),
+        owner=_owner(event.get("requestObject") or {}),
     )
+
+
+def _owner(body: dict[str, Any]) -> str:
+    labels = body.get("metadata", {}).get("labels") or {}
+    return str(labels.get(names.LABEL_EXECUTION_UID, ""))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,43 +9,38 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
+from tests.contract.bed import WIDGETS
 from tests.datastorage import postgres
 from tests.datastorage.server import DataStorage
 from tests.datastorage.table import Table
-from tests.fake import kinds
+from tests.fake import definitions, kinds
 from tests.fake.api import Api, Endpoint
 from tests.integration import objects
 from tests.integration.audit import AuditLog
 from tests.integration.controllers import Controllers
 from tests.integration.world import World, create_namespace
+from tests.stack import crds
 from tests.stack.cluster import Parts, Stack
-from tests.support import kubectl, program, sockets
+from tests.support import installation, kubectl, program, rights, sharing, sockets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-PARTED_S = 5.0
 CRD_FOLDER = Path(__file__).parents[2] / "manifests" / "crd"
 
 
 @pytest_asyncio.fixture(autouse=True)
 async def _parted() -> AsyncIterator[None]:
-    """Let every connection say its TLS goodbye before the test's loop is closed.
-
-    One that is cut off in it is a leak to the interpreter, which then blames a later test. It is
-    set up before all others, so what they hold is closed by then.
-    """
+    """Wait for goodbyes; it is set up before all others, so what they hold is closed by then."""
     yield
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(PARTED_S):
-            while sockets.are_open():  # noqa: ASYNC110 - nothing tells when a socket closes
-                await asyncio.sleep(0.01)
+    await sockets.parted()
 
 
 @pytest.fixture(scope="session")
 def bare_stack() -> Iterator[Stack]:
     """A control plane with Tekton's CRDs and nothing of this project."""
-    with Stack(name="integration", parts=Parts.CONTROL_PLANE, tekton_crds=True) as running:
+    name = f"integration{sharing.worker()}"
+    with Stack(name=name, parts=Parts.CONTROL_PLANE, tekton_crds=True) as running:
         yield running
 
 
@@ -55,14 +48,12 @@ def bare_stack() -> Iterator[Stack]:
 def stack(bare_stack: Stack) -> Stack:
     """The same with this project's CRD, as the README says to install it."""
     bare_stack.kubectl("apply", "-k", str(CRD_FOLDER))
-    name = "crd/workflowexecutions.kubernaut.ai"
-    # Not by --for=condition: kubectl fails on a CRD so young that it has no conditions.
-    bare_stack.kubectl("wait", name, kubectl.ESTABLISHED, "--timeout=30s")
-    bare_stack.api.apply({
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": objects.RUNS},
-    })
+    kubectl.wait_served(bare_stack.kubectl)
+    installation.create_namespaces(bare_stack)
+    # The garbage collector looks for new kinds every 30 s: it is to know those whose owners tests
+    # delete before they come to that.
+    collected = kinds.REMEDIATION_REQUESTS, WIDGETS
+    crds.install(bare_stack.api, [definitions.build_definition(it) for it in collected])
     return bare_stack
 
 
@@ -108,7 +99,21 @@ async def storage(database: str) -> AsyncIterator[DataStorage]:
 
 
 @pytest.fixture(scope="module")
-def controller(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[program.Program]:
+def account(stack: Stack) -> Iterator[Path]:
+    """A kubeconfig of the controller's account, with the roles of the manifests and no others.
+
+    None of its requests is one that they forbid.
+    """
+    since = stack.audit_log.stat().st_size
+    yield installation.give_access(stack)
+    done = rights.account_of(stack.audit_log, installation.USER, since=since)
+    assert done.refused == ()
+
+
+@pytest.fixture(scope="module")
+def controller(
+    account: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[program.Program]:
     """The program, for all tests of a module, with the settings that a bare cluster gives it.
 
     Its audit is off: acknowledgements are writes, and these tests look at others.
@@ -116,13 +121,13 @@ def controller(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     execution = {"allowedServiceAccounts": [objects.ACCOUNT, objects.OTHER_ACCOUNT]}
     folder = tmp_path_factory.mktemp("controller")
     audit = {"sink": "none"}
-    with program.running(folder, stack.kubeconfig, execution=execution, audit=audit) as running:
+    with program.running(folder, account, execution=execution, audit=audit) as running:
         yield running
 
 
 @pytest_asyncio.fixture
 async def controllers(
-    world: World, endpoint: Endpoint, stack: Stack, tmp_path: Path
+    world: World, endpoint: Endpoint, account: Path, tmp_path: Path
 ) -> Controllers:
     """Controllers of the test's own, as many as it starts."""
-    return await Controllers.of(world, endpoint, stack.kubeconfig, tmp_path)
+    return await Controllers.of(world, endpoint, account, tmp_path)

@@ -8,6 +8,8 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from tests.fake.api import read_kubeconfig
+from tests.integration import access
 from tests.integration.world import create_namespace
 from tests.proxy.proxy import Proxy
 from tests.support import program
@@ -26,7 +28,9 @@ class Controllers:
     """Starts controllers that serve one test and nothing else.
 
     Attributes:
-        world: the test's, with the label value and the run namespace of these controllers.
+        world: the test's, with the label value and the run namespace of these controllers, which
+            holds their lease and outbox where a test asks for these.
+        endpoint: the server as they know it.
     """
 
     world: World
@@ -38,15 +42,30 @@ class Controllers:
     async def of(
         cls, world: World, endpoint: Endpoint, kubeconfig: Path, folder: Path
     ) -> Controllers:
-        """Controllers of an instance, with a run namespace of their own."""
+        """Controllers of an instance, with a run namespace of their own.
+
+        Args:
+            world: the test's.
+            endpoint: the server.
+            kubeconfig: the user that they are; has the controller's roles in that namespace then.
+            folder: for their configuration and logs.
+        """
+        # A test may have a second installation beside the first.
         name = f"runs-{uuid.uuid4().hex[:8]}"
         await create_namespace(world.api, name)
+        await access.give(world.api, name, name, f"green-{name}")
         own = replace(world, runs=name, instance=name)
-        return cls(own, endpoint, kubeconfig, folder)
+        token = read_kubeconfig(kubeconfig).token
+        return cls(own, replace(endpoint, token=token), kubeconfig, folder)
 
     @contextlib.asynccontextmanager
     async def running(
-        self, *, by_way_of: Proxy | None = None, ready: bool = True, **sections: dict[str, Any]
+        self,
+        *,
+        by_way_of: Proxy | None = None,
+        ready: bool = True,
+        module: str = program.PROGRAM,
+        **sections: dict[str, Any],
     ) -> AsyncGenerator[Program]:
         """Run a controller; whatever becomes of it, it is not there afterwards.
 
@@ -58,7 +77,13 @@ class Controllers:
         execution = {"namespace": self.world.runs, **sections.pop("execution", {})}
         controller = {"instance": self.world.instance, **sections.pop("controller", {})}
         manager = program.running(
-            self.folder, way, ready=ready, execution=execution, controller=controller, **sections
+            self.folder,
+            way,
+            ready=ready,
+            module=module,
+            execution=execution,
+            controller=controller,
+            **sections,
         )
         started = await asyncio.to_thread(manager.__enter__)
         try:

@@ -5,25 +5,36 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import itertools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tests.fake import kinds
+from tests.integration import trail
 from tests.integration.audit import by
 from tests.integration.world import DEADLINE_S, until
+from tests.support import program
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from tests.integration.audit import AuditLog, Request
     from tests.integration.controllers import Controllers
     from tests.proxy.proxy import Proxy
     from tests.support.program import Program
 
-LEASE_S, RENEW_S, RETRY_S = 6.0, 4.0, 1.0
+LEASE_S, RENEW_S, RETRY_S = 12.0, 8.5, 1.0
+"""No stall of two seconds costs a lease or changes how its loser ends: one try bears it, which has
+(renew - 1.2 x retry) / 3, and so do the guards, who wait 3/4 x (lease - renew)."""
 TAKEN_OVER_S = LEASE_S + 2
 HANDED_OVER_S = 3.0
+TURNS = 3
 PER_SECOND = 20
-_NAME = "the-lease"
+# For a program to end on a machine that has much to do; who acts when, the audit log tells.
+GONE_S = 15.0
+SERVED_S = 60.0
+# What has waited for a leader comes first.
+BACKLOG_S = 60.0
 _LOOK_EVERY_S = 0.1
 
 
@@ -32,27 +43,45 @@ def now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
 
 
+@dataclass(frozen=True)
+class Took:
+    """How long something took, and how long it may on a machine that does not stall."""
+
+    seconds: float
+    promised_s: float
+
+
 class Leaders:
     """The controllers of a test and their lease."""
 
     def __init__(self, controllers: Controllers) -> None:
         self.controllers = controllers
         self.world = controllers.world
-        self.place = kinds.LEASES, controllers.world.runs, _NAME
+        name = f"{controllers.world.instance}.workflowexecution.kubernaut.ai"
+        self.place = kinds.LEASES, controllers.world.runs, name
 
     @contextlib.asynccontextmanager
-    async def replica(self, by_way_of: Proxy | None = None) -> AsyncGenerator[Program]:
-        """Run one; it is ready, whether it leads or not."""
-        controller = {
+    async def replica(
+        self, by_way_of: Proxy | None = None, *, module: str = program.PROGRAM
+    ) -> AsyncGenerator[Program]:
+        """Run one; it is ready, and leads unless another does."""
+        controller = self.settings()
+        async with self.controllers.running(
+            by_way_of=by_way_of, module=module, controller=controller
+        ) as started:
+            # It is ready before it has asked for the lease, and the next one is to come too late.
+            await self.leader()
+            yield started
+
+    def settings(self) -> dict[str, Any]:
+        """What makes a controller one of these."""
+        return {
             "leaderElection": True,
             "leaderElectionNamespace": self.world.runs,
-            "leaderElectionId": _NAME,
             "leaseDuration": LEASE_S,
             "renewDeadline": RENEW_S,
             "retryPeriod": RETRY_S,
         }
-        async with self.controllers.running(by_way_of=by_way_of, controller=controller) as started:
-            yield started
 
     @contextlib.asynccontextmanager
     async def replicas(self, count: int) -> AsyncGenerator[list[Program]]:
@@ -75,13 +104,13 @@ class Leaders:
         (await self.world.api.patch(*self.place, patch)).accept()
 
     @contextlib.asynccontextmanager
-    async def load(self) -> AsyncGenerator[None]:
+    async def load(self, name: str = "load") -> AsyncGenerator[None]:
         """Ask for executions all the time, each on a target of its own."""
 
         async def ask() -> None:
             number = 0
             while True:
-                await self.world.create(self.world.execution(f"load-{number}"))
+                await self.world.create(self.world.execution(f"{name}-{number}"))
                 number += 1
                 await asyncio.sleep(1 / PER_SECOND)
 
@@ -94,27 +123,59 @@ class Leaders:
 
     async def served(self) -> None:
         """Wait until custom resources are served, which is later than the server is ready."""
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(SERVED_S):
             for kind in (kinds.EXECUTIONS, kinds.PIPELINE_RUNS):
                 # Version 0 is answered from the watch cache, which watches need as well.
                 while (  # noqa: ASYNC110 - there is no event to wait for before watches work
                     await self.world.api.list(kind, resourceVersion="0")
                 ).status != 200:
                     await asyncio.sleep(_LOOK_EVERY_S)
+            # One object is read from the database, which may be what was away.
+            place = kinds.NAMESPACES, "", self.world.namespace
+            while (await self.world.api.get(*place)).status != 200:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def in_time(self, play: Callable[[int], Awaitable[Sequence[Took]]]) -> None:
+        """Play until all that is promised to a machine that does not stall was kept in one turn.
+
+        Args:
+            play: a turn with replicas of its own; the rest of what it asserts holds in each.
+
+        Raises:
+            AssertionError: it was not, in any of three.
+        """
+        turns = []
+        for number in range(TURNS):
+            turns.append(await play(number))
+            if all(it.seconds < it.promised_s for it in turns[-1]):
+                return
+            # Nobody is left who could have it, given back or not.
+            await self.world.api.delete(*self.place)
+        raise AssertionError(turns)
 
     async def works(self, name: str) -> None:
         """Ask for an execution and wait until it is Running, be there a backlog or not."""
         await self.world.create(self.world.execution(name))
-        await self.world.phase(name, "Running")
+        await self.world.phase(name, "Running", deadline_s=BACKLOG_S)
 
     def acts(self, audit: AuditLog, program: Program) -> list[Request]:
         """What a controller has written, its lease aside."""
         written = audit.written(program, self.world.namespace, self.world.runs)
         return [it for it in written if it.resource != kinds.LEASES.plural]
 
+    async def acted(self, audit: AuditLog, program: Program) -> list[Request]:
+        """The same, once there is anything: who sees an effect may be ahead of the log."""
+        await trail.until(lambda: bool(self.acts(audit, program)))
+        return self.acts(audit, program)
+
+    async def in_turn(self, audit: AuditLog, *programs: Program) -> bool:
+        """Whether all acts of each program came before the first of the next one."""
+        acts = [await self.acted(audit, it) for it in programs]
+        return all(in_turn(*pair) for pair in itertools.pairwise(acts))
+
     def asked_for_the_lease(self, audit: AuditLog, program: Program) -> list[str]:
         """The verbs of a controller's requests for its lease, watches that still run left out."""
-        return [it.verb for it in by(program, audit.requests()) if it.name == _NAME]
+        return [it.verb for it in by(program, audit.requests()) if it.name == self.place[2]]
 
     async def one_run_each(self) -> None:
         """Assert that no execution has two runs, and no run is without one."""

@@ -7,6 +7,8 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest_asyncio
+
 from tests.fake import kinds
 from tests.fake.api import Api, read_kubeconfig
 from tests.integration import objects, tekton
@@ -14,9 +16,10 @@ from tests.stack.api import wait_for
 from tests.stack.settings import DEFAULT_USERS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
     from tests.fake.api import Reply
+    from tests.integration.world import World
     from tests.stack.cluster import Stack
 
 JsonObject = dict[str, Any]
@@ -84,6 +87,17 @@ async def at_work(stack: Stack, user: str, namespace: str) -> AsyncGenerator[Per
     endpoint = dataclasses.replace(endpoint, ca_file=str(stack.ca_file))
     async with Api(endpoint, agent=f"integration-test/{user}") as session:
         yield Person(user, session, namespace)
+
+
+def fixture(user: str) -> Any:  # noqa: ANN401 - what pytest makes of a function
+    """A fixture: the user at work in the test's namespace; its name is that of the variable."""
+
+    @pytest_asyncio.fixture
+    async def person(stack: Stack, world: World) -> AsyncIterator[Person]:
+        async with at_work(stack, user, world.namespace) as found:
+            yield found
+
+    return person
 
 
 @contextlib.contextmanager

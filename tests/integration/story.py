@@ -31,7 +31,7 @@ _RUN_NAME = len("wfe-") + 16
 _WORDS_OF_A_POD = 3
 _CREATE_RUN, _CREATE_POD = "create pipelineruns", "create pods"
 _DELETE_RUN = "delete pipelineruns"
-_CLAIM = "patch workflowexecutions"
+CLAIM = "patch workflowexecutions"
 _NEVER = Time.max.replace(tzinfo=datetime.UTC)
 
 
@@ -42,6 +42,7 @@ class Life:
     Attributes:
         by: User-Agent of its maker.
         begun: when the server got the create: nothing of the run is older.
+        made: when it had done that.
         ended: when the server got the last that was said of it or of a pod of it; never while a
             pod lives.
     """
@@ -49,6 +50,7 @@ class Life:
     name: str
     by: str
     begun: Time
+    made: Time
     ended: Time
 
 
@@ -92,7 +94,7 @@ class Story:
 
     def tried_by(self, program: Program) -> int:
         """How often a program made for a start, the times included in which it was refused."""
-        return sum(it.kind == _CLAIM for it in audit.by(program, self._all))
+        return sum(it.kind == CLAIM for it in audit.by(program, self._all))
 
     def foreign_writes(self, programs: Sequence[Program]) -> set[str]:
         """Who else than these programs created or deleted runs."""
@@ -139,12 +141,12 @@ class Story:
         return f"{details['reason']} from {said} to {written}, but {status['phase']} and {life}"
 
     def _life_of(self, status: JsonObject) -> Life:
-        """The run of an execution, by its name and the second of its create."""
+        """The run of an execution, by its name and the second in which the server made it."""
         at = _time(status["startTime"])
         (life,) = (
             it
             for it in self.lives[status["pipelineRunRef"]["name"]]
-            if at - _SECOND <= it.begun < at + _SECOND
+            if it.begun - _SECOND < at <= it.made
         )
         return life
 
@@ -161,7 +163,8 @@ def _lives(name: str, requests: list[Request]) -> Iterator[Life]:
         ]
         pods = [it for it in requests if it.kind == _CREATE_POD and start.at < it.at < until]
         ends = [_end_of_pod(pod, requests) for pod in pods]
-        yield Life(name, start.agent, start.at, max([start.at, *words, *ends]))
+        ended = max([start.at, *words, *ends])
+        yield Life(name, start.agent, start.at, start.answered, ended)
 
 
 def _end_of_pod(pod: Request, requests: list[Request]) -> Time:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.fake import kinds
 from tests.fake.api import Api
+from tests.fake.resources import ResourceType
 from tests.fake.scenarios import End, Scenario, Task
 from tests.fake.stage import Pace, Stage
 from tests.fake.tekton import AGENT, SimulatedTekton
@@ -17,13 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from tests.fake.api import Endpoint
-    from tests.fake.resources import ResourceType
     from tests.fake.tekton import Choose
 
 JsonObject = dict[str, Any]
 
 IMAGE_ID = "registry.example/tools@sha256:" + "e" * 64
 RESOLVED = "c" * 64
+ACCOUNT_S = 120.0
+"""The controller manager needs so long to find back to a server that was away."""
+_LOOK_EVERY_S = 0.05
+_ACCOUNTS = ResourceType("", "v1", "serviceaccounts", "ServiceAccount")
 _ENDLESS = Scenario(tasks=(Task("apply", End.HANGS),))
 
 
@@ -39,12 +43,20 @@ async def playing(
 ) -> AsyncGenerator[None]:
     """Let the simulated Tekton play the runs of a namespace, with pods."""
     async with Api(endpoint, agent=AGENT) as api, asyncio.TaskGroup() as group:
+        await pods_admitted(api, namespace)
         stage = Stage(api, pace=pace or Pace(), pods=True)
         task = group.create_task(SimulatedTekton(stage, namespace, choose=choose).run())
         try:
             yield
         finally:
             task.cancel()
+
+
+async def pods_admitted(api: Api, namespace: str) -> None:
+    """Wait until a namespace admits pods: its account comes a moment after it, or an outage."""
+    async with asyncio.timeout(ACCOUNT_S):
+        while (await api.get(_ACCOUNTS, namespace, "default")).status == 404:  # noqa: ASYNC110 - a server
+            await asyncio.sleep(_LOOK_EVERY_S)
 
 
 class Run:

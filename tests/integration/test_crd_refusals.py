@@ -68,7 +68,7 @@ REFUSED = [
     case("spec.parameters.REPLICAS", True, "must be of type string", name="boolean"),
     case("spec.parameters.REPLICAS", {"a": "b"}, "must be of type string", name="object"),
     case("spec.parameters.REPLICAS", "x" * 1048577, "Too long", name="too-long"),
-    case("spec.parameters", {f"P{i}": "" for i in range(257)}, "Too many", name="too-many"),
+    case("spec.parameters", {f"P{i}": "" for i in range(4097)}, "Too many", name="too-many"),
     case("spec.confidence", 1.01, "less than or equal to 1", name="above-one"),
     case("spec.confidence", -0.01, "greater than or equal to 0", name="negative"),
     case("spec.confidence", "0.9", "must be of type number", name="text"),
@@ -140,7 +140,13 @@ BAD_STATUS = [
     case("status.failureReason", "Error", "supported values"),
     case("status.skipDetails.reason", "Cooldown", "supported values"),
     case("status.failureDetails.reason", "Error", "supported values"),
+    case("status.failureDetails", {"failedTaskName": ""}, "Required value",
+         field="status.failureDetails.failedTaskIndex"),
+    case("status.failureDetails", {"failedTaskIndex": 0}, "Required value",
+         field="status.failureDetails.failedTaskName"),
     case("status.blockClearance.clearMethod", "Phone", "supported values"),
+    case("status.blockClearance.clearReason", "r" * 1025, "Too long", name="too-long"),
+    case("status.blockClearance.clearedBy", "r" * 254, "Too long", name="too-long"),
     case("status.startTime", "yesterday", "must be of type date-time"),
     case("status.completionTime", 1700000000, "must be of type date-time"),
     case("status.consecutiveFailures", "three", "must be of type integer"),
@@ -188,6 +194,16 @@ async def test_crd_refuses_a_target_when_it_is_no_kind_and_name(world: World, ta
 @pytest.mark.parametrize("target", GOOD_TARGETS.values(), ids=GOOD_TARGETS)
 async def test_crd_accepts_a_target_when_it_is_well_formed(world: World, target: str) -> None:
     (await attempt(world, objects.execution(targetResource=target))).accept()
+
+
+async def test_crd_takes_thousands_of_parameters_and_keeps_each_of_them(world: World) -> None:
+    many = {f"PARAMETER_{number:05}": "x" * 100 for number in range(4096)}
+    await world.create(world.execution("many", parameters=many))
+    patch = {"spec": {"parameters": {"PARAMETER_04095": "other"}}}
+    reply = await world.api.patch(kinds.EXECUTIONS, world.namespace, "many", patch)
+    assert_refused(reply, "spec.parameters", "cannot change after creation")
+    patch = {"metadata": {"labels": {"a": "b"}}}
+    (await world.api.patch(kinds.EXECUTIONS, world.namespace, "many", patch)).accept()
 
 
 @pytest.mark.parametrize("text", GOOD_TIMEOUTS)

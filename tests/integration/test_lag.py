@@ -18,7 +18,7 @@ import pytest_asyncio
 from tests.fake.stage import Pace
 from tests.integration import contest, tekton
 from tests.integration.contest import Load
-from tests.integration.story import Story
+from tests.integration.story import CLAIM, Story
 from tests.proxy import calls
 
 if TYPE_CHECKING:
@@ -78,8 +78,9 @@ class Fight:
     ) -> tuple[Story, dict[str, JsonObject]]:
         """Let them fight over loads, one after the other.
 
-        They are held while the first is created, and begin at the same moment with the same
-        knowledge; from then on the late ones see nothing before its time.
+        They are held while the first is created, and begin with the same knowledge; from then on
+        the late ones see nothing before its time. Who is in time begins first, lest it finds
+        everything done.
         """
         world, first, *others = controllers.world, *waves
         async with contextlib.AsyncExitStack() as stack:
@@ -92,7 +93,10 @@ class Fight:
             took_s = await first.create(world)
             for proxy in proxies:
                 proxy.lag(calls.watches(), self.lag_s)
-            for program in programs:
+            in_time, *blind = programs
+            in_time.thaw()
+            await audit.until_asked(in_time, {CLAIM})
+            for program in blind:
                 program.thaw()
             executions = await contest.decided(world, first)
             for load in others:
@@ -156,3 +160,23 @@ class TestLag:
         ]
         story, executions = await fight.over(controllers, audit, *waves)
         assert check(story, executions, 0.0) > load.targets
+
+
+@pytest.mark.usefixtures("played")
+@pytest.mark.parametrize(
+    ("load", "lag_s"),
+    [
+        pytest.param(Load(executions=40, targets=40), 5.0, id="small", marks=pytest.mark.long),
+        pytest.param(
+            Load(executions=500, targets=500),
+            30.0,
+            id="big",
+            marks=[pytest.mark.long, pytest.mark.timeout(600)],
+        ),
+    ],
+)
+async def test_each_execution_runs_once_when_every_target_is_its_own(
+    controllers: Controllers, audit: AuditLog, load: Load, lag_s: float
+) -> None:
+    story, executions = await Fight(2, lag_s, COOLDOWN_S).over(controllers, audit, load)
+    assert check(story, executions, COOLDOWN_S) == load.executions

@@ -27,7 +27,7 @@ NAME = "late"
 STOPPED = "Run of an execution that is over is stopped"
 ORPHANED = "Run without an execution is stopped"
 # The garbage collector, which ends a foreground deletion, looks for new kinds every 30 s.
-COLLECTED_S = 60.0
+COLLECTED_S = 120.0
 # A run of nobody is looked for every 30 s, once it is 30 s old.
 SWEPT_S = 75.0
 
@@ -69,7 +69,9 @@ async def stopped(world: World, run: Place, cause: str, *, deadline_s: float = 1
 
 def said(program: Program, event: str) -> list[Any]:
     """The lines of a program's log that tell of an event."""
-    lines = [json.loads(line) for line in program.log.read_text().splitlines()]
+    # The last one may be half written.
+    whole, _, _ = program.log.read_text().rpartition("\n")
+    lines = [json.loads(line) for line in whole.splitlines()]
     return [line for line in lines if line["event"] == event]
 
 

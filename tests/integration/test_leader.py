@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import signal
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration import leaders
-from tests.integration.leaders import HANDED_OVER_S, RENEW_S, TAKEN_OVER_S, Leaders
+from tests.integration import leaders, trail
+from tests.integration.leaders import HANDED_OVER_S, RENEW_S, TAKEN_OVER_S, Leaders, Took
 from tests.proxy.rules import Point
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from tests.stack.cluster import Stack
     from tests.support.program import Program
 
+# So long that another could lead, be gone, and be followed.
 FROZEN_S = 30.0
 
 
@@ -33,53 +33,65 @@ async def ended(program: Program, *, within_s: float) -> int:
     return await asyncio.to_thread(program.process.wait, within_s)
 
 
-async def test_another_acts_in_time_when_the_leader_is_killed_or_stopped(
-    elected: Leaders, audit: AuditLog
-) -> None:
+async def killed_and_stopped(elected: Leaders, audit: AuditLog, turn: int) -> list[Took]:
+    """One leader is killed, the next one stopped; how long each time until another acts."""
     async with elected.replicas(3) as (first, *others):
         assert leaders.is_of(first, await elected.leader())
-        async with elected.load():
-            await elected.works("before")
+        async with elected.load(f"load-{turn}"):
+            await elected.works(f"before-{turn}")
             assert [len(elected.acts(audit, it)) for it in others] == [0, 0]
             first.kill()
             killed_at = leaders.now()
-            await elected.works("after-the-kill")
+            await elected.works(f"after-the-kill-{turn}")
             heir = await elected.leader(first)
             second, third = sorted(others, key=lambda it: not leaders.is_of(it, heir))
-            acts = elected.acts(audit, second)
-            assert leaders.acted_after(killed_at, acts) < TAKEN_OVER_S
+            acts = await elected.acted(audit, second)
+            taken_over_s = leaders.acted_after(killed_at, acts)
             assert elected.acts(audit, third) == []
             stopped_at = leaders.now()
             second.process.send_signal(signal.SIGTERM)
-            await elected.works("after-the-stop")
-        acts = elected.acts(audit, third)
-        assert leaders.acted_after(stopped_at, acts) < HANDED_OVER_S
-        assert await ended(second, within_s=10) == 0
-        assert leaders.in_turn(elected.acts(audit, first), elected.acts(audit, second))
-        assert leaders.in_turn(elected.acts(audit, second), elected.acts(audit, third))
+            await elected.works(f"after-the-stop-{turn}")
+        acts = await elected.acted(audit, third)
+        handed_over_s = leaders.acted_after(stopped_at, acts)
+        assert await ended(second, within_s=leaders.GONE_S) == 0
+        assert await elected.in_turn(audit, first, second, third)
         await elected.one_run_each()
+    return [Took(taken_over_s, TAKEN_OVER_S), Took(handed_over_s, HANDED_OVER_S)]
+
+
+async def test_another_acts_in_time_when_the_leader_is_killed_or_stopped(
+    elected: Leaders, audit: AuditLog
+) -> None:
+    await elected.in_time(lambda turn: killed_and_stopped(elected, audit, turn))
+
+
+async def frozen_and_continued(elected: Leaders, audit: AuditLog, turn: int) -> list[Took]:
+    """The leader is frozen, and continued when another leads; how long until that one acts."""
+    async with elected.replicas(2) as (first, second), elected.load(f"load-{turn}"):
+        await elected.works(f"before-{turn}")
+        # It is ready before it asks.
+        await trail.until(lambda: "get" in elected.asked_for_the_lease(audit, second))
+        first.process.send_signal(signal.SIGSTOP)
+        stopped_at = leaders.now()
+        await elected.works(f"meanwhile-{turn}")
+        acts = await elected.acted(audit, second)
+        taken_over_s = leaders.acted_after(stopped_at, acts)
+        await asyncio.sleep(FROZEN_S - (leaders.now() - stopped_at).total_seconds())
+        continued_at = leaders.now()
+        first.process.send_signal(signal.SIGCONT)
+        assert await ended(first, within_s=leaders.GONE_S) != 0
+        await elected.works(f"after-{turn}")
+        # What it had sent before, a busy server may have received later; the turns tell of that.
+        assert [it.kind for it in elected.acts(audit, first) if it.at > continued_at] == []
+        assert await elected.in_turn(audit, first, second)
+        await elected.one_run_each()
+    return [Took(taken_over_s, TAKEN_OVER_S)]
 
 
 async def test_frozen_leader_does_nothing_when_it_is_continued(
     elected: Leaders, audit: AuditLog
 ) -> None:
-    async with elected.replicas(2) as (first, second), elected.load():
-        await elected.works("before")
-        assert elected.asked_for_the_lease(audit, second) == ["get"]
-        first.process.send_signal(signal.SIGSTOP)
-        stopped_at = leaders.now()
-        await elected.works("meanwhile")
-        acts = elected.acts(audit, second)
-        assert leaders.acted_after(stopped_at, acts) < TAKEN_OVER_S
-        await asyncio.sleep(FROZEN_S - (leaders.now() - stopped_at).total_seconds())
-        first.process.send_signal(signal.SIGCONT)
-        assert await ended(first, within_s=5) != 0
-        await elected.works("after")
-        # What it had sent before, the server may have received a moment later.
-        late = stopped_at + datetime.timedelta(seconds=1)
-        assert [it.kind for it in elected.acts(audit, first) if it.at > late] == []
-        assert leaders.in_turn(elected.acts(audit, first), elected.acts(audit, second))
-        await elected.one_run_each()
+    await elected.in_time(lambda turn: frozen_and_continued(elected, audit, turn))
 
 
 def _is_of_the_lease(call: Call) -> bool:
@@ -98,9 +110,9 @@ async def test_leader_ends_before_another_acts_when_its_way_to_the_lease_is_a_bl
         await elected.works("before")
         for _ in range(20):
             proxy.hold(_is_of_the_lease, Point.BEFORE)
-        assert await ended(first, within_s=RENEW_S + 4) == 1
+        assert await ended(first, within_s=RENEW_S + leaders.GONE_S) == 1
         await elected.works("after")
-        assert leaders.in_turn(elected.acts(audit, first), elected.acts(audit, second))
+        assert await elected.in_turn(audit, first, second)
 
 
 async def test_leader_keeps_a_lease_that_is_deleted_and_leaves_one_that_is_rewritten(
@@ -114,9 +126,9 @@ async def test_leader_keeps_a_lease_that_is_deleted_and_leaves_one_that_is_rewri
         await asyncio.sleep(1)
         assert elected.acts(audit, second) == []
         await elected.told({"spec": {"holderIdentity": "somebody"}})
-        assert await ended(first, within_s=5) == 1
+        assert await ended(first, within_s=leaders.GONE_S) == 1
         await elected.works("rewritten")
-        assert leaders.in_turn(elected.acts(audit, first), elected.acts(audit, second))
+        assert await elected.in_turn(audit, first, second)
 
 
 async def test_apiserver_that_is_away_ends_the_leader_and_no_one_else(
@@ -129,10 +141,10 @@ async def test_apiserver_that_is_away_ends_the_leader_and_no_one_else(
         await elected.works("before")
         stack.kill("kube-apiserver")
         try:
-            assert await ended(first, within_s=RENEW_S + 4) == 1
+            assert await ended(first, within_s=RENEW_S + leaders.GONE_S) == 1
         finally:
             await asyncio.to_thread(stack.start, "kube-apiserver")
             await elected.served()
         await elected.works("after")
         assert (second.process.poll(), alone.process.poll()) == (None, None)
-        assert await asyncio.to_thread(alone.wait_probe, "/readyz", 200, deadline_s=5)
+        assert await asyncio.to_thread(alone.wait_probe, "/readyz", 200)

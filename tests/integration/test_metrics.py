@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import json
 import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.integration.leaders import Leaders
+from tests.stack.api import wait_for
 from tests.support import program, prometheus
 from tests.unit.runtime.authority import Authority
+from workflowexecution.adapters.prometheus import outcomes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 
 NAMESPACE = "monitoring"
 ROLE = "metrics-reader"
+BUILD_INFO = "workflowexecution_build_info{"
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +47,11 @@ def tokens(stack: Stack) -> dict[str, str]:
         "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": ROLE},
         "subjects": [account],
     })
-    return {name: token_of(stack, name) for name in ("reader", "stranger")}
+    found = {name: token_of(stack, name) for name in ("reader", "stranger")}
+    wait_for(
+        "role", lambda: prometheus.lacks(stack, found["reader"]), deadline_s=prometheus.READY_S
+    )
+    return found
 
 
 def token_of(stack: Stack, account: str) -> str:
@@ -79,12 +88,17 @@ async def finish_one(controllers: Controllers, name: str) -> None:
     await world.phase(name, "Completed")
 
 
+@pytest.mark.requirement(
+    "WE-SERVICE", "Health/Ready Port: 8081 (/health, /ready - no auth required)"
+)
 @pytest.mark.requirement("WE-SERVICE", "Metrics Port: 9090 (/metrics - with auth filter)")
 async def test_metrics_are_read_with_the_token_of_an_account_that_may(
     controllers: Controllers, tokens: dict[str, str]
 ) -> None:
     port = program.free_port()
-    async with controllers.running(controller={"metricsAddr": f"127.0.0.1:{port}"}):
+    async with controllers.running(controller={"metricsAddr": f"127.0.0.1:{port}"}) as running:
+        for path in ("/health", "/ready"):
+            assert (await asyncio.to_thread(running.probe, path))[0] == 200
         answers = {
             "reader": await asyncio.to_thread(read, port, tokens["reader"]),
             "stranger": await asyncio.to_thread(read, port, tokens["stranger"]),
@@ -100,6 +114,7 @@ async def test_metrics_are_read_with_the_token_of_an_account_that_may(
 @pytest.mark.requirement("BR-WF-008", "Metrics exposed on /metrics endpoint")
 @pytest.mark.requirement("BR-WF-008", "Metrics updated on execution completion")
 @pytest.mark.requirement("BR-WF-008", "Labels include outcome and workflow_id")
+@pytest.mark.requirement("BR-WF-008", "Duration histogram with appropriate buckets")
 async def test_prometheus_scrapes_with_a_token_and_is_refused_without(
     controllers: Controllers, tokens: dict[str, str], tmp_path: Path
 ) -> None:
@@ -117,11 +132,44 @@ async def test_prometheus_scrapes_with_a_token_and_is_refused_without(
             await finish_one(controllers, "counted")
             query = 'workflowexecution_total{outcome="Success",workflow_id!=""}'
             await asyncio.to_thread(server.until, lambda: server.values(query) == [1.0])
-            await asyncio.to_thread(server.until, lambda: len(server.scraped()) == 3)
-            found = server.scraped()
-    assert found["reader"] == ("up", "")
-    assert found["stranger"] == ("down", "server returned HTTP status 403 Forbidden")
-    assert found["nobody"] == ("down", "server returned HTTP status 401 Unauthorized")
+            query = 'count(workflowexecution_duration_seconds_bucket{outcome="Success"})'
+            buckets = [len(outcomes.DURATION_BUCKETS_S) + 1]
+            await asyncio.to_thread(server.until, lambda: server.values(query) == buckets)
+            await asyncio.to_thread(
+                server.until_scraped,
+                {
+                    "reader": ("up", ""),
+                    "stranger": ("down", "server returned HTTP status 403 Forbidden"),
+                    "nobody": ("down", "server returned HTTP status 401 Unauthorized"),
+                },
+            )
+
+
+async def test_lease_metrics_and_every_line_of_the_log_carry_one_identity(
+    controllers: Controllers,
+) -> None:
+    port, elected = program.free_port(), Leaders(controllers)
+    own = {**elected.settings(), "metricsAddr": f"127.0.0.1:{port}", "metricsAuth": False}
+    async with controllers.running(controller=own) as running:
+        who = await elected.leader()
+        text = (await asyncio.to_thread(read, port))[1]
+        shown = next(line for line in text.splitlines() if line.startswith(BUILD_INFO))
+    assert f'identity="{who}"' in shown
+    assert {json.loads(it)["identity"] for it in running.log.read_text().splitlines()} == {who}
+
+
+async def test_what_was_counted_before_prometheus_came_is_an_increase_and_a_fact_to_people(
+    controllers: Controllers, tmp_path: Path
+) -> None:
+    port, name = program.free_port(), "workflowexecution_pipelinerun_creation_total"
+    settings = {"metricsAddr": f"127.0.0.1:{port}", "metricsAuth": False}
+    async with controllers.running(controller=settings):
+        await finish_one(controllers, "early")
+        read_at_once = (await asyncio.to_thread(read, port))[1]
+        with prometheus.running(tmp_path, [job("late", port, None)]) as server:
+            await asyncio.to_thread(server.until, lambda: server.values(name) == [1.0])
+            assert server.values(f"min_over_time({name}[5m])") == [0.0]
+    assert f"{name} 1.0\n" in read_at_once
 
 
 async def test_prometheus_scrapes_over_tls(
@@ -138,8 +186,7 @@ async def test_prometheus_scrapes_over_tls(
     }
     async with controllers.running(controller=settings) as running:
         with prometheus.running(tmp_path, [job("tls", port, tmp_path / "token", **tls)]) as server:
-            await asyncio.to_thread(server.until, lambda: "tls" in server.scraped())
-            assert server.scraped() == {"tls": ("up", "")}
+            await asyncio.to_thread(server.until_scraped, {"tls": ("up", "")})
     assert "without TLS" not in running.log.read_text()
 
 

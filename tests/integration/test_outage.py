@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.integration.leaders import Leaders
+
 if TYPE_CHECKING:
     from tests.integration.controllers import Controllers
     from tests.stack.cluster import Stack
@@ -23,10 +25,11 @@ async def test_executions_go_on_when_a_server_was_killed(
         await world.create(world.execution("before"))
         status = await world.phase("before", "Running")
         await asyncio.to_thread(stack.kill, process)
-        assert program.probe("/healthz")[0] == 200
+        await asyncio.to_thread(program.wait_probe, "/healthz", 200)
         await asyncio.to_thread(stack.start, process)
+        await Leaders(controllers).served()
         await (await world.play(status)).end()
         await world.create(world.execution("after"))
         await world.phase("before", "Completed", deadline_s=BACK_S)
         await world.phase("after", "Running", deadline_s=BACK_S)
-        assert program.probe("/readyz")[0] == 200
+        await asyncio.to_thread(program.wait_probe, "/readyz", 200)

@@ -15,7 +15,7 @@ from tests.integration import objects, people, tekton
 from tests.integration.world import until_gone
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
     from tests.fake.api import Reply
     from tests.integration.people import Person
@@ -44,7 +44,7 @@ REQUESTED_BY = "spec.cancel.requestedBy must be who sets it: "
 ONCE = "status.blockClearance can be set once and then neither changed nor removed"
 RESERVED = "the verb control on workflowexecutions is needed to set "
 HOLD = "integration.test/hold"
-COLLECTED_S = 60.0
+COLLECTED_S = 120.0
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -57,23 +57,10 @@ def policy(stack: Stack) -> Iterator[None]:
         yield
 
 
-@pytest_asyncio.fixture
-async def alice(stack: Stack, world: World) -> AsyncIterator[Person]:
-    async with people.at_work(stack, "alice", world.namespace) as person:
-        yield person
-
-
-@pytest_asyncio.fixture
-async def bob(stack: Stack, world: World) -> AsyncIterator[Person]:
-    async with people.at_work(stack, "bob", world.namespace) as person:
-        yield person
-
-
-@pytest_asyncio.fixture
-async def admin(stack: Stack, world: World) -> AsyncIterator[Person]:
-    """Has every verb, control among them."""
-    async with people.at_work(stack, "admin", world.namespace) as person:
-        yield person
+alice = people.fixture("alice")
+bob = people.fixture("bob")
+admin = people.fixture("admin")
+"""Has every verb, control among them."""
 
 
 @pytest_asyncio.fixture

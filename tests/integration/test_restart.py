@@ -25,6 +25,7 @@ CLAIM = "patch workflowexecutions"
 CREATE = "create pipelineruns"
 STATUS = "patch workflowexecutions/status"
 MANY = 500
+LOOKED_AT_S = 60.0
 
 
 class TestAbsence:
@@ -82,7 +83,7 @@ class TestAbsence:
         place = kinds.EXECUTIONS, world.namespace, "deleted"
         (await world.api.delete(*place)).accept()
         async with tekton.playing(endpoint, world.runs), controllers.running():
-            await until_gone(world.api, place, deadline_s=60)
+            await until_gone(world.api, place, deadline_s=90)
         run = kinds.PIPELINE_RUNS, world.runs, status["pipelineRunRef"]["name"]
         assert (await world.api.get(*run)).status == 404
 
@@ -246,7 +247,9 @@ class TestMany:
         # Looked at after all others, and the only one with something to do: its run is gone.
         await end(world, "the-last", finalizer=True, run=False)
         async with controllers.running() as program:
-            await world.until("the-last", lambda it: "finalizers" not in it["metadata"])
+            await world.until(
+                "the-last", lambda it: "finalizers" not in it["metadata"], deadline_s=LOOKED_AT_S
+            )
             await audit.expect(program, [CLAIM], world.namespace, world.runs)
             requests = [
                 it for it in audit.requests() if it.agent.endswith(f"-{program.process.pid})")

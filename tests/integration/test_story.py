@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from typing import TYPE_CHECKING, cast
 
@@ -84,6 +85,26 @@ def test_overlap_is_found_when_the_pod_of_the_former_never_ends() -> None:
 def test_run_is_cut_short_when_it_is_deleted_before_it_is_over(second: float, found: int) -> None:
     story = Story([*life(0, 5, 8), request("delete pipelineruns", RUN, second)], WORLD)
     assert len(story.cut_short()) == found
+
+
+@pytest.mark.parametrize("took_s", [0.1, 4.0], ids=["at-once", "slowly"])
+def test_run_of_an_execution_is_found_when_the_server_has_made_it_in_time_or_late(
+    took_s: float,
+) -> None:
+    create = request("create pipelineruns", RUN, 0.5 - took_s)
+    made = dataclasses.replace(create, answered=at(0.5))
+    written = "patch workflowexecutions/status"
+    log = [made, request(written, "first", 5.5), request(written, "second", 3.2)]
+    details = {
+        "reason": "ResourceBusy",
+        "skippedAt": at(3).isoformat(),
+        "conflictingWorkflow": {"name": "first"},
+    }
+    executions = {
+        "first": execution("first", "Completed"),
+        "second": execution("second", "Skipped", skipDetails=details),
+    }
+    assert Story(log, WORLD).untrue(executions, 300) == []
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.integration.world import JsonObject, World
     from tests.support.program import Program
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 LOOK_EVERY_S = 0.1
 
 
@@ -32,7 +32,7 @@ async def recording(
         storage: where its records go.
         **sections: what its configuration has beside or instead.
     """
-    given = sections.pop("datastorage", {})
+    given = dict(sections.pop("datastorage", {}))
     buffer = {"flushInterval": "100ms", **given.pop("buffer", {})}
     way = {"url": storage.url, "timeout": "1s", "buffer": buffer, **given}
     audit = {"dialect": storage.dialect, **sections.pop("audit", {})}
@@ -49,6 +49,18 @@ def is_recorded(found: JsonObject) -> bool:
 async def until_recorded(world: World, name: str, *, deadline_s: float = WAIT_S) -> JsonObject:
     """Wait until an execution has nothing due; returns it."""
     return await world.until(name, is_recorded, deadline_s=deadline_s)
+
+
+async def until_refused(world: World, name: str) -> JsonObject:
+    """Wait until an execution has ended and the store has refused all its records; returns it."""
+
+    def refused(found: JsonObject) -> bool:
+        conditions = (found.get("status") or {}).get("conditions") or []
+        said = [it["message"] for it in conditions if it["type"] == "AuditRecorded"]
+        transitions = ("created", "started", "completed")
+        return all(any(f"{it}: " in message for message in said) for it in transitions)
+
+    return await world.until(name, refused, deadline_s=WAIT_S)
 
 
 async def play(world: World, name: str, *, exit_code: int = 0) -> JsonObject:

@@ -109,6 +109,7 @@ class World:
         """A pod that runs, beside the runs; gives what sets its phase."""
         spec = {"containers": [{"name": "step-run", "image": "registry.example/tools"}]}
         body = {"metadata": {"name": name, "labels": labels}, "spec": spec}
+        await tekton.pods_admitted(self.api, self.runs)
         (await self.api.create(kinds.PODS, self.runs, body)).accept()
 
         async def set_phase(phase: str) -> None:
@@ -144,17 +145,38 @@ Place = tuple["ResourceType", str, str]
 
 async def states(api: Api, place: Place) -> AsyncGenerator[JsonObject | None]:
     """An object as it is now, then each state that follows; None while it is not there."""
+    while True:
+        async with _patience(), contextlib.aclosing(_states_of_a_list(api, place)) as coming:
+            async for state in coming:
+                yield state
+
+
+@contextlib.asynccontextmanager
+async def _patience() -> AsyncGenerator[None]:
+    """Wait as long as a server asks for; one that has just begun does, for lists and watches."""
+    try:
+        yield
+    except Refused as refused:
+        if refused.reply.status != 429:
+            raise
+        await asyncio.sleep(float(refused.reply.headers["Retry-After"]))
+
+
+async def _states_of_a_list(api: Api, place: Place) -> AsyncGenerator[JsonObject | None]:
+    """The same, until the watch ends."""
     resource, namespace, name = place
     field = f"metadata.name={name}"
-    while True:
-        listed = (await api.list(resource, namespace, fieldSelector=field)).accept()
-        yield next(iter(listed["items"]), None)
-        version = listed["metadata"]["resourceVersion"]
-        async with api.watch(
-            resource, namespace, fieldSelector=field, resourceVersion=version
-        ) as watch:
-            async for event in watch:
-                yield None if event.type == "DELETED" else event.object
+    listed = (await api.list(resource, namespace, fieldSelector=field)).accept()
+    yield next(iter(listed["items"]), None)
+    version = listed["metadata"]["resourceVersion"]
+    async with api.watch(
+        resource, namespace, fieldSelector=field, resourceVersion=version
+    ) as watch:
+        async for event in watch:
+            if event.type == "ERROR":
+                # A server that has just begun does not know the version of its own list.
+                return
+            yield None if event.type == "DELETED" else event.object
 
 
 async def until(

@@ -1,0 +1,179 @@
+"""The Helm chart: what it renders, what it refuses, and a real `helm install`."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.stack import binaries
+from tests.stack.cluster import Parts, Stack
+from tests.support import chart, installation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+PLACE = installation.SYSTEM, installation.CONTROLLER
+KEEP = "helm.sh/resource-policy"
+
+
+def by_name(text: str) -> dict[tuple[str, str, str], Any]:
+    """The objects of YAML documents."""
+    return {
+        (it["kind"], it["metadata"].get("namespace", ""), it["metadata"]["name"]): it
+        for it in yaml.safe_load_all(text)
+        if it
+    }
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = str(binaries.ensure(["helm"])["helm"])
+    return subprocess.run(
+        [program, *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def template(*arguments: str) -> subprocess.CompletedProcess[str]:
+    version = binaries.module_version(binaries.KUBERNETES)
+    return run(
+        "template", "we", str(chart.CHART), "--include-crds", "--kube-version", version, *arguments
+    )
+
+
+def rendered(*values: str) -> dict[tuple[str, str, str], Any]:
+    """What the chart makes of values."""
+    done = template(*(f"--set={it}" for it in values))
+    assert done.returncode == 0, done.stderr
+    return by_name(done.stdout)
+
+
+def refused(*values: str) -> str:
+    """What the chart says to values that it cannot bear."""
+    done = template(*(f"--set={it}" for it in values))
+    assert done.returncode != 0
+    return done.stderr
+
+
+def pod(made: dict[tuple[str, str, str], Any]) -> Any:  # noqa: ANN401 - raw object
+    return made["Deployment", *PLACE]["spec"]["template"]["spec"]
+
+
+def test_chart_installs_what_the_manifests_do(stack: Stack) -> None:
+    made = rendered("createNamespaces.system=true")
+    for it in made.values():
+        if it["kind"] == "Namespace":
+            assert it["metadata"].pop("annotations") == {KEEP: "keep"}
+    folder = str(installation.MANIFESTS / "default")
+    assert made == by_name(stack.kubectl("kustomize", folder))
+
+
+def test_chart_takes_other_values() -> None:
+    made = rendered(
+        "replicas=1", "createNamespaces.workflows=false", "image.tag=mine",
+        "config.logging.level=debug", "terminationGracePeriodSeconds=70",
+    )  # fmt: skip
+    assert made["Deployment", *PLACE]["spec"]["replicas"] == 1
+    assert pod(made)["containers"][0]["image"].endswith(":mine")
+    assert pod(made)["terminationGracePeriodSeconds"] == 70
+    config = made["ConfigMap", installation.SYSTEM, "workflowexecution-config"]
+    assert yaml.safe_load(config["data"]["config.yaml"])["logging"] == {"level": "debug"}
+    assert [key for key in made if key[0] == "Namespace"] == []
+
+
+def test_chart_adds_to_the_pod_what_it_is_told() -> None:
+    made = pod(rendered(
+        "env[0].name=OTEL_EXPORTER_OTLP_HEADERS", "env[0].value=a=b",
+        "extraVolumes[0].name=token", "extraVolumes[0].secret.secretName=store",
+        "extraVolumeMounts[0].name=token", "extraVolumeMounts[0].mountPath=/token",
+        "imagePullSecrets[0].name=pull", "nodeSelector.disk=ssd", "tolerations[0].key=own",
+        "affinity.nodeAffinity.x=y",
+    ))  # fmt: skip
+    (container,) = made["containers"]
+    named = [it["name"] for it in container["env"]]
+    assert named == ["POD_NAME", "POD_NAMESPACE", "OTEL_EXPORTER_OTLP_HEADERS"]
+    assert [it["name"] for it in container["volumeMounts"]] == ["config", "token"]
+    assert made["volumes"][1] == {"name": "token", "secret": {"secretName": "store"}}
+    assert made["imagePullSecrets"] == [{"name": "pull"}]
+    assert made["nodeSelector"] == {"disk": "ssd"}
+    assert made["tolerations"] == [{"key": "own"}]
+    assert made["affinity"] == {"nodeAffinity": {"x": "y"}}
+
+
+def test_chart_lets_out_to_the_port_of_the_api_server_alone() -> None:
+    made = rendered("apiServerPorts={7443}")
+    policy = made["NetworkPolicy", PLACE[0], "workflowexecution-controller-api-server"]
+    assert policy["spec"]["egress"] == [{"ports": [{"protocol": "TCP", "port": 7443}]}]
+
+
+def test_chart_leaves_the_ids_to_who_gives_them_out() -> None:
+    ids = ("runAsUser", "runAsGroup", "fsGroup")
+    made = pod(rendered(*(f"podSecurityContext.{it}=null" for it in ids)))
+    assert made["securityContext"] == {
+        "runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ("config.execution.namespace=mine", "config.execution.namespace must be"),
+        ("config.controller.instance=blue", "config.controller.instance must be"),
+        ("config.controller.metricsAddr=:9091", 'must be ":9090", not ":9091"'),
+        ("config.controller.healthProbeAddr=:80", "config.controller.healthProbeAddr must be"),
+        ("config.controller.leaderElectionId=mine", "config.controller.leaderElectionId must be"),
+        ("config.controller.leaderElectionNamespace=x", "leaderElectionNamespace must be"),
+        ("config.controller.leaderElection=false", "replicas must be 0 or 1, not 2"),
+        ("env[0].name=WE_EXECUTION_NAMESPACE", "env must not have WE_EXECUTION_NAMESPACE"),
+        ("config.execution.namespce=mine", "namespce"),
+        ("createNamespaces=true", "createNamespaces"),
+        ("replica=3", "replica"),
+        ("image.tag=null", "tag"),
+    ],
+)
+def test_chart_refuses_what_it_would_not_honour(values: str, says: str) -> None:
+    assert says in refused(values)
+
+
+def test_chart_tells_everything_that_is_wrong_at_once() -> None:
+    said = refused("config.controller.leaderElection=false", "config.controller.instance=blue")
+    assert "replicas must be" in said
+    assert "config.controller.instance must be" in said
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ("config.controller.leaderElection=false", "replicas=1"),
+        ("config.controller.leaderElectionNamespace=kubernaut-system",),
+        ("config.execution.namespace=kubernaut-workflows", "config.controller.metricsAddr=:9090"),
+    ],
+)
+def test_chart_takes_what_is_as_it_is_anyway(values: Sequence[str]) -> None:
+    assert "Deployment" in {key[0] for key in rendered(*values)}
+
+
+@pytest.fixture
+def bare() -> Iterator[Stack]:
+    """A cluster that has nothing of this project yet."""
+    with Stack(name="chart", parts=Parts.CONTROL_PLANE) as made:
+        yield made
+
+
+def test_helm_installs_into_a_cluster_that_has_nothing_yet(bare: Stack) -> None:
+    where = ("-n", installation.SYSTEM, f"--kubeconfig={bare.kubeconfig}")
+    steps = [
+        ("install", "we", str(chart.CHART), "--create-namespace", *where),
+        ("upgrade", "we", str(chart.CHART), "--set=replicas=1", *where),
+        ("uninstall", "we", *where),
+        ("install", "we", str(chart.CHART), *where),
+    ]
+    for step in steps:
+        done = run(*step)
+        assert done.returncode == 0, done.stderr
+        for it in (installation.SYSTEM, installation.WORKFLOWS):
+            found = bare.api.json("GET", f"/api/v1/namespaces/{it}")
+            assert "deletionTimestamp" not in found["metadata"], step
+    path = f"/apis/apps/v1/namespaces/{installation.SYSTEM}/deployments/{installation.CONTROLLER}"
+    assert bare.api.json("GET", path)["spec"]["replicas"] == 2

@@ -1,0 +1,168 @@
+"""Nothing is lost and nothing done twice, whatever becomes of requests and answers.
+
+By the apiserver's audit log: what was done, and how often.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.fake import kinds
+from tests.integration import leaders
+from tests.integration.audit import by
+from tests.integration.leaders import Leaders
+from tests.integration.world import until_gone
+from tests.proxy.rules import Point
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.integration.audit import AuditLog
+    from tests.integration.controllers import Controllers
+    from tests.integration.world import World
+    from tests.proxy.calls import Call
+    from tests.stack.cluster import Stack
+    from tests.support.program import Program
+
+# Three seconds are between two tries, and something may stall.
+BACK_S = 12.0
+WAITING = 20
+WRITES = {
+    "create leases",
+    "patch leases",
+    "patch workflowexecutions",
+    "create pipelineruns",
+    "patch workflowexecutions/status",
+    "patch pipelineruns",
+    "delete pipelineruns",
+    "create events",
+    "patch events",
+}
+
+
+def first_of_each_write() -> Callable[[Call], bool]:
+    """The first write of each kind: by its verb, its resource and what it says."""
+    met: set[tuple[str, ...]] = set()
+
+    def fits(call: Call) -> bool:
+        if call.method == "GET" or "review" in call.path:
+            return False
+        says = str(sorted(call.body.get("metadata", {}))), str(call.body.get("spec", {}))[:40]
+        phase = str(call.body.get("status", {}).get("phase", ""))
+        place = call.path.rpartition("/namespaces/")[2].split("/")[1::2]
+        # What changes from renewal to renewal says nothing of the kind.
+        kind = (
+            (call.method, *place) if "/leases" in call.path else (call.method, *place, *says, phase)
+        )
+        if kind in met:
+            return False
+        met.add(kind)
+        return True
+
+    return fits
+
+
+async def until_told_to_end(world: World, name: str) -> None:
+    """Wait until a run is to be cancelled."""
+
+    def is_told(run: dict[str, object]) -> bool:
+        spec = run["spec"]
+        return isinstance(spec, dict) and bool(spec.get("status"))
+
+    place = kinds.PIPELINE_RUNS, world.runs, name
+    async with asyncio.timeout(30):
+        while not is_told((await world.api.get(*place)).accept()):  # noqa: ASYNC110 - few looks
+            await asyncio.sleep(0.1)
+
+
+async def test_all_ends_as_ever_when_the_first_answer_to_each_write_is_lost(
+    controllers: Controllers, audit: AuditLog
+) -> None:
+    elected = Leaders(controllers)
+    world = elected.world
+    async with elected.controllers.proxy() as proxy:
+        proxy.fail(first_of_each_write(), 0, Point.AFTER, times=None)
+        async with elected.replica(proxy) as program:
+            for name in ("completes", "cancelled"):
+                await world.create(world.execution(name))
+            runs = {
+                name: await world.play(await world.phase(name, "Running", deadline_s=30))
+                for name in ("completes", "cancelled")
+            }
+            await runs["completes"].end()
+            cancel = {"requestedBy": "admin", "reason": "to see it cancelled"}
+            (await world.change("cancelled", {"spec": {"cancel": cancel}})).accept()
+            await until_told_to_end(world, runs["cancelled"].name)
+            await runs["cancelled"].end(("False", "Cancelled", "cancelled"))
+            await world.phase("completes", "Completed", deadline_s=30)
+            assert (await world.phase("cancelled", "Failed", deadline_s=30))[
+                "outcome"
+            ] == "Cancelled"
+            place = kinds.EXECUTIONS, world.namespace, "completes"
+            (await world.api.delete(*place)).accept()
+            await until_gone(world.api, place, deadline_s=30)
+            assert program.process.poll() is None
+            await check(audit, program)
+
+
+async def check(audit: AuditLog, program: Program) -> None:
+    """One run for each execution; every kind of write was among what lost its answer."""
+    asked = await audit.until_asked(program, WRITES - {"patch events", "create events"})
+    done = [it for it in asked if it.code < 300]
+    created = [it.name for it in done if it.kind == "create pipelineruns"]
+    assert len(created) == len(set(created)) == 2
+    assert len([it for it in done if it.kind == "delete pipelineruns"]) <= 2
+
+
+@pytest.mark.parametrize(
+    "away_s",
+    [
+        pytest.param(13.0, id="shortly"),
+        pytest.param(600.0, id="ten-minutes", marks=[pytest.mark.long, pytest.mark.timeout(900)]),
+    ],
+)
+async def test_nothing_is_lost_and_all_goes_on_soon_when_the_server_was_away(
+    controllers: Controllers, stack: Stack, audit: AuditLog, away_s: float
+) -> None:
+    world = controllers.world
+    names = [f"w-{number:02}" for number in range(WAITING)]
+    async with controllers.running() as program:
+        await world.create(world.execution("before"))
+        run = await world.play(await world.phase("before", "Running"))
+        await asyncio.gather(*(world.create(world.execution(it)) for it in names))
+        await asyncio.to_thread(stack.kill, "kube-apiserver")
+        try:
+            await away(program, away_s)
+        finally:
+            await asyncio.to_thread(stack.start, "kube-apiserver")
+            await Leaders(controllers).served()
+        back_at = time.monotonic()
+        await run.end()
+        await world.phase("before", "Completed", deadline_s=BACK_S)
+        await asyncio.gather(*(world.phase(it, "Running", deadline_s=BACK_S) for it in names))
+        assert time.monotonic() - back_at < BACK_S
+        assert await asyncio.to_thread(program.wait_probe, "/readyz", 200, deadline_s=BACK_S)
+        created = [it.name for it in by(program, audit.requests()) if it.kind == CREATE]
+    await leaders.Leaders(controllers).one_run_each()
+    # A server that is killed takes the last lines of its log along, but what it did is done.
+    assert len(set(created)) == len(created) <= WAITING + 1
+    runs = (await world.api.list(kinds.PIPELINE_RUNS, world.runs)).accept()["items"]
+    assert len(runs) == WAITING + 1
+
+
+CREATE = "create pipelineruns"
+
+
+async def away(program: Program, seconds: float) -> None:
+    """Let time pass without a server; the program is alive and says that it is not ready."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        await asyncio.sleep(1)
+        assert program.process.poll() is None
+        assert (await asyncio.to_thread(program.probe, "/healthz"))[0] == 200
+    body = await asyncio.to_thread(program.wait_probe, "/readyz", 503)
+    assert "the API server has not answered" in body
