@@ -8,6 +8,8 @@ from pathlib import Path
 
 import orjson
 
+from tests.support import auditfile
+
 _BAD_REQUEST = 400
 _FINISHED = frozenset({"ResponseComplete", "Panic"})
 
@@ -49,12 +51,9 @@ class AuditLog:
 
     def refresh(self) -> list[Request]:
         """Return the requests that were answered since the last call, watches left out."""
-        with self._path.open("rb") as file:
-            file.seek(self._offset)
-            content = file.read()
-        complete = content[: content.rfind(b"\n") + 1]
-        self._offset += len(complete)
-        parsed = (_parse(line) for line in complete.splitlines())
+        lines = auditfile.lines(self._path, self._offset)
+        self._offset += sum(len(line) + 1 for line in lines)
+        parsed = (_parse(line) for line in lines)
         new = [request for request in parsed if request is not None]
         self.requests += new
         return new

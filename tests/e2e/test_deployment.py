@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e import deployed
-from tests.support import installation, place, prometheus, workflows
+from tests.support import auditfile, installation, place, prometheus, workflows
 from tests.support.workflows import Task
 
 if TYPE_CHECKING:
@@ -183,10 +183,7 @@ def test_edited_configmap_is_followed_by_every_replica(there: Deployed) -> None:
 
 def requests(log: Path, since: int, resource: str = "pipelineruns") -> list[JsonObject]:
     """What the controllers' account wrote of a kind, in the order in which it was received."""
-    with log.open("rb") as file:
-        file.seek(since)
-        content = file.read()
-    events = [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
+    events = [json.loads(line) for line in auditfile.lines(log, since)]
     found = [
         it
         for it in events

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
+from tests.support import auditfile
 from workflowexecution.api import names
 
 if TYPE_CHECKING:
@@ -78,11 +79,7 @@ class AuditLog:
         return [_request(event) for event in events if event["stage"] in _ENDED]
 
     def _events(self) -> list[dict[str, Any]]:
-        with self._path.open("rb") as file:
-            file.seek(self._from)
-            content = file.read()
-        complete = content[: content.rfind(b"\n") + 1]
-        return [orjson.loads(line) for line in complete.splitlines()]
+        return [orjson.loads(line) for line in auditfile.lines(self._path, self._from)]
 
     def writes(self, program: Program, *about: str) -> list[str]:
         """What a program has written, refused writes included, as `patch workflowexecutions`.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from tests.outage import objects
+from tests.support import auditfile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,11 +69,10 @@ class Witness:
 def read(path: Path) -> Witness:
     """Read the log of a run."""
     found = Witness()
-    with path.open("rb") as file:
-        for line in file:
-            event = orjson.loads(line)
-            if event["stage"] in {"ResponseComplete", "Panic"}:
-                _note(found, event)
+    for line in auditfile.lines(path):
+        event = orjson.loads(line)
+        if event["stage"] in {"ResponseComplete", "Panic"}:
+            _note(found, event)
     for seen in (found.transitions, found.possible):
         for name in {name for name, _ in seen}:
             seen[name, "created"] = 1

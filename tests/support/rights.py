@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.support import auditfile
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
@@ -119,10 +121,7 @@ def _right(verb: str, about: JsonObject) -> Right:
 
 
 def _events(log: Path, since: int) -> Iterator[JsonObject]:
-    with log.open("rb") as file:
-        file.seek(since)
-        content = file.read()
-    for line in content[: content.rfind(b"\n") + 1].splitlines():
+    for line in auditfile.lines(log, since):
         event = json.loads(line)
         if event["stage"] != "RequestReceived":
             yield event

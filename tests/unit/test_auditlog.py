@@ -51,6 +51,26 @@ def test_requests_are_told_in_the_order_of_their_answers(tmp_path: Path) -> None
     assert asked(log) == ["/b", "/a"]
 
 
+def test_line_that_is_half_written_at_the_beginning_is_no_request_of_then(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    whole = line("ResponseComplete", "before") + line("ResponseComplete", "begun")
+    path.write_bytes(whole[:-20])
+    log = audit.AuditLog(path)
+    assert asked(log) == []
+    add(path, whole[-20:])
+    assert asked(log) == []
+    add(path, line("ResponseComplete", "after"))
+    assert asked(log) == ["/after"]
+
+
+def test_log_that_is_empty_yet_is_told_from_its_first_line(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    path.touch()
+    log = audit.AuditLog(path)
+    add(path, line("ResponseComplete", "first"))
+    assert asked(log) == ["/first"]
+
+
 def test_request_that_has_arrived_is_waited_for(tmp_path: Path) -> None:
     log, path = opened(tmp_path)
     add(path, line("RequestReceived", "a"))
