@@ -198,7 +198,7 @@ class App:
                 executions=self._caches.executions,
                 writer=access,
                 clock=self._clock,
-                wake=lambda key: self._queue.add(key, queue.Priority.LOW),
+                wake=self._wake,
                 traced=traces.recording,
             ),
         )
@@ -236,6 +236,7 @@ class App:
             clock=self._clock,
             policies=lambda: self._live.policy,
             busy=self._busy,
+            wake=self._wake,
             observers=(
                 self._meters.outcomes,
                 self._events,
@@ -366,6 +367,10 @@ class App:
     def _busy(self) -> bool:
         """Whether something more urgent than progress waits for a worker."""
         return self._queue.is_waiting(before=queue.Priority.LOW)
+
+    def _wake(self, key: resource.ObjectKey) -> None:
+        """Ask for a look that nobody waits for."""
+        self._queue.add(key, queue.Priority.LOW)
 
     def _run_is_done(self, owner_uid: str) -> bool:
         run = self._engine.observe(owner_uid)

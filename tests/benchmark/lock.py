@@ -106,6 +106,7 @@ def _tools(server: CountingServer, cache: store.Store[view.Execution]) -> tools.
         clock=clock.ServerClock(),
         policies=lambda: settled,
         busy=lambda: False,
+        wake=lambda key: None,
     )
 
 

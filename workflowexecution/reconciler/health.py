@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING
 
 from workflowexecution.api.status import ConditionReason, ConditionStatus, ConditionType
@@ -45,19 +46,21 @@ class Health:
         self._asked.pop(key, None)
         self._turns.pop(key, None)
 
-    def is_due(
+    def due_in_s(
         self, seen: view.Execution, children: Sequence[tekton.TaskRun], now: datetime.datetime
-    ) -> bool:
-        """Whether a look might find a warning that the status does not give; costs no request."""
+    ) -> float:
+        """Seconds until a look might find a warning that the status does not give.
+
+        0 and less: now; infinite: not before something changes. Costs no request.
+        """
         if ConditionType.PODS_HEALTHY in seen.warnings:
-            return False
+            return math.inf
         if health.trouble(children):
-            return True
+            return 0.0
         asked_at, _ = self._answer(seen.key)
         turn = max(asked_at + LOOK_EVERY_S, self._turns.get(seen.key, 0.0))
-        if asyncio.get_running_loop().time() < turn:
-            return False
-        return any(health.look_in_s(child, now) <= 0 for child in health.waiting(children))
+        looks = (health.look_in_s(child, now) for child in health.waiting(children))
+        return max(turn - asyncio.get_running_loop().time(), min(looks, default=math.inf))
 
     async def told(
         self, case: common.Case, after: Status, children: Sequence[tekton.TaskRun]

@@ -28,58 +28,121 @@ AFTER_TRANSITION_S = 1.0
 PUT_OFF_AT_MOST_S = 10.0
 
 
+class _Line:
+    """Those who wait to write progress; calls the first at each slot, if nothing else waits.
+
+    Whoever waits is called, and does not look whether it is time: of a thousand that begin at once
+    each would look every second, and all but one in vain. Whoever leaves makes room for the rest.
+
+    Lock-free: it changes only between awaits.
+    """
+
+    def __init__(self, *, busy: Callable[[], bool], call: Callable[[ObjectKey], None]) -> None:
+        self._busy = busy
+        self._call = call
+        self._waiting: dict[ObjectKey, None] = {}
+        self._called: set[ObjectKey] = set()
+        self._next_slot = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def is_turn_of(self, key: ObjectKey) -> bool:
+        """Whether the key may write now; if not, it waits from now on, and is called."""
+        if key in self._called:
+            return True
+        if not (self._waiting or self._busy() or _now() < self._next_slot):
+            return True
+        self._waiting[key] = None
+        self._arm()
+        return False
+
+    def used(self, key: ObjectKey) -> None:
+        """Note that the key has written: who was not called for it takes a slot of the others."""
+        if key not in self._called:
+            self._next_slot = _now() + 1 / PROGRESS_PER_S
+        self.leave(key)
+
+    def leave(self, key: ObjectKey) -> None:
+        """Note that the key has nothing to write any more."""
+        self._called.discard(key)
+        self._waiting.pop(key, None)
+
+    def _arm(self) -> None:
+        if self._timer is None and self._waiting:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(max(self._next_slot, loop.time()), self._on_slot)
+
+    def _on_slot(self) -> None:
+        self._timer = None
+        if _now() >= self._next_slot:
+            self._next_slot = _now() + 1 / PROGRESS_PER_S
+            if self._waiting and not self._busy():
+                first = next(iter(self._waiting))
+                del self._waiting[first]
+                self._called.add(first)
+                self._call(first)
+        self._arm()
+
+
 class Pace:
     """Spaces out the writes of each execution, and those of mere progress over all of them.
 
-    Remembers, for running executions alone, when each was last written.
+    Remembers, for running executions alone, when each was last written, and who waits.
     """
 
-    def __init__(self, *, busy: Callable[[], bool]) -> None:
+    def __init__(self, *, busy: Callable[[], bool], call: Callable[[ObjectKey], None]) -> None:
         """Start with nothing written.
 
         Args:
             busy: whether other keys wait.
+            call: asks for a look at an execution whose turn has come.
         """
-        self._busy = busy
+        self._line = _Line(busy=busy, call=call)
         self._written: dict[ObjectKey, float] = {}
         self._put_off: dict[ObjectKey, float] = {}
-        self._next_slot = 0.0
 
     def forget(self, key: ObjectKey) -> None:
         """Drop what is remembered of an execution that is not running any more."""
+        self._line.leave(key)
         self._written.pop(key, None)
         self._put_off.pop(key, None)
 
     def moved(self, key: ObjectKey) -> None:
         """Note a transition: other changes keep away from it for a moment."""
         self._written[key] = _now() + AFTER_TRANSITION_S - PROGRESS_EVERY_S
+        self._line.leave(key)
 
     def warned(self, key: ObjectKey) -> None:
         """Note a write that nothing else had to make room for."""
         self._written[key] = _now()
+        self._line.leave(key)
 
     def progressed(self, key: ObjectKey) -> None:
         """Note a write of mere progress: the next one, whose ever it is, is due later."""
         self._written[key] = _now()
-        self._next_slot = self._written[key] + 1 / PROGRESS_PER_S
+        self._line.used(key)
+
+    def rests(self, key: ObjectKey) -> None:
+        """Note that there is nothing to write: whoever waits behind it goes on."""
+        self._line.leave(key)
 
     def warning_in_s(self, key: ObjectKey) -> float:
         """Seconds until a warning may be written, or taken back."""
         return max(0.0, self._written.get(key, 0.0) + PROGRESS_EVERY_S - _now())
 
     def progress_in_s(self, key: ObjectKey) -> float:
-        """Seconds until progress may be written."""
-        left = max(self.warning_in_s(key), self._next_slot - _now())
-        if left > 0 or self._busy():
+        """Seconds until progress may be written, at most; who has to wait for others is called."""
+        left = self.warning_in_s(key)
+        if left > 0:
             return max(left, AFTER_TRANSITION_S)
-        return 0.0
+        return 0.0 if self._line.is_turn_of(key) else PUT_OFF_AT_MOST_S
 
     def put_off_s(self, key: ObjectKey, wait_s: float) -> float:
         """Seconds by which a look is put off that would wait for so long; none is for ever."""
-        if wait_s == 0 or _now() - self._put_off.setdefault(key, _now()) >= PUT_OFF_AT_MOST_S:
+        left = self._put_off.setdefault(key, _now()) + PUT_OFF_AT_MOST_S - _now()
+        if wait_s == 0 or left <= 0:
             self._put_off.pop(key, None)
             return 0.0
-        return wait_s
+        return min(wait_s, left)
 
 
 def is_warning(before: Status, after: Status) -> bool:

@@ -45,7 +45,7 @@ class Mirror:
         """Mirror with these collaborators."""
         self._tools = tools
         self._unsettled: dict[ObjectKey, float] = {}
-        self._pace = pacing.Pace(busy=tools.busy)
+        self._pace = pacing.Pace(busy=tools.busy, call=tools.wake)
         self._health = health.Health(tools)
         self._glimpses = glimpses.Glimpses(tools)
         self._conclusion = conclusion.Conclusion(tools, self._glimpses)
@@ -74,20 +74,24 @@ class Mirror:
         wait_s = self._pace.progress_in_s(seen.key)
         if wait_s > 0 and self._glimpses.is_due(seen.key, run, children):
             wait_s = 0.0
-        if wait_s > 0 and self._is_to_warn(seen, run, children):
-            wait_s = self._pace.warning_in_s(seen.key)
+        if wait_s > 0:
+            warns_in_s = self._warns_in_s(seen, run, children)
+            if warns_in_s <= 0:
+                wait_s = self._pace.warning_in_s(seen.key)
+            else:
+                wait_s = min(wait_s, warns_in_s, wakes_in_s(self._tools, run, children))
         return self._pace.put_off_s(seen.key, wait_s)
 
-    def _is_to_warn(
+    def _warns_in_s(
         self, seen: view.Execution, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
-    ) -> bool:
-        """Whether there may be something to warn of that the status does not say."""
+    ) -> float:
+        """Seconds until there may be something to warn of that the status does not say."""
         now, limits = self._tools.clock.now(), self._tools.policy.limits
         if ConditionType.PROGRESSING not in seen.warnings and stalling.stall_of(
             run, children, now, limits.stall_after_s
         ):
-            return True
-        return self._health.is_due(seen, children, now)
+            return 0.0
+        return self._health.due_in_s(seen, children, now)
 
     def _is_to_stop(self, run: tekton.PipelineRun) -> bool:
         if stopping.cause_of(run) is not None:
@@ -233,9 +237,10 @@ class Mirror:
 
     async def _progress(self, case: common.Case, after: Status) -> Result:
         """Write a change that is no transition: seldom, and progress when nothing else waits."""
-        if not status.patch(case.status, after):
-            return Result()
         key, pace = case.seen.key, self._pace
+        if not status.patch(case.status, after):
+            pace.rests(key)
+            return Result()
         is_warning = pacing.is_warning(case.status, after)
         wait_s = pace.warning_in_s(key) if is_warning else pace.progress_in_s(key)
         if wait_s > 0:
@@ -382,6 +387,13 @@ def wake(
     tools: common.Tools, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
 ) -> Result:
     """When a run that goes on is to be looked at though nothing of it has changed."""
+    return Result(requeue_after_s=wakes_in_s(tools, run, children), priority=queue.Priority.LOW)
+
+
+def wakes_in_s(
+    tools: common.Tools, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
+) -> float:
+    """The same in seconds."""
     now, limits = tools.clock.now(), tools.policy.limits
     waits = [stalling.last_change(run, children) + limits.stall_after_s - now.timestamp()]
     overdue = stopping.overdue_at(run, limits)
@@ -392,4 +404,4 @@ def wake(
     waits.append(foresight.left_s(run, children, now) or 0.0)
     coming = min((wait for wait in waits if wait > 0), default=limits.stall_after_s)
     # Times on the server are whole seconds.
-    return Result(requeue_after_s=coming + 1.0, priority=queue.Priority.LOW)
+    return coming + 1.0

@@ -78,6 +78,8 @@ class Tools:
     """The settings of this moment."""
     busy: Callable[[], bool]
     """Whether other keys wait: progress gives way to them."""
+    wake: Callable[[resource.ObjectKey], None]
+    """Asks for a look that nobody waits for."""
     observers: Sequence[ports.Observer] = ()
     events: ports.EventRecorder = field(default_factory=ports.NoEvents)
     metrics: ports.Metrics = field(default_factory=ports.NoMetrics)

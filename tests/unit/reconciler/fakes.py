@@ -315,6 +315,7 @@ class World:
         self.events = FakeEvents(self.witness)
         self.executions = store.StoreWriter[view.Execution](view.indexes())
         self.busy = False
+        self.woken: list[resource.ObjectKey] = []
         settled: dict[str, Any] = {
             "rules": validation.Rules((), (ACCOUNT,), require_digest=False),
             "defaults": pipelinerun.Defaults("kubernaut-workflows", ACCOUNT, 1800.0),
@@ -336,6 +337,7 @@ class World:
             clock=self.clock,
             policies=lambda: self.policy,
             busy=lambda: self.busy,
+            wake=self.woken.append,
             metrics=self.metrics,
             events=self.events,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -164,25 +165,26 @@ async def test_a_look_is_due_while_it_may_find_something_to_warn_of(
 ) -> None:
     bed = Bed()
     seen = bed.world.put(status={"phase": "Running", "conditions": said})
-    assert bed.health.is_due(seen, [task(*steps)], bed.world.clock.now()) is due
+    due_in_s = bed.health.due_in_s(seen, [task(*steps)], bed.world.clock.now())
+    assert due_in_s <= 0 if due else due_in_s == math.inf
     assert bed.world.journal == []
 
 
 async def test_a_look_is_due_no_sooner_than_it_may_ask() -> None:
     bed = Bed()
     seen, now = bed.world.sync(), bed.world.clock.now()
-    assert not bed.health.is_due(seen, [task()], builders.NOW)
+    assert bed.health.due_in_s(seen, [task()], builders.NOW) == 6.0
     await bed.look(task())
-    for wait_s, due in ((4.9, False), (0.2, True)):
+    for wait_s, due_in_s in ((4.9, 0.1), (0.2, 0.0)):
         await asyncio.sleep(wait_s)
-        assert bed.health.is_due(seen, [task()], now) is due
+        assert max(0.0, bed.health.due_in_s(seen, [task()], now)) == pytest.approx(due_in_s)
     bed.health.forget(fakes.KEY)
     await bed.health.told(_second(bed), bed.after, [task()])
     # Another's turn is taken, so that it has to wait for its own.
     await bed.look(task())
-    assert not bed.health.is_due(seen, [task()], now)
+    assert bed.health.due_in_s(seen, [task()], now) == pytest.approx(0.05)
     await asyncio.sleep(0.05)
-    assert bed.health.is_due(seen, [task()], now)
+    assert bed.health.due_in_s(seen, [task()], now) <= 0
 
 
 async def test_many_that_wait_take_turns() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -19,11 +20,17 @@ class Bed:
 
     def __init__(self) -> None:
         self.is_busy = False
-        self.pace = pacing.Pace(busy=lambda: self.is_busy)
+        self.called: list[resource.ObjectKey] = []
+        self.pace = pacing.Pace(busy=lambda: self.is_busy, call=self.called.append)
 
     def waits(self, key: resource.ObjectKey = fakes.KEY) -> tuple[float, float]:
         """For progress, and for a warning."""
         return self.pace.progress_in_s(key), self.pace.warning_in_s(key)
+
+    def writes(self, key: resource.ObjectKey) -> None:
+        """Write progress now."""
+        assert self.pace.progress_in_s(key) == 0.0
+        self.pace.progressed(key)
 
 
 async def rested() -> Bed:
@@ -32,22 +39,75 @@ async def rested() -> Bed:
     return Bed()
 
 
-async def test_progress_waits_for_its_own_and_for_that_of_others() -> None:
+def others(count: int) -> list[resource.ObjectKey]:
+    return [resource.ObjectKey("payment", f"other-{number}") for number in range(count)]
+
+
+async def test_progress_waits_for_its_own_and_is_called_after_that_of_others() -> None:
     bed = await rested()
     assert bed.waits() == (0.0, 0.0)
     bed.pace.progressed(fakes.KEY)
     assert bed.waits() == (2.0, 2.0)
-    assert bed.waits(OTHER) == (1.0, 0.0)
-    await asyncio.sleep(0.25)
+    assert bed.waits(OTHER) == (10.0, 0.0)
+    await asyncio.sleep(0.19)
+    assert bed.called == []
+    await asyncio.sleep(0.02)
+    assert bed.called == [OTHER]
     assert bed.waits(OTHER) == (0.0, 0.0)
-    assert bed.waits() == (1.75, 1.75)
+    await asyncio.sleep(0.79)
+    assert bed.waits() == (1.0, 1.0)
+
+
+async def test_those_who_wait_are_called_in_turn_and_no_other_goes_before_them() -> None:
+    bed = await rested()
+    bed.writes(fakes.KEY)
+    line = others(4)
+    for key in (*line, line[0]):
+        assert bed.pace.progress_in_s(key) == 10.0
+    await asyncio.sleep(0.5)
+    assert bed.called == line[:2]
+    assert bed.pace.progress_in_s(OTHER) == 10.0
+    # Who has been called takes no slot again, however late it writes.
+    await asyncio.sleep(0.05)
+    bed.writes(line[0])
+    await asyncio.sleep(0.5)
+    assert bed.called == [*line, OTHER]
+
+
+async def test_who_leaves_the_line_makes_room_for_the_rest() -> None:
+    bed = await rested()
+    bed.writes(fakes.KEY)
+    line = others(5)
+    for key in line:
+        bed.pace.progress_in_s(key)
+    for leave, key in zip(
+        (bed.pace.forget, bed.pace.rests, bed.pace.warned, bed.pace.moved), line, strict=False
+    ):
+        leave(key)
+    await asyncio.sleep(0.25)
+    assert bed.called == [line[4]]
+    # A call is no right for ever: who has nothing to write has none.
+    bed.pace.rests(line[4])
+    await asyncio.sleep(0.25)
+    bed.writes(OTHER)
+    assert bed.waits(line[4]) == (10.0, 0.0)
+    await asyncio.sleep(1.0)
+    assert bed.called == [line[4]] * 2
+
+
+async def test_nobody_is_called_while_more_urgent_keys_wait() -> None:
+    bed = await rested()
+    bed.is_busy = True
+    assert bed.waits() == (10.0, 0.0)
+    await asyncio.sleep(5.0)
+    assert bed.called == []
+    bed.is_busy = False
+    await asyncio.sleep(0.25)
+    assert bed.called == [fakes.KEY]
 
 
 async def test_a_warning_waits_for_its_own_execution_alone() -> None:
     bed = await rested()
-    bed.is_busy = True
-    assert bed.waits() == (1.0, 0.0)
-    bed.is_busy = False
     bed.pace.warned(fakes.KEY)
     assert bed.waits() == (2.0, 2.0)
     assert bed.waits(OTHER) == (0.0, 0.0)
@@ -70,6 +130,45 @@ async def test_a_look_is_put_off_for_ten_seconds_at_most() -> None:
         assert bed.pace.put_off_s(fakes.KEY, 1.0) == 0.0
     assert bed.pace.put_off_s(fakes.KEY, 1.0) == 1.0
     await asyncio.sleep(9.0)
+    assert bed.pace.put_off_s(fakes.KEY, 10.0) == 1.0
     assert bed.pace.put_off_s(fakes.KEY, 0.0) == 0.0
     await asyncio.sleep(1.0)
-    assert bed.pace.put_off_s(fakes.KEY, 1.0) == 1.0
+    assert bed.pace.put_off_s(fakes.KEY, 10.0) == 10.0
+
+
+class Crowd:
+    """Keys that come back when they are called or their wait is over, until they have told."""
+
+    def __init__(self, count: int) -> None:
+        self.looks = 0
+        self.told_at: dict[resource.ObjectKey, float] = {}
+        self._woken = {key: asyncio.Event() for key in others(count)}
+        self.pace = pacing.Pace(busy=lambda: False, call=lambda key: self._woken[key].set())
+
+    async def tell(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for key in self._woken:
+                group.create_task(self._one(key))
+
+    async def _one(self, key: resource.ObjectKey) -> None:
+        while True:
+            self.looks += 1
+            wait_s = self.pace.progress_in_s(key)
+            if wait_s == 0.0:
+                self.pace.progressed(key)
+                self.told_at[key] = asyncio.get_running_loop().time()
+                return
+            self._woken[key].clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken[key].wait(), wait_s)
+
+
+async def test_a_thousand_write_five_in_a_second_and_look_when_it_is_time() -> None:
+    await asyncio.sleep(60)
+    crowd, since = Crowd(1000), asyncio.get_running_loop().time()
+    await crowd.tell()
+    took = [at - since for at in crowd.told_at.values()]
+    assert took == sorted(took)
+    assert took[-1] == pytest.approx(999 / pacing.PROGRESS_PER_S, abs=1.0)
+    # Two each, and one in ten seconds of its wait: what only a look shows is found in that time.
+    assert crowd.looks <= 2 * 1000 + sum(it / pacing.PUT_OFF_AT_MOST_S for it in took)

@@ -141,8 +141,13 @@ async def test_progress_gives_way_to_other_keys() -> None:
     it.show(None, BUSY)
     it.world.busy = True
     await later()
-    assert await it.reconcile() == Result(requeue_after_s=1.0, priority=queue.Priority.LOW)
-    assert it.world.journal == []
+    assert await it.reconcile() == Result(requeue_after_s=10.0, priority=queue.Priority.LOW)
+    assert (it.world.journal, it.world.woken) == ([], [])
+    it.world.busy = False
+    await later()
+    assert it.world.woken == [fakes.KEY]
+    assert await it.reconcile() == WAITS
+    assert it.world.journal == ["status"]
 
 
 async def test_a_look_at_progress_is_put_off_before_anything_is_parsed() -> None:
@@ -153,8 +158,9 @@ async def test_a_look_at_progress_is_put_off_before_anything_is_parsed() -> None
     it.show(None, BUSY)
     assert it.mirror.put_off_s(seen) == 0.0
     it.world.busy = True
-    assert it.mirror.put_off_s(seen) == 1.0
+    assert it.mirror.put_off_s(seen) == 10.0
     it.world.busy = False
+    await later(0.25)
     await it.reconcile()
     await later(0.25)
     assert it.mirror.put_off_s(seen) == 1.75
@@ -174,8 +180,8 @@ async def test_a_look_is_not_put_off_for_ever_under_lasting_load() -> None:
     it.world.busy = True
     await later()
     for _ in range(2):
-        for _ in range(10):
-            assert it.mirror.put_off_s(seen) == 1.0
+        for second in range(10):
+            assert it.mirror.put_off_s(seen) == 10.0 - second
             await later(1.0)
         assert it.mirror.put_off_s(seen) == 0.0
 
@@ -216,7 +222,7 @@ async def test_a_run_that_stands_still_is_looked_at_though_others_wait() -> None
     await later()
     it.show(None, BUSY)
     it.world.clock.time = builders.NOW + datetime.timedelta(seconds=600)
-    assert it.mirror.put_off_s(it.world.sync()) == 1.0
+    assert it.mirror.put_off_s(it.world.sync()) == 2.0
     it.world.clock.advance(1)
     assert it.mirror.put_off_s(it.world.sync()) == 0.0
     await it.reconcile()

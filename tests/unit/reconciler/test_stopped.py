@@ -220,7 +220,7 @@ async def test_a_look_is_not_put_off_while_a_run_is_being_stopped() -> None:
     await later()
     it.world.busy = True
     it.has()
-    assert it.mirror.put_off_s(it.world.sync()) == 1.0
+    assert it.mirror.put_off_s(it.world.sync()) == 10.0
     it.has(marks={names.ANNOTATION_CANCEL_CAUSE: "deadline"})
     assert it.mirror.put_off_s(it.world.sync()) == 0.0
     it.has()
