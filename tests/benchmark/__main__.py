@@ -48,16 +48,23 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _run(options: argparse.Namespace) -> int:
     date, facts = results.now(), machine.facts()
     measurements: list[Measurement] = []
-    for _ in range(options.repeat):
-        for plan in _plans(options, measurements):
-            _say(f"{plan.scenario}: {plan.subject.value}, {plan.size} executions ...")
-            measurements.append(SCENARIOS[plan.scenario].take(plan, options.crd))
-    found = Results(date=date, facts=facts, measurements=measurements)
-    sys.stdout.write(f"{report.terminal(found)}\n")
-    if options.output:
-        path = results.save(found, targets.rows(found), options.output)
-        sys.stdout.write(f"\nresults: {path}\n")
+    try:
+        for _ in range(options.repeat):
+            for plan in _plans(options, measurements):
+                _say(f"{plan.scenario}: {plan.subject.value}, {plan.size} executions ...")
+                measurements.append(SCENARIOS[plan.scenario].take(plan, options.crd))
+    finally:
+        # One that fails takes nothing of the hour before with it.
+        if measurements:
+            _keep(Results(date=date, facts=facts, measurements=measurements), options.output)
     return 0
+
+
+def _keep(found: Results, folder: Path | None) -> None:
+    sys.stdout.write(f"{report.terminal(found)}\n")
+    if folder:
+        path = results.save(found, targets.rows(found), folder)
+        sys.stdout.write(f"\nresults: {path}\n")
 
 
 def _plans(options: argparse.Namespace, taken: list[Measurement]) -> Iterator[Plan]:
