@@ -97,7 +97,7 @@ class Round:
         self.steps[name] = round(time.monotonic() - self._begun, 2)
 
     def _arm(self) -> None:
-        for name in (trap.ARMED, trap.FIRED):
+        for name in (trap.ARMED, trap.FIRED, f"{trap.REACHED}-{self.plan.seed}"):
             (self.stage.folder / name).unlink(missing_ok=True)
         if self.plan.point is not None:
             order = f"{self.plan.seed} {self.plan.point} {self.plan.times}"

@@ -201,6 +201,11 @@ class TestTrap:
         assert not died("1 before:run-create 3", tmp_path, *[self.CREATE] * 2)
         assert died("2 before:run-create 3", tmp_path, *[self.CREATE] * 3)
 
+    def test_process_dies_for_what_another_has_begun_to_count(self, tmp_path: Path) -> None:
+        order = "1 before:run-create 3"
+        assert not died(order, tmp_path, self.CREATE, self.CREATED, self.CREATE)
+        assert died(order, tmp_path, self.CREATE)
+
     def test_process_lives_at_other_points_and_without_an_order(self, tmp_path: Path) -> None:
         assert not died("1 before:run-create 1", tmp_path, self.CREATED)
         assert not died("", tmp_path, self.CREATE)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from workflowexecution.domain.auditevent import Event
     from workflowexecution.runtime.resource import JsonObject, ObjectKey, Resource
 
-ARMED, FIRED = "armed", "fired"
+ARMED, FIRED, REACHED = "armed", "fired", "reached"
 UNKNOWN_EXIT = 97
 
 
@@ -33,7 +33,7 @@ class Trap:
     """Reads from a folder which point is armed; of several processes one gets to it first.
 
     The order is one line: a number that tells it from others, the point, and the how manieth time
-    in one process.
+    of all processes together: one that has to end on the way leaves the rest to the next.
     """
 
     def __init__(self, folder: Path, *, die: Callable[[], None] = _die) -> None:
@@ -41,8 +41,9 @@ class Trap:
         self._die = die
         self._armed = folder / ARMED
         self._fired = folder / FIRED
+        self._folder = folder
         self._order = ""
-        self._left = 0
+        self._tally, self._times = folder, 0
         self._point: Point | None = None
 
     def reached(self, point: Point) -> None:
@@ -50,14 +51,19 @@ class Trap:
         self._look()
         if point != self._point:
             return
-        self._left -= 1
-        if self._left > 0:
+        if self._count() < self._times:
             return
         with contextlib.suppress(OSError):
             # Who renames it was first.
             self._armed.rename(self._fired)
             self._die()
         self._point = None
+
+    def _count(self) -> int:
+        """How often the point was reached by now; no two processes get the same number."""
+        with self._tally.open("ab", buffering=0) as tally:
+            tally.write(b".")
+            return tally.tell()
 
     def _look(self) -> None:
         try:
@@ -68,8 +74,9 @@ class Trap:
             return
         self._order, self._point = order, None
         if order:
-            _, name, times = order.split()
-            self._point, self._left = points.parse(name), int(times)
+            number, name, times = order.split()
+            self._point, self._times = points.parse(name), int(times)
+            self._tally = self._folder / f"{REACHED}-{number}"
 
     @contextlib.asynccontextmanager
     async def around(self, kind: points.Kind) -> AsyncGenerator[None]:

@@ -65,6 +65,8 @@ class DataStorage:
         self.dialect = dialect
         self.faults = Faults()
         self.seen = Seen()
+        # When each batch that is not stored yet is due to be, by the loop's clock.
+        self._storing: list[float] = []
         # One that nobody else is given while it is stopped.
         self._port = port or program.free_port()
         self._runner: web.AppRunner | None = None
@@ -141,9 +143,8 @@ class DataStorage:
                 rows.append(self._row(event, single=False))
             except dialects.Invalid as error:
                 return problem(request, 400, "Validation Error", f"event at index {index}: {error}")
-        await asyncio.sleep(self.faults.before_s)
         try:
-            ids = await self.table.insert(rows)
+            ids = await self._store(rows)
         except asyncpg.PostgresError as error:
             return problem(request, 500, "Database Error", str(error))
         await asyncio.sleep(self.faults.after_s)
@@ -170,10 +171,31 @@ class DataStorage:
             return problem(request, 400, "Validation Error", "limit and offset must be integers")
         if not 1 <= limit <= MAX_PAGE or offset < 0:
             return problem(request, 400, "Validation Error", f"limit must be 1 to {MAX_PAGE}")
+        await self._settled()
         rows, total = await self.table.query(request.query, limit=limit, offset=offset)
         page = {"limit": limit, "offset": offset, "total": total}
         page["has_more"] = offset + len(rows) < total
         return web.json_response({"data": rows, "pagination": page})
+
+    async def _store(self, rows: list[dict[str, Any]]) -> list[str]:
+        """Store after a pause, the length of which a test may have asked for."""
+        due = asyncio.get_running_loop().time() + self.faults.before_s
+        self._storing.append(due)
+        try:
+            await asyncio.sleep(self.faults.before_s)
+            return await self.table.insert(rows)
+        finally:
+            self._storing.remove(due)
+
+    async def _settled(self) -> None:
+        """Wait for what is due to be stored by now, and for nothing that is not.
+
+        Where this process did not run for a while both have their turn at once, and an answer of
+        before would come after.
+        """
+        now = asyncio.get_running_loop().time()
+        while any(due <= now for due in self._storing):  # noqa: ASYNC110 - ends with the insert
+            await asyncio.sleep(0.01)
 
     def _row(self, event: object, *, single: bool) -> dict[str, Any]:
         if not isinstance(event, dict):

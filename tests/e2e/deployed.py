@@ -126,3 +126,6 @@ def installed(where: Place) -> Iterator[Deployed]:
         yield made
     finally:
         where.kubectl("delete", "-k", str(installation.MANIFESTS / "controller"), "--timeout=120s")
+        # They go after their Deployment, and would serve the next test's executions until then.
+        gone = ("--for=delete", "--timeout=120s")
+        where.kubectl("wait", "pod", "-n", SYSTEM, "-l", _SELECTOR, *gone)

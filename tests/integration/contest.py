@@ -62,23 +62,35 @@ async def decided(world: World, load: Load) -> dict[str, JsonObject]:
     Raises:
         AssertionError: some have not in time; the message says which.
     """
-    listed = (await world.api.list(kinds.EXECUTIONS, world.namespace)).accept()
-    found = {each["metadata"]["name"]: each for each in listed["items"]}
-    pending = {name for name in load.names() if phase_of(found[name]) not in _TERMINAL}
-    version = listed["metadata"]["resourceVersion"]
+    found: dict[str, JsonObject] = {}
+    pending = set(load.names())
     try:
-        async with (
-            asyncio.timeout(DECIDED_S),
-            world.api.watch(kinds.EXECUTIONS, world.namespace, resourceVersion=version) as watch,
-        ):
+        async with asyncio.timeout(DECIDED_S):
             while pending:
-                event = (await anext(watch)).object
-                found[event["metadata"]["name"]] = event
-                pending -= {event["metadata"]["name"]} if phase_of(event) in _TERMINAL else set()
+                await _follow(world, found, pending)
     except TimeoutError:
         late = {name: found[name].get("status", {}) for name in sorted(pending)[:3]}
         raise AssertionError(f"{len(pending)} undecided after {DECIDED_S} s: {late}") from None
     return found
+
+
+async def _follow(world: World, found: dict[str, JsonObject], pending: set[str]) -> None:
+    """See what becomes of executions until none is pending, or the server ends the watch.
+
+    It ends that of a client which is slow to read a burst.
+    """
+    listed = (await world.api.list(kinds.EXECUTIONS, world.namespace)).accept()
+    found |= {each["metadata"]["name"]: each for each in listed["items"]}
+    pending -= {name for name in pending if phase_of(found[name]) in _TERMINAL}
+    version = listed["metadata"]["resourceVersion"]
+    async with world.api.watch(kinds.EXECUTIONS, world.namespace, resourceVersion=version) as watch:
+        while pending:
+            event = await anext(watch, None)
+            if event is None or event.type == "ERROR":
+                return
+            name = event.object["metadata"]["name"]
+            found[name] = event.object
+            pending -= {name} if phase_of(event.object) in _TERMINAL else set()
 
 
 def phase_of(execution: JsonObject) -> str:

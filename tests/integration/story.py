@@ -69,9 +69,11 @@ class Story:
                 of_runs[it.name[:_RUN_NAME]].append(it)
         self.lives = {name: list(_lives(name, its)) for name, its in of_runs.items()}
         self._written: dict[str, Time] = {}
+        # What a write says can be read from then on, be its own answer late.
+        self._readable: dict[str, Time] = {}
         for it in self._done:
             if it.kind == "patch workflowexecutions/status":
-                self._written[it.name] = it.answered
+                self._written[it.name], self._readable[it.name] = it.answered, it.at
 
     def overlaps(self) -> list[tuple[Life, Life]]:
         """Runs that held one target at the same time."""
@@ -133,7 +135,7 @@ class Story:
                 at = _time(status["completionTime"])
                 true = at <= written and said < at + cooldown
             case "PreviousExecutionFailed", "Failed":
-                true = status["requiresManualReview"] and other_ended <= written
+                true = status["requiresManualReview"] and self._readable[named["name"]] <= written
             case _:
                 pass
         if true:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -140,3 +141,35 @@ async def test_a_token_is_asked_for_where_one_is_set(storage: DataStorage) -> No
     storage.faults.tokens = {"right"}
     assert (await post(storage, [event()]))[0] == 401
     assert (await get(storage))[0] == 401
+
+
+async def test_a_query_tells_of_what_was_due_when_it_came(
+    storage: DataStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert, begun, go_on = storage.table.insert, asyncio.Event(), asyncio.Event()
+
+    async def slowly(rows: list[dict[str, Any]]) -> list[str]:
+        begun.set()
+        await go_on.wait()
+        return await insert(rows)
+
+    monkeypatch.setattr(storage.table, "insert", slowly)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(post(storage, [event()]))
+        await begun.wait()
+        asking = group.create_task(get(storage))
+        # Time enough for an answer that does not wait.
+        await asyncio.wait([asking], timeout=0.5)
+        go_on.set()
+        assert len((await asking)[1]["data"]) == 1
+
+
+async def test_a_query_does_not_wait_for_what_is_due_later(storage: DataStorage) -> None:
+    storage.faults.before_s = 600.0
+    sending = asyncio.create_task(post(storage, [event()]))
+    while not storage.seen.batches:  # noqa: ASYNC110 - the handler tells nobody
+        await asyncio.sleep(0.01)
+    assert (await get(storage))[1]["data"] == []
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending

@@ -166,8 +166,12 @@ async def test_what_was_counted_before_prometheus_came_is_an_increase_and_a_fact
     async with controllers.running(controller=settings):
         await finish_one(controllers, "early")
         read_at_once = (await asyncio.to_thread(read, port))[1]
-        with prometheus.running(tmp_path, [job("late", port, None)]) as server:
-            await asyncio.to_thread(server.until, lambda: server.values(name) == [1.0])
+        # The 0 is shown once: no scrape may come too late.
+        patient = {"scrape_interval": "10s", "scrape_timeout": "10s"}
+        with prometheus.running(tmp_path, [job("late", port, None, **patient)]) as server:
+            await asyncio.to_thread(
+                server.until, lambda: server.values(name) == [1.0], deadline_s=120
+            )
             assert server.values(f"min_over_time({name}[5m])") == [0.0]
     assert f"{name} 1.0\n" in read_at_once
 

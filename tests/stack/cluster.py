@@ -271,6 +271,8 @@ class Stack:
     def start(self, process: str) -> None:
         """Start one process, unless it runs, and wait until it is ready."""
         spec = self._known(process)
+        if process == "kube-apiserver" and self._table.pid(process) is None:
+            controlplane.end_with_whole_line(self.audit_log)
         self._table.start(spec)
         self._table.wait_ready([spec])
 

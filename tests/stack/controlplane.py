@@ -79,6 +79,13 @@ def audit_log(settings: Settings) -> Path:
     return settings.run_dir / "logs" / "audit.log"
 
 
+def end_with_whole_line(log: Path) -> None:
+    """Take off what a killed server has left of a line: the next one would write on behind it."""
+    if log.exists():
+        with log.open("r+b") as file:
+            file.truncate(file.read().rfind(b"\n") + 1)
+
+
 def specs(settings: Settings, programs: Mapping[str, Path]) -> list[Spec]:
     """Return the processes of the control plane in the order in which they become ready."""
     return [

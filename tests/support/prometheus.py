@@ -74,7 +74,7 @@ class Prometheus:
 
     def get(self, path: str, **params: str) -> Any:  # noqa: ANN401 - raw JSON
         """The data of an answer of its API; None while there is no answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=READY_S)
         try:
             connection.request("GET", f"/api/v1/{path}?{urllib.parse.urlencode(params)}")
             answer = connection.getresponse()

@@ -93,7 +93,19 @@ def account_of(log: Path, user: str, *, since: int = 0) -> Account:
             refused.append((f"{event['verb']} {event['requestURI']} ({code})", missed))
         elif about is not None:
             used |= set(_rights(event["verb"], about, code))
-    return Account(frozenset(used), tuple(words for words, missed in refused if missed not in used))
+    never = tuple(words for words, missed in refused if not _was_given(missed, used))
+    return Account(frozenset(used), never)
+
+
+def _was_given(missed: Right | None, used: Iterable[Right]) -> bool:
+    """Whether it was allowed at another time.
+
+    What a refused create would have made has no name in the log: it is in a body that nobody read.
+    """
+    return any(
+        missed == (replace(it, name="") if it.verb == "create" else it) or missed == it
+        for it in used
+    )
 
 
 def _is_program(event: JsonObject) -> bool:

@@ -7,7 +7,7 @@ import contextlib
 import socket
 from typing import cast
 
-PARTED_S = 5.0
+PARTED_S = 30.0
 
 
 def are_open() -> bool:

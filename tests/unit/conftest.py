@@ -1,6 +1,7 @@
 """Set-up that all unit tests share."""
 
 import logging
+import os
 from collections.abc import AsyncIterator, Iterator
 
 import hypothesis
@@ -13,6 +14,8 @@ from tests.support import sockets
 hypothesis.settings.register_profile(
     "project",
     deadline=None,
+    # The same examples each time; the same variable as for the model of safety gives others.
+    derandomize="WFE_TEST_SEED" not in os.environ,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("project")

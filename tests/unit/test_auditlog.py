@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import pytest
 
 
+# Of a request that does not hang, however slow the test is.
+FRESH_S = -60.0
+
+
 def line(stage: str, ident: str, *, age_s: float = 0.0, verb: str = "patch") -> bytes:
     at = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=age_s)
     event: dict[str, Any] = {
@@ -73,7 +77,7 @@ def test_log_that_is_empty_yet_is_told_from_its_first_line(tmp_path: Path) -> No
 
 def test_request_that_has_arrived_is_waited_for(tmp_path: Path) -> None:
     log, path = opened(tmp_path)
-    add(path, line("RequestReceived", "a"))
+    add(path, line("RequestReceived", "a", age_s=FRESH_S))
     ends = threading.Timer(0.1, add, (path, line("ResponseComplete", "a")))
     ends.start()
     assert asked(log) == ["/a"]
@@ -84,7 +88,7 @@ def test_request_that_arrives_meanwhile_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log, path = opened(tmp_path)
-    add(path, line("RequestReceived", "a"))
+    add(path, line("RequestReceived", "a", age_s=FRESH_S))
 
     def pause(_: float) -> None:
         add(path, line("ResponseComplete", "a"), line("RequestReceived", "b"))

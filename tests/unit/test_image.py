@@ -72,7 +72,7 @@ def test_make_passes_on_what_the_image_is_built_from_and_runs_on() -> None:
     given = ("BASE_IMAGE=with-pip", "RUNTIME_IMAGE=without-a-shell")
     done = subprocess.run(
         ["make", "--dry-run", "image", "ENGINE=docker", "VERSION=1", *given],
-        cwd=ROOT, capture_output=True, text=True, timeout=10, check=True,
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     for it in given:
         assert f"--build-arg {it} " in done.stdout

@@ -23,8 +23,11 @@ async def test_lag_is_the_time_that_a_callback_takes_from_the_loop() -> None:
     seen: asyncio.Queue[float] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as group:
-        measuring = group.create_task(looplag.LoopLag(observe=seen.put_nowait).run())
-        loop.call_later(0.9, time.sleep, 0.3)
+        lag = looplag.LoopLag(observe=seen.put_nowait)
+        measuring = group.create_task(lag.run())
+        await asyncio.sleep(0)
+        # A tenth of a second before the turn that is measured.
+        loop.call_at(loop.time() - lag.overdue_s - 0.1, time.sleep, 0.3)
         lag_s = await seen.get()
         measuring.cancel()
     assert lag_s >= 0.15
