@@ -229,6 +229,8 @@ def _silence() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+# Every line that it comes by has a test of its own, and to count lines takes it thrice the time.
+@pytest.mark.no_cover
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("_silence")
 def test_program_does_what_the_rules_say_when_anything_happens() -> None:
