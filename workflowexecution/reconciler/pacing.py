@@ -8,6 +8,7 @@ write of its own execution.
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
 from workflowexecution.api.status import ConditionStatus, ConditionType
@@ -32,7 +33,8 @@ class _Line:
     """Those who wait to write progress; calls the first at each slot, if nothing else waits.
 
     Whoever waits is called, and does not look whether it is time: of a thousand that begin at once
-    each would look every second, and all but one in vain. Whoever leaves makes room for the rest.
+    each would look every second, and all but one in vain. Whoever leaves makes room for the rest,
+    be it called already: only a look shows whether there is anything to write.
 
     Lock-free: it changes only between awaits.
     """
@@ -40,31 +42,53 @@ class _Line:
     def __init__(self, *, busy: Callable[[], bool], call: Callable[[ObjectKey], None]) -> None:
         self._busy = busy
         self._call = call
-        self._waiting: dict[ObjectKey, None] = {}
+        self._waiting: OrderedDict[ObjectKey, None] = OrderedDict()
         self._called: set[ObjectKey] = set()
+        # One more than may write in a second, so that no timer's inaccuracy costs anyone its slot.
+        self._used: deque[float] = deque(maxlen=int(PROGRESS_PER_S) + 1)
         self._next_slot = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def is_turn_of(self, key: ObjectKey) -> bool:
         """Whether the key may write now; if not, it waits from now on, and is called."""
         if key in self._called:
+            if self._has_room():
+                return True
+            # It comes late, with others: after an outage all that were called in it do.
+            self._called.discard(key)
+            self._waiting[key] = None
+            self._waiting.move_to_end(key, last=False)
+        elif not (self._waiting or self._busy() or _now() < self._next_slot):
             return True
-        if not (self._waiting or self._busy() or _now() < self._next_slot):
-            return True
-        self._waiting[key] = None
+        else:
+            self._waiting.setdefault(key)
         self._arm()
         return False
 
     def used(self, key: ObjectKey) -> None:
         """Note that the key has written: who was not called for it takes a slot of the others."""
-        if key not in self._called:
+        self._used.append(_now())
+        if key in self._called:
+            self._called.discard(key)
+        else:
             self._next_slot = _now() + 1 / PROGRESS_PER_S
-        self.leave(key)
+        self._waiting.pop(key, None)
 
     def leave(self, key: ObjectKey) -> None:
         """Note that the key has nothing to write any more."""
-        self._called.discard(key)
         self._waiting.pop(key, None)
+        if key in self._called:
+            self._called.discard(key)
+            # The next one has its slot.
+            self._next_slot = min(self._next_slot, _now())
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            self._arm()
+
+    def _has_room(self) -> bool:
+        """Whether fewer have written within the last second than may."""
+        return len(self._used) <= PROGRESS_PER_S or _now() - self._used[0] >= 1.0
 
     def _arm(self) -> None:
         if self._timer is None and self._waiting:
@@ -73,11 +97,10 @@ class _Line:
 
     def _on_slot(self) -> None:
         self._timer = None
-        if _now() >= self._next_slot:
+        if self._waiting and _now() >= self._next_slot:
             self._next_slot = _now() + 1 / PROGRESS_PER_S
-            if self._waiting and not self._busy():
-                first = next(iter(self._waiting))
-                del self._waiting[first]
+            if not self._busy():
+                first, _ = self._waiting.popitem(last=False)
                 self._called.add(first)
                 self._call(first)
         self._arm()

@@ -244,7 +244,7 @@ class Mirror:
         is_warning = pacing.is_warning(case.status, after)
         wait_s = pace.warning_in_s(key) if is_warning else pace.progress_in_s(key)
         if wait_s > 0:
-            return Result(requeue_after_s=wait_s, priority=queue.Priority.LOW)
+            return Result(requeue_after_s=pace.put_off_s(key, wait_s), priority=queue.Priority.LOW)
         if is_warning:
             pace.warned(key)
         else:

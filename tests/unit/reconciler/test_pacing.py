@@ -95,6 +95,50 @@ async def test_who_leaves_the_line_makes_room_for_the_rest() -> None:
     assert bed.called == [line[4]] * 2
 
 
+async def test_who_was_called_and_has_nothing_to_write_takes_no_time_from_the_rest() -> None:
+    bed = await rested()
+    bed.writes(fakes.KEY)
+    line = others(6)
+    for key in line:
+        bed.pace.progress_in_s(key)
+    await asyncio.sleep(0.21)
+    for number, key in enumerate(line[:5]):
+        assert bed.called == line[: number + 1]
+        bed.pace.rests(key)
+        await asyncio.sleep(0.001)
+    assert bed.called == line
+    # What was given back is no credit for later: the last one's slot is taken.
+    assert bed.waits(OTHER) == (10.0, 0.0)
+    await asyncio.sleep(0.15)
+    assert bed.called == line
+    await asyncio.sleep(0.05)
+    assert bed.called == [*line, OTHER]
+
+
+async def test_those_who_were_called_in_an_outage_do_not_all_write_at_its_end() -> None:
+    bed = await rested()
+    bed.writes(fakes.KEY)
+    line = others(100)
+    for key in line:
+        bed.pace.progress_in_s(key)
+    # Nobody can look.
+    await asyncio.sleep(30.0)
+    assert bed.called == line
+    wrote: dict[resource.ObjectKey, float] = {}
+    since = asyncio.get_running_loop().time()
+    while len(wrote) < len(line):
+        called = list(bed.called)
+        bed.called.clear()
+        for key in called:
+            if bed.pace.progress_in_s(key) == 0.0:
+                bed.pace.progressed(key)
+                wrote[key] = asyncio.get_running_loop().time() - since
+        await asyncio.sleep(0.05)
+    times = sorted(wrote.values())
+    assert all(later - at >= 1.0 for at, later in zip(times, times[6:], strict=False))
+    assert times[-1] == pytest.approx(100 / pacing.PROGRESS_PER_S, abs=2.0)
+
+
 async def test_nobody_is_called_while_more_urgent_keys_wait() -> None:
     bed = await rested()
     bed.is_busy = True
