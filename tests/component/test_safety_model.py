@@ -229,7 +229,7 @@ def _silence() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-# Every line that it comes by has a test of its own, and to count lines takes it thrice the time.
+# Every line that it comes by has a test of its own, and to count lines takes twice the time.
 @pytest.mark.no_cover
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("_silence")
