@@ -1,4 +1,4 @@
-"""Pacing: when a change that is no transition may be looked at, and written.
+"""Pacing: when a run is looked at, and when a change that is no transition may be written.
 
 Mere progress is written seldom, keeps away from transitions, and gives way to whatever else is to
 be done. A warning is worth something while there is time to act: it waits for nobody but the last
@@ -12,13 +12,17 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
 from workflowexecution.api.status import ConditionStatus, ConditionType
-from workflowexecution.domain import status
+from workflowexecution.domain import foresight, stalling, status, stopping
 from workflowexecution.reconciler import view
+from workflowexecution.runtime import queue
+from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from workflowexecution.api import tekton
     from workflowexecution.api.status import Status
+    from workflowexecution.reconciler import tools as common
     from workflowexecution.runtime.resource import ObjectKey
 
 PROGRESS_EVERY_S = 2.0
@@ -166,6 +170,30 @@ class Pace:
             self._put_off.pop(key, None)
             return 0.0
         return min(wait_s, left)
+
+
+def wake(
+    tools: common.Tools, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
+) -> Result:
+    """When a run that goes on is to be looked at though nothing of it has changed."""
+    return Result(requeue_after_s=wakes_in_s(tools, run, children), priority=queue.Priority.LOW)
+
+
+def wakes_in_s(
+    tools: common.Tools, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
+) -> float:
+    """The same in seconds."""
+    now, limits = tools.clock.now(), tools.policy.limits
+    waits = [stalling.last_change(run, children) + limits.stall_after_s - now.timestamp()]
+    overdue = stopping.overdue_at(run, limits)
+    if overdue is not None:
+        waits.append((overdue - now).total_seconds())
+    if stopping.is_resolving(run):
+        waits.append(limits.stall_after_s)
+    waits.append(foresight.left_s(run, children, now) or 0.0)
+    coming = min((wait for wait in waits if wait > 0), default=limits.stall_after_s)
+    # Times on the server are whole seconds.
+    return coming + 1.0
 
 
 def is_warning(before: Status, after: Status) -> bool:

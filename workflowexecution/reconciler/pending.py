@@ -20,7 +20,7 @@ from workflowexecution.api.status import (
     FailureReason,
 )
 from workflowexecution.domain import locking, pipelinerun, status, stopping, validation
-from workflowexecution.reconciler import admission, collision, running, skipping
+from workflowexecution.reconciler import admission, collision, pacing, running, skipping
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
@@ -113,7 +113,7 @@ class Start:
         _log.info("PipelineRun created", run=run.place, run_uid=run.uid)
         await common.write(tools, case, common.adopt(case, run), version=version)
         # Nothing of Tekton's may ever wake this again; what is overdue is looked for all the same.
-        return running.wake(tools, run, ())
+        return pacing.wake(tools, run, ())
 
     async def _doubt(self, case: common.Case, version: str, error: errors.ClusterError) -> Result:
         """The create may or may not have happened: only the server itself knows.

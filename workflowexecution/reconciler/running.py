@@ -17,7 +17,7 @@ from workflowexecution.api.status import (
     ConditionStatus,
     ConditionType,
 )
-from workflowexecution.domain import failure, foresight, progress, stalling, status, stopping
+from workflowexecution.domain import failure, progress, stalling, status, stopping
 from workflowexecution.domain.events import Reason
 from workflowexecution.reconciler import conclusion, glimpses, health, ladder, pacing
 from workflowexecution.reconciler import tools as common
@@ -79,7 +79,7 @@ class Mirror:
             if warns_in_s <= 0:
                 wait_s = self._pace.warning_in_s(seen.key)
             else:
-                wait_s = min(wait_s, warns_in_s, wakes_in_s(self._tools, run, children))
+                wait_s = min(wait_s, warns_in_s, pacing.wakes_in_s(self._tools, run, children))
         return self._pace.put_off_s(seen.key, wait_s)
 
     def _warns_in_s(
@@ -177,7 +177,7 @@ class Mirror:
         if not run.is_done:
             after, look = await self._health.told(case, after, children)
         result = await self._progress(case, after)
-        return common.sooner(result, look, wake(self._tools, run, children))
+        return common.sooner(result, look, pacing.wake(self._tools, run, children))
 
     async def _stop(
         self,
@@ -381,27 +381,3 @@ def _moving(case: common.Case, after: Status, stall: str) -> Status:
 def _deleted_by_others(case: common.Case, last: tekton.PipelineRun | None) -> str:
     at = f" at {times.stamp(last.deleted_at)}" if last and last.deleted_at else ""
     return f"PipelineRun {case.seen.lock} was deleted by somebody else{at}"
-
-
-def wake(
-    tools: common.Tools, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
-) -> Result:
-    """When a run that goes on is to be looked at though nothing of it has changed."""
-    return Result(requeue_after_s=wakes_in_s(tools, run, children), priority=queue.Priority.LOW)
-
-
-def wakes_in_s(
-    tools: common.Tools, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
-) -> float:
-    """The same in seconds."""
-    now, limits = tools.clock.now(), tools.policy.limits
-    waits = [stalling.last_change(run, children) + limits.stall_after_s - now.timestamp()]
-    overdue = stopping.overdue_at(run, limits)
-    if overdue is not None:
-        waits.append((overdue - now).total_seconds())
-    if stopping.is_resolving(run):
-        waits.append(limits.stall_after_s)
-    waits.append(foresight.left_s(run, children, now) or 0.0)
-    coming = min((wait for wait in waits if wait > 0), default=limits.stall_after_s)
-    # Times on the server are whole seconds.
-    return coming + 1.0

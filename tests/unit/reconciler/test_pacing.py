@@ -43,6 +43,14 @@ def others(count: int) -> list[resource.ObjectKey]:
     return [resource.ObjectKey("payment", f"other-{number}") for number in range(count)]
 
 
+async def waiting(count: int) -> tuple[Bed, list[resource.ObjectKey]]:
+    """One has just written, and so many wait for their turns."""
+    bed, line = await rested(), others(count)
+    bed.writes(fakes.KEY)
+    assert [bed.pace.progress_in_s(key) for key in line] == [10.0] * count
+    return bed, line
+
+
 async def test_progress_waits_for_its_own_and_is_called_after_that_of_others() -> None:
     bed = await rested()
     assert bed.waits() == (0.0, 0.0)
@@ -59,11 +67,8 @@ async def test_progress_waits_for_its_own_and_is_called_after_that_of_others() -
 
 
 async def test_those_who_wait_are_called_in_turn_and_no_other_goes_before_them() -> None:
-    bed = await rested()
-    bed.writes(fakes.KEY)
-    line = others(4)
-    for key in (*line, line[0]):
-        assert bed.pace.progress_in_s(key) == 10.0
+    bed, line = await waiting(4)
+    assert bed.pace.progress_in_s(line[0]) == 10.0
     await asyncio.sleep(0.5)
     assert bed.called == line[:2]
     assert bed.pace.progress_in_s(OTHER) == 10.0
@@ -75,11 +80,7 @@ async def test_those_who_wait_are_called_in_turn_and_no_other_goes_before_them()
 
 
 async def test_who_leaves_the_line_makes_room_for_the_rest() -> None:
-    bed = await rested()
-    bed.writes(fakes.KEY)
-    line = others(5)
-    for key in line:
-        bed.pace.progress_in_s(key)
+    bed, line = await waiting(5)
     for leave, key in zip(
         (bed.pace.forget, bed.pace.rests, bed.pace.warned, bed.pace.moved), line, strict=False
     ):
@@ -96,11 +97,7 @@ async def test_who_leaves_the_line_makes_room_for_the_rest() -> None:
 
 
 async def test_who_was_called_and_has_nothing_to_write_takes_no_time_from_the_rest() -> None:
-    bed = await rested()
-    bed.writes(fakes.KEY)
-    line = others(6)
-    for key in line:
-        bed.pace.progress_in_s(key)
+    bed, line = await waiting(6)
     await asyncio.sleep(0.21)
     for number, key in enumerate(line[:5]):
         assert bed.called == line[: number + 1]
@@ -116,11 +113,7 @@ async def test_who_was_called_and_has_nothing_to_write_takes_no_time_from_the_re
 
 
 async def test_those_who_were_called_in_an_outage_do_not_all_write_at_its_end() -> None:
-    bed = await rested()
-    bed.writes(fakes.KEY)
-    line = others(100)
-    for key in line:
-        bed.pace.progress_in_s(key)
+    bed, line = await waiting(100)
     # Nobody can look.
     await asyncio.sleep(30.0)
     assert bed.called == line
