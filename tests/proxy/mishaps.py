@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from tests.proxy.counted import Counted
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -112,7 +114,7 @@ def _key(call: Call) -> str:
 
 
 @dataclass(eq=False)
-class Breach:
+class Breach(Counted):
     """Ends the next answers that fit before their time, those of watches and others.
 
     Attributes:
@@ -126,21 +128,9 @@ class Breach:
     reset: bool = False
     left: int | None = 1
 
-    def end(self) -> None:
-        """Let all answers come to their end."""
-        self.left = 0
-
-    def take(self, call: Call) -> bool:
-        """Whether it is for this answer, which is counted."""
-        if self.left == 0 or not self.fits(call):
-            return False
-        if self.left is not None:
-            self.left -= 1
-        return True
-
 
 @dataclass(eq=False)
-class Tale:
+class Tale(Counted):
     """Tells of an error in watches that fit, after so many events, and ends them there.
 
     Attributes:
@@ -153,18 +143,6 @@ class Tale:
     line: bytes
     after_events: int = 0
     left: int | None = 1
-
-    def end(self) -> None:
-        """Tell of nothing more."""
-        self.left = 0
-
-    def take(self, call: Call) -> bool:
-        """Whether it is for this watch, which is counted."""
-        if self.left == 0 or not self.fits(call):
-            return False
-        if self.left is not None:
-            self.left -= 1
-        return True
 
 
 @dataclass(eq=False)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.proxy import replies
+from tests.proxy.counted import Counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +85,7 @@ class Hold:
 
 
 @dataclass(eq=False)
-class Answer:
+class Answer(Counted):
     """Answers the next requests that fit with a failure, once the server has done the work.
 
     Attributes:
@@ -104,18 +105,6 @@ class Answer:
     def raw(self) -> bytes:
         """The answer; empty: none, the connection breaks."""
         return self.reply or (replies.trouble(self.status) if self.status else b"")
-
-    def end(self) -> None:
-        """Let the server answer."""
-        self.left = 0
-
-    def take(self, call: Call) -> bool:
-        """Whether it is for this request, which is counted."""
-        if self.left == 0 or not self.fits(call):
-            return False
-        if self.left is not None:
-            self.left -= 1
-        return True
 
 
 @dataclass(eq=False)
