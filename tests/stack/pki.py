@@ -11,6 +11,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _LIFETIME = datetime.timedelta(days=3650)
+_SIGNS = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 class Authority:
@@ -21,9 +32,15 @@ class Authority:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "workflowexecution-stack")])
-        basic = x509.BasicConstraints(ca=True, path_length=0)
-        builder = self._builder(self._name, self._key.public_key())
-        certificate = builder.add_extension(basic, critical=True).sign(self._key, hashes.SHA256())
+        public = self._key.public_key()
+        builder = (
+            self
+            ._builder(self._name, public)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+            .add_extension(_SIGNS, critical=True)
+        )
+        certificate = builder.sign(self._key, hashes.SHA256())
         self._write("ca.crt", certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue_server(self, name: str, hosts: Iterable[str]) -> None:
@@ -59,8 +76,10 @@ class Authority:
 
     def _issue(self, name: str, subject: x509.Name, *extensions: x509.ExtensionType) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
+        # Python 3.13 asks for who signed, as RFC 5280 wants it.
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         builder = self._builder(subject, key.public_key())
-        for extension in extensions:
+        for extension in (issuer, *extensions):
             builder = builder.add_extension(extension, critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         self._write(f"{name}.crt", certificate.public_bytes(serialization.Encoding.PEM))

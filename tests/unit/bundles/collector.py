@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING
 from workflowexecution.bundles import image
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
+
+ELSEWHERE = "0.0.0.0"
+"""An address of this machine that does not look like one."""
 
 
 @dataclass
@@ -104,11 +108,13 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def running(registry: Registry) -> Iterator[Registry]:
-    """The registry on a port of this machine."""
+def running(registry: Registry, tls: ssl.SSLContext | None = None) -> Iterator[Registry]:
+    """The registry on a port of this machine; with TLS under an address that is not its name."""
     server = Server(("127.0.0.1", 0), Handler)
     server.registry = registry
-    registry.host = f"127.0.0.1:{server.server_address[1]}"
+    registry.host = f"{ELSEWHERE if tls else '127.0.0.1'}:{server.server_address[1]}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

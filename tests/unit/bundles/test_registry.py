@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import ssl
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.unit.bundles import collector
+from tests.unit.runtime import authority
 from workflowexecution.bundles import credentials, errors, image, reference, registry
 
 if TYPE_CHECKING:
@@ -78,13 +80,24 @@ def test_push_says_that_nobody_answers() -> None:
 
 
 def test_push_speaks_tls_elsewhere(tmp_path: Path) -> None:
-    # An address of this machine that does not look like one.
-    where = reference.Reference("0.0.0.0:1", "workflows/restart", "v1")
+    where = reference.Reference(f"{collector.ELSEWHERE}:1", "workflows/restart", "v1")
     missing = tmp_path / "ca.pem"
     with pytest.raises(errors.RegistryError, match="No such file"):
         registry.Registry(where, registry.Access(ca_file=missing)).push(PACKED)
     with pytest.raises(errors.RegistryError, match="refused"):
         registry.Registry(where, registry.Access()).push(PACKED)
+
+
+def test_push_trusts_an_authority_without_the_extensions_that_strict_checks_ask_for(
+    tmp_path: Path,
+) -> None:
+    issuer = authority.Authority(tmp_path)
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(*issuer.issue("registry", collector.ELSEWHERE))
+    with collector.running(collector.Registry(), serving) as there:
+        where = reference.Reference(there.host, "workflows/restart", "v1")
+        registry.Registry(where, registry.Access(ca_file=issuer.ca)).push(PACKED)
+    assert there.manifests == {"v1": PACKED.manifest}
 
 
 def docker_config(folder: Path, monkeypatch: pytest.MonkeyPatch, content: object) -> None:

@@ -42,10 +42,10 @@ class Authority:
         path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         return path
 
-    def issue(self, name: str) -> tuple[pathlib.Path, pathlib.Path]:
-        """Issue a certificate for 127.0.0.1; returns it and its key as files."""
+    def issue(self, name: str, host: str = "127.0.0.1") -> tuple[pathlib.Path, pathlib.Path]:
+        """Issue a certificate for an address; returns it and its key as files."""
         key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
         certificate = self.write(f"{name}.crt", self.builder(name, key).add_extension(names, False))
         path = self.folder / f"{name}.key"
         path.write_bytes(
