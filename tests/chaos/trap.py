@@ -105,11 +105,10 @@ def client_with(trap: Trap) -> type[client.Client]:
             resource: Resource,
             namespace: str,
             body: JsonObject,
-            *,
-            deadline_s: float = 15.0,
+            **how: Any,  # noqa: ANN401 - as it comes
         ) -> JsonObject:
             async with trap.around(_known(lambda: points.of_create(resource))):
-                return await super().create(resource, namespace, body, deadline_s=deadline_s)
+                return await super().create(resource, namespace, body, **how)
 
         async def merge_patch(
             self,
@@ -118,12 +117,12 @@ def client_with(trap: Trap) -> type[client.Client]:
             patch: JsonObject,
             *,
             subresource: str = "",
-            deadline_s: float = 10.0,
+            **how: Any,  # noqa: ANN401 - as it comes
         ) -> JsonObject:
             kind = _known(lambda: points.of_patch(resource, patch, subresource))
             async with trap.around(kind):
                 return await super().merge_patch(
-                    resource, key, patch, subresource=subresource, deadline_s=deadline_s
+                    resource, key, patch, subresource=subresource, **how
                 )
 
         async def delete(self, resource: Resource, key: ObjectKey, **how: Any) -> JsonObject:  # noqa: ANN401 - as it comes

@@ -109,6 +109,27 @@ class ClientWriteContract(_ClientCase):
                 _WIDGETS, ObjectKey(bed.namespace, "a"), patch, subresource=subresource
             )
 
+    async def test_writes_answer_with_metadata_alone_when_no_more_is_asked_for(
+        self, bed: Bed, client: Client
+    ) -> None:
+        key = ObjectKey(bed.namespace, "a")
+        body = _body("a", spec={"size": 1})
+        made = await client.create(_WIDGETS, bed.namespace, body, whole=False)
+        told = await client.merge_patch(
+            _WIDGETS, key, {"status": {"phase": "x"}}, subresource="status", whole=False
+        )
+        stored = await client.get(_WIDGETS, key)
+        assert (made["metadata"]["uid"], "spec" in made) == (stored["metadata"]["uid"], False)
+        assert (told["metadata"], "status" in told) == (stored["metadata"], False)
+        assert stored["status"] == {"phase": "x"}
+
+    async def test_refusals_are_whole_when_no_more_than_metadata_is_asked_for(
+        self, bed: Bed, client: Client
+    ) -> None:
+        key = ObjectKey(bed.namespace, "none")
+        with pytest.raises(errors.NotFound, match="none"):
+            await client.merge_patch(_WIDGETS, key, {}, whole=False)
+
     async def test_delete_raises_conflict_when_the_uid_is_another(
         self, bed: Bed, client: Client
     ) -> None:

@@ -25,6 +25,7 @@ _ETCD_LIMIT = 1_572_864
 _GRPC_LIMIT = 2 * 1024 * 1024
 _READ_LIMIT = 16 * 1024 * 1024
 _MERGE_PATCH = "application/merge-patch+json"
+_METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
 class _Dropped(Exception):
@@ -55,6 +56,7 @@ class _Inquiry:
     raw: bytes
     content_type: str
     effects: list[Effect]
+    brief: bool
 
     def stale(self) -> int | None:
         """Return the past version that a fault wants to be answered from."""
@@ -108,7 +110,8 @@ class Server:
         )
         self._parts.requests.add(entry)
         effects = self._parts.faults.take(call)
-        inquiry = _Inquiry(call, target, query, body, raw, request.content_type, effects)
+        brief = request.headers.get("Accept", "").startswith(_METADATA_ONLY)
+        inquiry = _Inquiry(call, target, query, body, raw, request.content_type, effects, brief)
         return entry, inquiry
 
     async def _answer(self, request: web.Request, inquiry: _Inquiry) -> web.StreamResponse:
@@ -194,9 +197,9 @@ class Server:
                 storage = self._parts.storage
                 return self._json(listing.build_list(storage, target, inquiry.query, stale=stale))
             case "create":
-                return self._json(self._create(target, inquiry), 201)
+                return self._json(_told(self._create(target, inquiry), inquiry), 201)
             case "patch" | "update":
-                return self._json(self._change(target, inquiry))
+                return self._json(_told(self._change(target, inquiry), inquiry))
             case "delete" if target.name:
                 return self._json(self._delete(target, inquiry.body))
             case _:
@@ -287,6 +290,14 @@ def _body(inquiry: _Inquiry) -> JsonObject:
         return inquiry.body
     what = "error decoding patch" if inquiry.call.verb == "patch" else "json parse error"
     raise statuses.bad_request(f"{what}: unexpected end of JSON input")
+
+
+def _told(written: JsonObject, inquiry: _Inquiry) -> JsonObject:
+    """What a write answers: the object, or its metadata alone to who asks for no more."""
+    if not inquiry.brief:
+        return written
+    kind = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
+    return {**kind, "metadata": written["metadata"]}
 
 
 def _check_subresource(target: Target) -> None:

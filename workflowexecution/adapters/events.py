@@ -59,9 +59,9 @@ class Writer(Protocol):
     """What events are written with; `runtime.client.Client` is one."""
 
     async def create(
-        self, resource: resource.Resource, namespace: str, body: JsonObject
+        self, resource: resource.Resource, namespace: str, body: JsonObject, *, whole: bool = True
     ) -> JsonObject:
-        """Create an object."""
+        """Create an object; what is not asked for as a whole may come as its metadata."""
         ...
 
     async def merge_patch(
@@ -304,7 +304,7 @@ class Events:
                 await self._client.merge_patch(EVENTS, place, {**_news(event), "count": count})
                 return count
         try:
-            await self._client.create(EVENTS, place.namespace, _body(event, place))
+            await self._client.create(EVENTS, place.namespace, _body(event, place), whole=False)
         except errors.AlreadyExists:
             if again:
                 return event.times

@@ -64,6 +64,8 @@ class Executions:
         metadata = {**changes.get("metadata", {}), "resourceVersion": resource_version}
         body = {**changes, "metadata": metadata}
         with self._freshness.writing(key, EXECUTIONS, key) as write:
-            answer = await self._client.merge_patch(EXECUTIONS, key, body, subresource=subresource)
+            answer = await self._client.merge_patch(
+                EXECUTIONS, key, body, subresource=subresource, whole=False
+            )
             write.answered(answer)
         return str(answer["metadata"]["resourceVersion"])

@@ -236,7 +236,7 @@ class TektonEngine:
         key = resource.ObjectKey(run.namespace, run.name)
         body = {**changes, "metadata": {**changes.get("metadata", {}), "uid": run.uid}}
         with self._freshness.writing(owner, PIPELINERUNS, key) as write:
-            write.answered(await self._client.merge_patch(PIPELINERUNS, key, body))
+            write.answered(await self._client.merge_patch(PIPELINERUNS, key, body, whole=False))
 
     async def delete(self, owner: ObjectKey, run: tekton.PipelineRun) -> None:
         """Delete exactly this run, its pods first; one that is gone is fine."""

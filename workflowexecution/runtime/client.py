@@ -50,6 +50,10 @@ def _decode(payload: bytes) -> resource.JsonObject:
     return answer
 
 
+def _accepted(*, whole: bool) -> str:
+    return transport.JSON if whole else transport.METADATA
+
+
 def _selected(**params: str) -> dict[str, str]:
     return {name: value for name, value in params.items() if value}
 
@@ -218,9 +222,10 @@ class Client:
         namespace: str,
         body: resource.JsonObject,
         *,
+        whole: bool = True,
         deadline_s: float = 15.0,
     ) -> resource.JsonObject:
-        """Create an object.
+        """Create an object and return it, or its metadata alone where no more is wanted.
 
         Raises:
             errors.AlreadyExists: the name is taken.
@@ -228,8 +233,10 @@ class Client:
         """
         path = resource.path(namespace=namespace)
         rank = budget.Rank.NOTE if resource.plural == _EVENTS else budget.Rank.ACT
-        body_bytes = orjson.dumps(body)
-        call = transport.Call("POST", path, None, body_bytes, guard=self._fence, rank=rank)
+        call = transport.Call(
+            "POST", path, None, orjson.dumps(body), transport.JSON, _accepted(whole=whole),
+            self._fence, rank,
+        )  # fmt: skip
         return _decode(await self._transport.exchange(call, deadline_s))
 
     async def merge_patch(
@@ -239,18 +246,23 @@ class Client:
         patch: resource.JsonObject,
         *,
         subresource: str = "",
+        whole: bool = True,
         deadline_s: float = 10.0,
     ) -> resource.JsonObject:
-        """Change fields of an object and return it; `metadata.resourceVersion` is a precondition.
+        """Change fields of an object and return it, or its metadata alone where that is enough.
+
+        `metadata.resourceVersion` is a precondition.
 
         Raises:
             errors.Conflict: the object has another version.
         """
         path = resource.path(namespace=key.namespace, name=key.name, subresource=subresource)
-        body = orjson.dumps(patch)
         rank = budget.Rank.TELL if subresource else budget.Rank.ACT
         rank = budget.Rank.NOTE if resource.plural == _EVENTS else rank
-        call = transport.Call("PATCH", path, None, body, transport.MERGE_PATCH, self._fence, rank)
+        call = transport.Call(
+            "PATCH", path, None, orjson.dumps(patch), transport.MERGE_PATCH, _accepted(whole=whole),
+            self._fence, rank,
+        )  # fmt: skip
         return _decode(await self._transport.exchange(call, deadline_s))
 
     async def delete(

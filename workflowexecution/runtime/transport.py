@@ -14,6 +14,11 @@ from workflowexecution.runtime import budget, connection, errors, fence
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
+METADATA = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1,{JSON}"
+"""Asks for the metadata of an object alone; who cannot tell it apart answers with all of it.
+
+Source: Kubernetes API concepts, "Metadata-only fetches"; it holds for the answers to writes, too.
+"""
 
 FOREIGN_ERRORS = (aiohttp.ClientError, OSError, aiohttp.http.HttpProcessingError)
 """All that a session or a response raises.
@@ -42,6 +47,7 @@ class Call(NamedTuple):
     params: Mapping[str, str] | None = None
     body: bytes | None = None
     content_type: str = JSON
+    accept: str = JSON
     guard: fence.Fence = fence.NoFence()
     rank: budget.Rank = budget.Rank.ACT
 
@@ -165,7 +171,7 @@ class Transport:
         self._observe_date = observe_date
         self._observer: RequestObserver = NoObserver()
         self._budget = budget.Budget(per_s=_REQUESTS_PER_S, burst=_BURST)
-        self._headers = {"Accept": JSON, "Accept-Encoding": "identity", "User-Agent": user_agent}
+        self._headers = {"Accept-Encoding": "identity", "User-Agent": user_agent}
         self._timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_S)
         self._unsettled_at = float("-inf")
 
@@ -308,6 +314,7 @@ class Transport:
     ) -> aiohttp.ClientResponse:
         query = f"?{urllib.parse.urlencode(call.params)}" if call.params else ""
         headers = self._headers.copy()
+        headers["Accept"] = call.accept
         if authorization:
             headers["Authorization"] = authorization
         if call.body is not None:

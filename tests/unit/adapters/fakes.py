@@ -70,6 +70,7 @@ class FakeClient(client.Client):
         namespace: str,
         body: resource.JsonObject,
         *,
+        whole: bool = True,
         deadline_s: float = 15.0,
     ) -> resource.JsonObject:
         return self._answer("create", resource, namespace, body)
@@ -81,6 +82,7 @@ class FakeClient(client.Client):
         patch: resource.JsonObject,
         *,
         subresource: str = "",
+        whole: bool = True,
         deadline_s: float = 10.0,
     ) -> resource.JsonObject:
         return self._answer("patch", resource, key, patch, subresource)

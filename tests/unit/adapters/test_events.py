@@ -43,7 +43,7 @@ class FakeServer:
         return self.refusals.pop(0) if self.refusals else None
 
     async def create(
-        self, resource: resource.Resource, namespace: str, body: JsonObject
+        self, resource: resource.Resource, namespace: str, body: JsonObject, *, whole: bool = True
     ) -> JsonObject:
         error = self._answer("create")
         key = _key(body)

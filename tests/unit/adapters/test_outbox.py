@@ -48,6 +48,7 @@ class FakeCluster(fakes.FakeClient):
         namespace: str,
         body: resource.JsonObject,
         *,
+        whole: bool = True,
         deadline_s: float = 15.0,
     ) -> resource.JsonObject:
         return await self._write(body)
@@ -59,6 +60,7 @@ class FakeCluster(fakes.FakeClient):
         patch: resource.JsonObject,
         *,
         subresource: str = "",
+        whole: bool = True,
         deadline_s: float = 10.0,
     ) -> resource.JsonObject:
         kept = self.kept[key.name]

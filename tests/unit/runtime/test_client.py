@@ -99,6 +99,24 @@ async def test_merge_patch_sends_the_patch_to_the_subresource(pair: Pair) -> Non
     assert json.loads(asked.body) == patch
 
 
+@pytest.mark.parametrize(
+    ("whole", "accepted"),
+    [
+        (True, "application/json"),
+        (
+            False,
+            "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json",
+        ),
+    ],
+)
+async def test_writes_ask_for_no_more_of_the_object_than_is_wanted(
+    pair: Pair, whole: bool, accepted: str
+) -> None:
+    await pair.client.create(objects.WIDGETS, "space", objects.raw(), whole=whole)
+    await pair.client.merge_patch(objects.WIDGETS, objects.key(), {}, whole=whole)
+    assert [asked.headers["accept"] for asked in pair.server.seen] == [accepted, accepted]
+
+
 @pytest.mark.parametrize("version", ["", "9"])
 async def test_delete_names_exactly_the_object(pair: Pair, version: str) -> None:
     await pair.client.delete(objects.WIDGETS, objects.key(), uid="u1", resource_version=version)
