@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from sys import intern
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from workflowexecution.api import containers, counting, names, times
 from workflowexecution.api import raw as rawjson
@@ -30,8 +30,7 @@ _READY = "tekton.dev/ready"
 _OVER = ("Succeeded", "Failed")
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """A condition, mostly `Succeeded`; its status is True, False or Unknown."""
 
     status: str
@@ -40,8 +39,7 @@ class Condition:
     since: datetime.datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Child:
+class Child(NamedTuple):
     """A child that a run names."""
 
     kind: str
@@ -49,8 +47,7 @@ class Child:
     task: str
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineRun:
+class PipelineRun(NamedTuple):
     """A run.
 
     Attributes:
@@ -126,8 +123,7 @@ class Attempt:
     pod_name: str
 
 
-@dataclass(frozen=True, slots=True)
-class TaskRun:
+class TaskRun(NamedTuple):
     """A TaskRun; `ran` and `killed` look at its earlier attempts, too.
 
     Attributes:

@@ -15,6 +15,8 @@ def parse(value: object) -> datetime.datetime | None:
         return None
     try:
         when = datetime.datetime.fromisoformat(value)
+        if when.tzinfo is datetime.UTC:
+            return when
         return when.astimezone(datetime.UTC) if when.tzinfo is not None else None
     except (ValueError, OverflowError):
         return None

@@ -120,21 +120,7 @@ def is_legal(before: Phase, after: Phase) -> bool:
 
 def noted(status: Status, moment: Moment, notes: Iterable[Note]) -> Status:
     """The status with these conditions; a transition time moves only when a condition flips."""
-    conditions = {condition.type: condition for condition in status.conditions or ()}
-    for note in notes:
-        old = conditions.get(note.type)
-        kept = old is not None and old.status == note.status
-        conditions[note.type] = Condition(
-            type=note.type,
-            status=note.status,
-            reason=str(note.reason),
-            message=text.cut(redaction.redact(note.message), MAX_CONDITION_BYTES),
-            last_transition_time=(
-                old.last_transition_time if old is not None and kept else times.second(moment.now)
-            ),
-            observed_generation=moment.generation,
-        )
-    return status.model_copy(update={"conditions": tuple(conditions.values()) or None})
+    return _changed(status, moment, {}, notes)
 
 
 def condition(status: Status, kind: ConditionType) -> Condition | None:
@@ -144,7 +130,7 @@ def condition(status: Status, kind: ConditionType) -> Condition | None:
 
 def pending(status: Status, moment: Moment, notes: Iterable[Note]) -> Status:
     """Something keeps the execution waiting, and the notes say what."""
-    return noted(_moved(status, moment, Phase.PENDING), moment, notes)
+    return _changed(status, moment, _moved(status, moment, Phase.PENDING), notes)
 
 
 def started(
@@ -158,11 +144,14 @@ def started(
         ref: the run.
         at: when the run came to be, which may be long before it is adopted.
     """
-    return noted(
-        _moved(status, moment, Phase.RUNNING).model_copy(
-            update={"start_time": times.second(at), "pipeline_run_ref": ref}
-        ),
+    return _changed(
+        status,
         moment,
+        {
+            **_moved(status, moment, Phase.RUNNING),
+            "start_time": times.second(at),
+            "pipeline_run_ref": ref,
+        },
         (
             Note(
                 ConditionType.TEKTON_PIPELINE_CREATED,
@@ -201,7 +190,7 @@ def mirrored(status: Status, moment: Moment, run: tekton.PipelineRun, way: Way) 
         )
     if run.digest:
         update["resolved_digest"] = text.cut(run.digest, MAX_WORD_BYTES)
-    return noted(status.model_copy(update=update), moment, _of_run(run))
+    return _changed(status, moment, update, _of_run(run))
 
 
 def completed(status: Status, moment: Moment, at: datetime.datetime) -> Status:
@@ -212,11 +201,15 @@ def completed(status: Status, moment: Moment, at: datetime.datetime) -> Status:
         moment: when this is decided.
         at: when the run ended.
     """
-    return noted(
-        _ended(status, moment, Phase.COMPLETED, at).model_copy(
-            update={"outcome": Outcome.SUCCESS, "consecutive_failures": 0, "current_step": None}
-        ),
+    return _changed(
+        status,
         moment,
+        {
+            **_ended(status, moment, Phase.COMPLETED, at),
+            "outcome": Outcome.SUCCESS,
+            "consecutive_failures": 0,
+            "current_step": None,
+        },
         (
             Note(
                 ConditionType.TEKTON_PIPELINE_COMPLETE,
@@ -247,18 +240,18 @@ def failed(
     said = status.pipeline_run_status
     # What Tekton said while the run was still going explains no end.
     last_words = status.message if said is not None and said.status == "False" else None
-    return noted(
-        _ended(status, moment, Phase.FAILED, at).model_copy(
-            update={
-                "outcome": outcome,
-                "failure_details": details,
-                "failure_reason": details.reason,
-                "requires_manual_review": details.was_execution_failure,
-                "current_step": None,
-                "message": last_words or text.cut(details.message, MAX_MESSAGE_BYTES),
-            }
-        ),
+    return _changed(
+        status,
         moment,
+        {
+            **_ended(status, moment, Phase.FAILED, at),
+            "outcome": outcome,
+            "failure_details": details,
+            "failure_reason": details.reason,
+            "requires_manual_review": details.was_execution_failure,
+            "current_step": None,
+            "message": last_words or text.cut(details.message, MAX_MESSAGE_BYTES),
+        },
         (
             *notes,
             Note(ConditionType.READY, ConditionStatus.FALSE, details.reason, details.message),
@@ -276,11 +269,15 @@ def skipped(status: Status, moment: Moment, details: SkipDetails, notes: Iterabl
             "recent_remediation": _quoted(details.recent_remediation),
         }
     )
-    return noted(
-        _ended(status, moment, Phase.SKIPPED, moment.now).model_copy(
-            update={"outcome": Outcome.SKIPPED, "skip_details": told, "message": message}
-        ),
+    return _changed(
+        status,
         moment,
+        {
+            **_ended(status, moment, Phase.SKIPPED, moment.now),
+            "outcome": Outcome.SKIPPED,
+            "skip_details": told,
+            "message": message,
+        },
         (*notes, Note(ConditionType.READY, ConditionStatus.FALSE, details.reason, message)),
     )
 
@@ -301,20 +298,47 @@ def dump(status: Status, members: set[str] | None = None) -> dict[str, Any]:
     return status.model_dump(mode="json", by_alias=True, exclude_none=True, include=members)
 
 
-def _moved(status: Status, moment: Moment, to: Phase) -> Status:
+def _changed(
+    status: Status, moment: Moment, update: dict[str, Any], notes: Iterable[Note]
+) -> Status:
+    """The status with these members and conditions: one copy of it, however much is said."""
+    conditions = {condition.type: condition for condition in status.conditions or ()}
+    for note in notes:
+        old = conditions.get(note.type)
+        kept = old is not None and old.status == note.status
+        conditions[note.type] = Condition(
+            type=note.type,
+            status=note.status,
+            reason=str(note.reason),
+            message=text.cut(redaction.redact(note.message), MAX_CONDITION_BYTES),
+            last_transition_time=(
+                old.last_transition_time if old is not None and kept else times.second(moment.now)
+            ),
+            observed_generation=moment.generation,
+        )
+    return status.model_copy(update={**update, "conditions": tuple(conditions.values()) or None})
+
+
+def _moved(status: Status, moment: Moment, to: Phase) -> dict[str, Any]:
+    """What a change of phase changes.
+
+    Raises:
+        IllegalTransitionError: there is no such change.
+    """
     before = phase_of(status)
     if not is_legal(before, to):
         msg = f"{before} cannot become {to}"
         raise IllegalTransitionError(msg)
-    return status.model_copy(update={"phase": to, "observed_generation": moment.generation})
+    return {"phase": to, "observed_generation": moment.generation}
 
 
-def _ended(status: Status, moment: Moment, to: Phase, at: datetime.datetime) -> Status:
-    update: dict[str, Any] = {"completion_time": times.second(at)}
+def _ended(status: Status, moment: Moment, to: Phase, at: datetime.datetime) -> dict[str, Any]:
+    """What an end changes, whichever it is."""
+    update = {**_moved(status, moment, to), "completion_time": times.second(at)}
     if status.start_time is not None:
         elapsed = (update["completion_time"] - status.start_time).total_seconds()
         update["duration"] = duration.format_seconds(max(0.0, elapsed))
-    return _moved(status, moment, to).model_copy(update=update)
+    return update
 
 
 def _quoted(other: OtherT) -> OtherT:

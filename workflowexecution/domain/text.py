@@ -43,13 +43,14 @@ def cut(text: str, max_bytes: int) -> str:
         text: what is to be kept.
         max_bytes: size of the result at most, in UTF-8 and in JSON; at least that of the mark.
     """
-    raw = plain(text).encode()
-    if _size(raw) <= max_bytes:
-        return raw.decode()
+    whole = plain(text)
+    raw = whole.encode()
+    # Most are far from their budget, and no byte takes more than two.
+    if 2 * len(raw) <= max_bytes or _size(raw) <= max_bytes:
+        return whole
     room = max_bytes - len(CUT_MARK.encode())
     head = raw[:room]
     while (over := _size(head) - room) > 0:
-        # No byte takes more than two.
         head = head[: -((over + 1) // 2)]
     return head.decode(errors="ignore") + CUT_MARK
 

@@ -244,7 +244,8 @@ def adopt(case: Case, run: tekton.PipelineRun) -> Status:
     )
     over = [note for note in _OVER if status.condition(case.status, note.type) is not None]
     at = run.created_at or case.moment.now
-    return status.noted(status.started(case.status, case.moment, ref, at=at), case.moment, over)
+    after = status.started(case.status, case.moment, ref, at=at)
+    return status.noted(after, case.moment, over) if over else after
 
 
 async def is_live(tools: Tools, run: tekton.PipelineRun) -> bool:

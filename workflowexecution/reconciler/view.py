@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import datetime
 import enum
-from dataclasses import dataclass
 from sys import intern
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workflowexecution.api import names, times
 from workflowexecution.api.status import (
@@ -52,8 +51,7 @@ class Clearance(enum.Enum):
     RECORDED = enum.auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(NamedTuple):
     """One execution in the cache.
 
     Attributes:

@@ -1,8 +1,11 @@
 """Identities: which kind of object, and which object of that kind."""
 
 import dataclasses
+import re
 import urllib.parse
 from typing import Any, NamedTuple
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.~:\-]+")
 
 JsonObject = dict[str, Any]
 """A decoded JSON object as it came from, or goes to, the API server."""
@@ -38,7 +41,8 @@ def _segment(text: str) -> str:
     if text in {".", ".."}:
         message = "not usable as a path segment"
         raise ValueError(message, text)
-    return urllib.parse.quote(text, safe=":")
+    # Names are plain, but for odd ones; quoting looks at each letter.
+    return text if _PLAIN.fullmatch(text) else urllib.parse.quote(text, safe=":")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,11 +59,17 @@ class Resource:
     kind: str
     namespaced: bool = True
     _root: str = dataclasses.field(init=False, repr=False, compare=False)
+    _hash: int = dataclasses.field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Prepare the part that all paths share."""
+        """Prepare the part that all paths share, and what each look into a cache asks for."""
         root = f"/apis/{self.group}" if self.group else "/api"
         object.__setattr__(self, "_root", f"{root}/{self.version}")
+        object.__setattr__(self, "_hash", hash((self.group, self.version, self.plural)))
+
+    def __hash__(self) -> int:
+        """Equal ones have the same group, version and plural."""
+        return self._hash
 
     @property
     def api_version(self) -> str:

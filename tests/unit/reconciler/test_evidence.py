@@ -71,9 +71,9 @@ async def test_log_and_events_are_those_of_the_taskrun_that_the_record_tells_of(
     """Of a matrix the first to fail by itself, whatever its name."""
     ended = {"status": {"completionTime": builders.stamp(30)}}
     late, other = (task(**ended) for _ in range(2))
-    late = dataclasses.replace(late, name="t-0", pod_name="t-0-pod")
-    cancelled = dataclasses.replace(
-        other, name="t-1", pod_name="t-1-pod",
+    late = late._replace(name="t-0", pod_name="t-0-pod")
+    cancelled = other._replace(
+        name="t-1", pod_name="t-1-pod",
         condition=tekton.Condition("False", "TaskRunCancelled", ""),
     )  # fmt: skip
     bed = Bed()

@@ -58,7 +58,7 @@ class Bed:
 def _second(bed: Bed) -> common.Case:
     """The case of another execution."""
     case = bed.world.case()
-    return dataclasses.replace(case, seen=dataclasses.replace(case.seen, key=SECOND))
+    return dataclasses.replace(case, seen=case.seen._replace(key=SECOND))
 
 
 async def test_pod_that_cannot_mount_is_warned_of_and_the_warning_lifted() -> None:
