@@ -9,7 +9,7 @@ import pytest
 
 from tests.fake import kinds
 from tests.integration import trail
-from tests.integration.world import delete, until
+from tests.integration.world import COLLECTED_S, delete, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -219,7 +219,7 @@ class TestDeletion:
             await trail.play(world, "waits")
             await delete(world.api, (kinds.EXECUTIONS, world.namespace, "waits"))
             await storage.start()
-            await world.until_gone("waits", deadline_s=trail.WAIT_S)
+            await world.until_gone("waits", deadline_s=COLLECTED_S)
         assert await trail.counts(storage) == trail.once("waits")
 
     async def test_records_outlive_their_execution_in_the_outbox(
@@ -233,7 +233,7 @@ class TestDeletion:
         async with trail.recording(controllers, storage, limits=limits, controller=own) as first:
             await trail.play(world, "moved")
             await delete(world.api, (kinds.EXECUTIONS, world.namespace, "moved"))
-            await world.until_gone("moved", deadline_s=trail.WAIT_S)
+            await world.until_gone("moved", deadline_s=COLLECTED_S)
             kept = await until(world.api, place, lambda it: bool(it.get("data")))
             first.kill()
         assert len(kept["data"]) == 3

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from tests.fake import kinds
 from tests.integration import objects, tekton
-from tests.integration.world import until, until_gone
+from tests.integration.world import COLLECTED_S, until, until_gone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,9 +28,6 @@ FINALIZER = "kubernaut.ai/workflowexecution-cleanup"
 LEGACY_FINALIZER = "workflowexecution.kubernaut.ai/workflowexecution-cleanup"
 HOLD = "integration.test/hold"
 
-# The garbage collector, which ends a foreground deletion, looks for new kinds every 30 s, and once
-# more when it has found its last look unfinished.
-COLLECTED_S = 120.0
 
 
 @pytest_asyncio.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fake import kinds
 from tests.integration import tekton
-from tests.integration.world import until_gone
+from tests.integration.world import COLLECTED_S
 
 if TYPE_CHECKING:
     from tests.fake.api import Endpoint
@@ -90,7 +90,7 @@ async def test_executions_of_a_namespace_on_its_way_out_end_all_the_same(
         await world.create(world.execution("leaves"))
         await world.phase("leaves", "Running")
         await world.api.delete(kinds.NAMESPACES, "", world.namespace)
-        await until_gone(world.api, (kinds.EXECUTIONS, world.namespace, "leaves"), deadline_s=60)
+        await world.until_gone("leaves", deadline_s=COLLECTED_S)
         assert program.process.poll() is None
     dropped = [it for it in program.log.read_text().splitlines() if "Event dropped" in it]
     assert len(dropped) == 1

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from tests.fake import kinds
 from tests.integration import tekton
-from tests.integration.world import until, until_gone
+from tests.integration.world import COLLECTED_S, until, until_gone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 FINALIZER = "kubernaut.ai/workflowexecution-cleanup"
 HOLD = "integration.test/hold"
-# The garbage collector, which ends a foreground deletion, looks for new kinds every 30 s, and once
-# more when it has found its last look unfinished.
-COLLECTED_S = 120.0
 UNINSTALL_S = 60.0
 # It gives up after a second, then once more a minute after it has deleted the run.
 GIVEN_UP_S = 120.0

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fake import kinds
 from tests.integration.audit import LINE_S, LOOK_EVERY_S
-from tests.integration.world import until, until_gone
+from tests.integration.world import COLLECTED_S, until, until_gone
 from tests.proxy import calls
 from tests.proxy.rules import Point
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 NAME = "late"
 STOPPED = "Run of an execution that is over is stopped"
 ORPHANED = "Run without an execution is stopped"
-# The garbage collector, which ends a foreground deletion, looks for new kinds every 30 s.
-COLLECTED_S = 120.0
 # A run of nobody is looked for every 30 s, once it is 30 s old.
 SWEPT_S = 75.0
 

@@ -18,7 +18,7 @@ import pytest_asyncio
 
 from tests.fake import kinds
 from tests.fake.api import Api, Endpoint
-from tests.integration.world import World, create_namespace, delete, until
+from tests.integration.world import COLLECTED_S, World, create_namespace, delete, until
 from tests.stack import crds, tektonfiles
 from tests.stack.cluster import Parts, Stack
 from tests.support import installation, kubectl, program, rights
@@ -35,8 +35,6 @@ LEASE = kinds.LEASES, installation.SYSTEM, "workflowexecution.kubernaut.ai"
 OUTBOX = kinds.CONFIG_MAPS, installation.SYSTEM, "workflowexecution-audit-outbox"
 EVENT_DIGITS = 16
 RECOVERED_S = 30.0
-# The garbage collector looks for new kinds every 30 s, and Tekton's are new.
-COLLECTED_S = 90.0
 
 
 @pytest.fixture(scope="module")

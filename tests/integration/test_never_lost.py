@@ -14,7 +14,7 @@ import pytest
 from tests.fake import kinds
 from tests.integration.audit import by
 from tests.integration.leaders import Leaders, Took
-from tests.integration.world import until_gone
+from tests.integration.world import COLLECTED_S, until_gone
 from tests.proxy.rules import Point
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ async def test_all_ends_as_ever_when_the_first_answer_to_each_write_is_lost(
             ] == "Cancelled"
             place = kinds.EXECUTIONS, world.namespace, "completes"
             (await world.api.delete(*place)).accept()
-            await until_gone(world.api, place, deadline_s=30)
+            await until_gone(world.api, place, deadline_s=COLLECTED_S)
             assert program.process.poll() is None
             await check(audit, program)
 

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from tests.fake import kinds
 from tests.integration import objects, people, tekton
-from tests.integration.world import until_gone
+from tests.integration.world import COLLECTED_S, until_gone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,6 @@ REQUESTED_BY = "spec.cancel.requestedBy must be who sets it: "
 ONCE = "status.blockClearance can be set once and then neither changed nor removed"
 RESERVED = "the verb control on workflowexecutions is needed to set "
 HOLD = "integration.test/hold"
-COLLECTED_S = 120.0
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from tests.fake import kinds
 from tests.integration import objects, people
-from tests.integration.world import until_gone
+from tests.integration.world import COLLECTED_S, until_gone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -25,8 +25,6 @@ FINALIZER = "kubernaut.ai/workflowexecution-cleanup"
 LEGACY_FINALIZER = "workflowexecution.kubernaut.ai/workflowexecution-cleanup"
 HOLD = "integration.test/hold"
 FAILED = {"phase": "Failed", "outcome": "Failed", "requiresManualReview": True}
-# The garbage collector looks for new kinds every 30 s.
-COLLECTED_S = 120.0
 
 _GROUP: dict[str, Any] = {"apiGroups": ["kubernaut.ai"]}
 _USE = ["get", "list", "watch", "create", "update", "patch"]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fake import kinds
 from tests.integration import tekton
-from tests.integration.world import until_gone
+from tests.integration.world import COLLECTED_S, until_gone
 from tests.proxy.rules import Point
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class TestAbsence:
         place = kinds.EXECUTIONS, world.namespace, "deleted"
         (await world.api.delete(*place)).accept()
         async with tekton.playing(endpoint, world.runs), controllers.running():
-            await until_gone(world.api, place, deadline_s=90)
+            await until_gone(world.api, place, deadline_s=COLLECTED_S)
         run = kinds.PIPELINE_RUNS, world.runs, status["pipelineRunRef"]["name"]
         assert (await world.api.get(*run)).status == 404
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 JsonObject = dict[str, Any]
 
 DEADLINE_S = 15.0
+COLLECTED_S = 120.0
+"""For what the garbage collector ends, as each foreground deletion is, and so the deletion of an
+execution with a run: it looks for new kinds every 30 s, once more when it has found its last look
+unfinished, and tests install and remove kinds."""
 
 
 @dataclass(frozen=True)
