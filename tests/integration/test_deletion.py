@@ -29,7 +29,6 @@ LEGACY_FINALIZER = "workflowexecution.kubernaut.ai/workflowexecution-cleanup"
 HOLD = "integration.test/hold"
 
 
-
 @pytest_asyncio.fixture
 async def played(endpoint: Endpoint) -> AsyncIterator[None]:
     """Every run works until it is told to end."""
