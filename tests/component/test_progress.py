@@ -91,7 +91,8 @@ async def test_single_changes_are_told_soon_after_a_burst_and_then_nobody_looks_
 
     monkeypatch.setattr(running.Mirror, "put_off_s", counted)
     loop = asyncio.get_running_loop()
-    async with here.controller():
+    # A watch that is opened anew wakes everybody.
+    async with here.controller(limits__watchIdle="24h"):
         await many.start()
         many.go_on(0)
         await many.until_told(0)
@@ -104,6 +105,6 @@ async def test_single_changes_are_told_soon_after_a_burst_and_then_nobody_looks_
         assert statistics.median(took[10:]) <= SOON_S
         await asyncio.sleep(2 * pacing.PUT_OFF_AT_MOST_S)
         looks.clear()
-        await asyncio.sleep(5 * pacing.PUT_OFF_AT_MOST_S)
+        await asyncio.sleep(3 * pacing.PUT_OFF_AT_MOST_S)
         # But for the resync, which comes by each once.
         assert max(looks.values(), default=0) <= 1

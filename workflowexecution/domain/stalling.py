@@ -22,6 +22,16 @@ def last_change(run: tekton.PipelineRun, children: Iterable[tekton.TaskRun]) -> 
     return max((when.timestamp() for when in _changes(run, children)), default=0.0)
 
 
+def left_s(
+    run: tekton.PipelineRun,
+    children: Iterable[tekton.TaskRun],
+    now: datetime.datetime,
+    stall_after_s: float,
+) -> float:
+    """Seconds until a run stands still unless it changes; 0 and less when it does."""
+    return last_change(run, children) + stall_after_s - now.timestamp()
+
+
 def stall_of(
     run: tekton.PipelineRun,
     children: Sequence[tekton.TaskRun],
@@ -36,10 +46,10 @@ def stall_of(
         now: the server's time.
         stall_after_s: from the settings.
     """
-    still_s = now.timestamp() - last_change(run, children)
-    if still_s < stall_after_s:
+    left = left_s(run, children, now, stall_after_s)
+    if left > 0:
         return ""
-    since = now - timedelta(seconds=still_s)
+    since = now - timedelta(seconds=stall_after_s - left)
     return (
         f"Nothing of the run has changed since {times.stamp(since)}, for "
         f"{duration.format_seconds(stall_after_s)} and more; {_waits_for(run, children)}"

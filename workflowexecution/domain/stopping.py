@@ -96,28 +96,45 @@ def due(spec: Spec, run: api.PipelineRun, now: datetime.datetime, limits: Limits
         now: the server's time.
         limits: from the settings.
     """
+    cancelled, digest = spec.cancel is not None, spec.workflow_ref.container_digest or ""
+    cause = due_for(run, now, limits, cancelled=cancelled, digest=digest)
+    return None if cause is None else explain(cause, spec, run, limits)
+
+
+def due_for(
+    run: api.PipelineRun,
+    now: datetime.datetime,
+    limits: Limits,
+    *,
+    cancelled: bool,
+    digest: str,
+) -> Cause | None:
+    """What a run that goes on is to be stopped for now, if it is.
+
+    Args:
+        run: as last seen.
+        now: the server's time.
+        limits: from the settings.
+        cancelled: whether a person has asked for its end.
+        digest: of the bundle that was asked for; empty: any.
+    """
     if run.is_done and run.completed_at is not None:
-        if now < run.completed_at + timedelta(seconds=_patience_s(run)):
-            return None
-        return explain(Cause.LINGERING, spec, run, limits)
-    if spec.cancel is not None:
-        return explain(Cause.USER, spec, run, limits)
-    if _is_another(spec, run):
-        return explain(Cause.DIGEST, spec, run, limits)
+        lingers_at = run.completed_at + timedelta(seconds=_patience_s(run))
+        return Cause.LINGERING if now >= lingers_at else None
+    if cancelled:
+        return Cause.USER
+    if _is_another(digest, run):
+        return Cause.DIGEST
     begun = cause_of(run)
     if begun is not None:
-        return explain(begun, spec, run, limits)
+        return begun
     overdue = overdue_at(run, limits)
     if overdue is not None and now >= overdue:
-        return explain(Cause.DEADLINE, spec, run, limits)
+        return Cause.DEADLINE
     nudged = _at(run, names.ANNOTATION_NUDGED_AT)
-    if (
-        is_resolving(run)
-        and nudged is not None
-        and now >= nudged + timedelta(seconds=limits.stall_after_s)
-    ):
-        return explain(Cause.RESOLUTION, spec, run, limits)
-    return None
+    if nudged is None or not is_resolving(run):
+        return None
+    return Cause.RESOLUTION if now >= nudged + timedelta(seconds=limits.stall_after_s) else None
 
 
 def cancelled_by(spec: Spec) -> str:
@@ -165,15 +182,14 @@ def _patience_s(run: api.PipelineRun) -> float:
 
 def mismatch(spec: Spec, run: api.PipelineRun) -> Stop | None:
     """Why the end of a run that nobody has stopped is no good: it ran what was not asked for."""
-    if not _is_another(spec, run):
+    if not _is_another(spec.workflow_ref.container_digest or "", run):
         return None
     message = f"{_difference(spec, run)}; the run had ended before it could be stopped for that"
     return Stop(Cause.DIGEST, FailureReason.CONFIGURATION_ERROR, message)
 
 
-def _is_another(spec: Spec, run: api.PipelineRun) -> bool:
+def _is_another(wanted: str, run: api.PipelineRun) -> bool:
     """Whether Tekton resolved a bundle with another digest than was asked for."""
-    wanted = spec.workflow_ref.container_digest
     return bool(wanted and run.digest) and run.digest != wanted
 
 

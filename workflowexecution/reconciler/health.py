@@ -49,18 +49,19 @@ class Health:
     def due_in_s(
         self, seen: view.Execution, children: Sequence[tekton.TaskRun], now: datetime.datetime
     ) -> float:
-        """Seconds until a look might find a warning that the status does not give.
+        """Seconds until a look might find a warning to give, or one to take back.
 
         0 and less: now; infinite: not before something changes. Costs no request.
         """
-        if ConditionType.PODS_HEALTHY in seen.warnings:
-            return math.inf
+        is_warned = ConditionType.PODS_HEALTHY in seen.warnings
         if health.trouble(children):
-            return 0.0
+            return math.inf if is_warned else 0.0
+        looks = [health.look_in_s(child, now) for child in health.waiting(children)]
+        if not looks:
+            return 0.0 if is_warned else math.inf
         asked_at, _ = self._answer(seen.key)
         turn = max(asked_at + LOOK_EVERY_S, self._turns.get(seen.key, 0.0))
-        looks = (health.look_in_s(child, now) for child in health.waiting(children))
-        return max(turn - asyncio.get_running_loop().time(), min(looks, default=math.inf))
+        return max(turn - asyncio.get_running_loop().time(), min(looks))
 
     async def told(
         self, case: common.Case, after: Status, children: Sequence[tekton.TaskRun]

@@ -18,6 +18,7 @@ from workflowexecution.runtime import queue
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Callable, Sequence
 
     from workflowexecution.api import tekton
@@ -29,8 +30,8 @@ PROGRESS_EVERY_S = 2.0
 # For all executions together: while many run, their progress leaves the server to starts and ends.
 PROGRESS_PER_S = 5.0
 AFTER_TRANSITION_S = 1.0
-# A run may have to be stopped for what only a look shows: a wrong digest.
-PUT_OFF_AT_MOST_S = 10.0
+# Progress alone waits for this; what is urgent is seen without it.
+PUT_OFF_AT_MOST_S = 60.0
 
 
 class _Line:
@@ -176,15 +177,21 @@ def wake(
     tools: common.Tools, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
 ) -> Result:
     """When a run that goes on is to be looked at though nothing of it has changed."""
-    return Result(requeue_after_s=wakes_in_s(tools, run, children), priority=queue.Priority.LOW)
+    now, limits = tools.clock.now(), tools.policy.limits
+    stalls_in_s = stalling.left_s(run, children, now, limits.stall_after_s)
+    wait_s = wakes_in_s(run, children, now, limits, stalls_in_s)
+    return Result(requeue_after_s=wait_s, priority=queue.Priority.LOW)
 
 
 def wakes_in_s(
-    tools: common.Tools, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
+    run: tekton.PipelineRun,
+    children: Sequence[tekton.TaskRun],
+    now: datetime.datetime,
+    limits: stopping.Limits,
+    stalls_in_s: float,
 ) -> float:
     """The same in seconds."""
-    now, limits = tools.clock.now(), tools.policy.limits
-    waits = [stalling.last_change(run, children) + limits.stall_after_s - now.timestamp()]
+    waits = [stalls_in_s]
     overdue = stopping.overdue_at(run, limits)
     if overdue is not None:
         waits.append((overdue - now).total_seconds())

@@ -65,39 +65,40 @@ class Mirror:
         """Seconds by which a look at mere progress is put off; 0 looks now.
 
         Asked before anything is parsed: while much is going on, most looks are put off, though
-        none for ever, and none that somebody may have to be warned by.
+        none for ever, and none by which the run may have to be stopped or somebody be warned.
         """
         run = self._tools.engine.observe(seen.uid)
-        if run is None or run.is_done or seen.cancelling or self._is_to_stop(run):
+        if run is None or run.is_done or self._is_to_stop(seen, run):
             return self._pace.put_off_s(seen.key, 0.0)
-        children = self._tools.engine.children(run.uid)
         wait_s = self._pace.progress_in_s(seen.key)
-        if wait_s > 0 and self._glimpses.is_due(seen.key, run, children):
-            wait_s = 0.0
         if wait_s > 0:
-            warns_in_s = self._warns_in_s(seen, run, children)
-            if warns_in_s <= 0:
-                wait_s = self._pace.warning_in_s(seen.key)
-            else:
-                wait_s = min(wait_s, warns_in_s, pacing.wakes_in_s(self._tools, run, children))
+            wait_s = self._rests_for_s(seen, run, wait_s)
         return self._pace.put_off_s(seen.key, wait_s)
 
-    def _warns_in_s(
-        self, seen: view.Execution, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
-    ) -> float:
-        """Seconds until there may be something to warn of that the status does not say."""
-        now, limits = self._tools.clock.now(), self._tools.policy.limits
-        if ConditionType.PROGRESSING not in seen.warnings and stalling.stall_of(
-            run, children, now, limits.stall_after_s
-        ):
-            return 0.0
-        return self._health.due_in_s(seen, children, now)
-
-    def _is_to_stop(self, run: tekton.PipelineRun) -> bool:
-        if stopping.cause_of(run) is not None:
+    def _is_to_stop(self, seen: view.Execution, run: tekton.PipelineRun) -> bool:
+        """Whether it is, or may be another than the one that was begun."""
+        if seen.run_uid and run.uid != seen.run_uid:
             return True
-        overdue = stopping.overdue_at(run, self._tools.policy.limits)
-        return overdue is not None and self._tools.clock.now() >= overdue
+        now, limits = self._tools.clock.now(), self._tools.policy.limits
+        cancelled, digest = seen.cancelling, seen.wanted_digest
+        return stopping.due_for(run, now, limits, cancelled=cancelled, digest=digest) is not None
+
+    def _rests_for_s(self, seen: view.Execution, run: tekton.PipelineRun, wait_s: float) -> float:
+        """How much of a wait is left by what is more urgent than progress."""
+        children = self._tools.engine.children(run.uid)
+        if self._glimpses.is_due(seen.key, run, children):
+            return 0.0
+        now, limits = self._tools.clock.now(), self._tools.policy.limits
+        stalls_in_s = stalling.left_s(run, children, now, limits.stall_after_s)
+        is_stalled = stalls_in_s <= 0
+        is_news = is_stalled != (ConditionType.PROGRESSING in seen.warnings)
+        if is_news or (is_stalled and stopping.is_to_nudge(run)):
+            return self._pace.warning_in_s(seen.key)
+        warns_in_s = self._health.due_in_s(seen, children, now)
+        if warns_in_s <= 0:
+            return self._pace.warning_in_s(seen.key)
+        wakes_in_s = pacing.wakes_in_s(run, children, now, limits, stalls_in_s)
+        return min(wait_s, warns_in_s, wakes_in_s)
 
     async def reconcile(self, case: common.Case) -> Result:
         """Bring a running execution's status up to its run."""

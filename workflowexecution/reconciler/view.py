@@ -133,6 +133,12 @@ class Execution(NamedTuple):
         return frozenset(it for it, answer in answers if answer == ConditionStatus.FALSE)
 
     @property
+    def wanted_digest(self) -> str:
+        """Digest of the bundle that a running one asked for; empty: any."""
+        reference = _mapping(_mapping((self.document or {}).get("spec")).get("workflowRef"))
+        return str(reference.get("containerDigest") or "")
+
+    @property
     def was_running_when_deleted(self) -> bool:
         """Whether only its deletion ended it, whatever has become of its run."""
         if not (self.deleting and self.run_uid and self.completion_time):

@@ -156,11 +156,12 @@ WARNED = {"type": "PodsHealthy", "status": "False"}
         pytest.param([PULLS], [], True, id="told-by-the-task"),
         pytest.param([PULLS], [WARNED], False, id="warned-of-already"),
         pytest.param([], [], True, id="worth-asking-for-events"),
-        pytest.param([], [WARNED], False, id="asked-and-warned-of"),
+        pytest.param([], [WARNED], True, id="worth-asking-again"),
+        pytest.param([builders.step(running=True)], [WARNED], True, id="begun-after-a-warning"),
         pytest.param([builders.step(running=True)], [], False, id="begun"),
     ],
 )
-async def test_a_look_is_due_while_it_may_find_something_to_warn_of(
+async def test_a_look_is_due_while_it_may_find_something_to_warn_of_or_to_take_back(
     steps: list[dict[str, Any]], said: list[dict[str, Any]], due: bool
 ) -> None:
     bed = Bed()

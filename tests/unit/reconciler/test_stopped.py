@@ -220,11 +220,50 @@ async def test_a_look_is_not_put_off_while_a_run_is_being_stopped() -> None:
     await later()
     it.world.busy = True
     it.has()
-    assert it.mirror.put_off_s(it.world.sync()) == 10.0
+    assert it.mirror.put_off_s(it.world.sync()) == 60.0
     it.has(marks={names.ANNOTATION_CANCEL_CAUSE: "deadline"})
     assert it.mirror.put_off_s(it.world.sync()) == 0.0
     it.has()
     it.world.writer.stored[fakes.KEY]["spec"] |= CANCEL
+    assert it.mirror.put_off_s(it.world.sync()) == 0.0
+
+
+async def test_a_look_is_not_put_off_when_another_bundle_runs_than_was_asked_for() -> None:
+    reference = builders.raw_execution()["spec"]["workflowRef"]
+    it = Stopping(spec={"workflowRef": reference | {"containerDigest": builders.DIGEST}})
+    await later()
+    it.world.busy = True
+    it.has()
+    assert it.mirror.put_off_s(it.world.sync()) == 60.0
+    it.status = {"provenance": {"refSource": {"digest": {"sha256": OTHER_DIGEST}}}}
+    it.has()
+    assert it.mirror.put_off_s(it.world.sync()) == 0.0
+
+
+async def test_a_look_is_not_put_off_when_the_run_is_another_than_was_begun() -> None:
+    it = Stopping()
+    await later()
+    it.world.busy = True
+    it.has()
+    assert it.mirror.put_off_s(it.world.sync()) == 60.0
+    it.world.writer.stored[fakes.KEY]["status"]["pipelineRunRef"] = REF | {"uid": "another"}
+    assert it.mirror.put_off_s(it.world.sync()) == 0.0
+
+
+async def test_a_look_is_not_put_off_when_tekton_is_to_be_nudged_or_was_in_vain() -> None:
+    it = Stopping()
+    await later()
+    it.world.busy = True
+    it.children = ()
+    it.has(RESOLVING)
+    assert it.mirror.put_off_s(it.world.sync()) == 60.0
+    it.world.clock.advance(600)
+    said = {"type": "Progressing", "status": "False"}
+    it.world.writer.stored[fakes.KEY]["status"]["conditions"] = [said]
+    assert it.mirror.put_off_s(it.world.sync()) == 0.0
+    it.has(RESOLVING, marks={names.ANNOTATION_NUDGED_AT: builders.stamp(660)})
+    assert it.mirror.put_off_s(it.world.sync()) == 60.0
+    it.world.clock.advance(600)
     assert it.mirror.put_off_s(it.world.sync()) == 0.0
 
 
