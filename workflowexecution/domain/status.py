@@ -134,7 +134,12 @@ def pending(status: Status, moment: Moment, notes: Iterable[Note]) -> Status:
 
 
 def started(
-    status: Status, moment: Moment, ref: PipelineRunRef, *, at: datetime.datetime
+    status: Status,
+    moment: Moment,
+    ref: PipelineRunRef,
+    *,
+    at: datetime.datetime,
+    notes: Iterable[Note] = (),
 ) -> Status:
     """The run exists and is ours.
 
@@ -143,6 +148,7 @@ def started(
         moment: when this is decided.
         ref: the run.
         at: when the run came to be, which may be long before it is adopted.
+        notes: what else is true from now on.
     """
     return _changed(
         status,
@@ -165,6 +171,7 @@ def started(
                 ConditionReason.EXECUTING,
                 "The workflow is running",
             ),
+            *notes,
         ),
     )
 

@@ -244,8 +244,7 @@ def adopt(case: Case, run: tekton.PipelineRun) -> Status:
     )
     over = [note for note in _OVER if status.condition(case.status, note.type) is not None]
     at = run.created_at or case.moment.now
-    after = status.started(case.status, case.moment, ref, at=at)
-    return status.noted(after, case.moment, over) if over else after
+    return status.started(case.status, case.moment, ref, at=at, notes=over)
 
 
 async def is_live(tools: Tools, run: tekton.PipelineRun) -> bool:
