@@ -65,9 +65,9 @@ class Writer(Protocol):
         ...
 
     async def merge_patch(
-        self, resource: resource.Resource, key: ObjectKey, patch: JsonObject
+        self, resource: resource.Resource, key: ObjectKey, patch: JsonObject, *, whole: bool = True
     ) -> JsonObject:
-        """Change fields of an object."""
+        """Change fields of an object; the answer is as that of `create`."""
         ...
 
 
@@ -301,7 +301,8 @@ class Events:
             count = told.count + event.times
             # The server forgets events, after an hour by default; then it is made anew.
             with contextlib.suppress(errors.NotFound):
-                await self._client.merge_patch(EVENTS, place, {**_news(event), "count": count})
+                news = {**_news(event), "count": count}
+                await self._client.merge_patch(EVENTS, place, news, whole=False)
                 return count
         try:
             await self._client.create(EVENTS, place.namespace, _body(event, place), whole=False)

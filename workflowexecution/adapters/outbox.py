@@ -177,11 +177,11 @@ class ConfigMapOutbox:
         if found is None:
             body = {"metadata": {"name": part.key.name, "namespace": self._namespace}, "data": data}
             head = {"apiVersion": "v1", "kind": "ConfigMap"}
-            await self._client.create(CONFIGMAPS, self._namespace, {**head, **body})
+            await self._client.create(CONFIGMAPS, self._namespace, {**head, **body}, whole=False)
             return taken
         version = found["metadata"]["resourceVersion"]
         patch = {"metadata": {"resourceVersion": version}, "data": data}
-        await self._client.merge_patch(CONFIGMAPS, part.key, patch)
+        await self._client.merge_patch(CONFIGMAPS, part.key, patch, whole=False)
         return taken
 
     async def _read(self, part: _Part) -> dict[str, Any] | None:

@@ -54,10 +54,10 @@ class FakeServer:
         self.events[key] = body
         if error is not None:
             raise error
-        return body
+        return body if whole else _metadata(body)
 
     async def merge_patch(
-        self, resource: resource.Resource, key: ObjectKey, patch: JsonObject
+        self, resource: resource.Resource, key: ObjectKey, patch: JsonObject, *, whole: bool = True
     ) -> JsonObject:
         error = self._answer("patch")
         if error is not None:
@@ -65,7 +65,7 @@ class FakeServer:
         if key not in self.events:
             raise fakes.refusal(errors.NotFound)
         self.events[key] = self.events[key] | patch
-        return self.events[key]
+        return self.events[key] if whole else _metadata(self.events[key])
 
     @property
     def verbs(self) -> list[str]:
@@ -79,6 +79,10 @@ class FakeServer:
 
 def _key(body: JsonObject) -> resource.ObjectKey:
     return resource.ObjectKey(body["metadata"]["namespace"], body["metadata"]["name"])
+
+
+def _metadata(body: JsonObject) -> JsonObject:
+    return {"metadata": body["metadata"]}
 
 
 class FakeClock:
