@@ -3,8 +3,6 @@
 import asyncio
 import dataclasses
 import math
-import socket
-import struct
 from collections.abc import Iterator, Mapping
 
 import orjson
@@ -17,6 +15,7 @@ from tests.fake.resources import Registry
 from tests.fake.selectors import Predicate
 from tests.fake.statuses import JsonObject
 from tests.fake.storage import Change, Storage
+from tests.support import sockets
 
 # The longest a watch lives when the client names no time (the real server: 30 to 60 min).
 _DEFAULT_TIMEOUT_S = 1800.0
@@ -65,9 +64,7 @@ def reset_connection(request: web.BaseRequest) -> None:
     transport = request.transport
     if transport is None:
         return
-    sock = transport.get_extra_info("socket")
-    if sock is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sockets.reset_when_closed(transport)
     transport.abort()
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from typing import TYPE_CHECKING
 
 from tests.proxy import calls, mishaps, replies, wire
 from tests.proxy.rules import Point
 from tests.proxy.shape import Shape
+from tests.support import sockets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Late = asyncio.Queue[tuple[float, "Lag | None", bytes]]
-_LINGER_NOT = struct.pack("ii", 1, 0)
 
 
 class Broken(Exception):
@@ -154,9 +152,7 @@ class Passage:
         """
         if not isinstance(by, mishaps.Breach) or not by.reset:
             raise Over
-        self._writer.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT
-        )
+        sockets.reset_when_closed(self._writer.transport)
         raise Broken
 
     async def _stream(self, call: Call, reader: asyncio.StreamReader, head: wire.Head) -> None:

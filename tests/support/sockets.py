@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import struct
 from typing import cast
 
 PARTED_S = 30.0
+_LINGER_NOT = struct.pack("ii", 1, 0)
 
 
 def are_open() -> bool:
@@ -26,6 +28,13 @@ async def parted() -> None:
         async with asyncio.timeout(PARTED_S):
             while are_open():  # noqa: ASYNC110 - nothing tells when a socket closes
                 await asyncio.sleep(0.01)
+
+
+def reset_when_closed(transport: asyncio.BaseTransport) -> None:
+    """Have the other end of a connection see a reset in place of its end, once that is closed."""
+    held = transport.get_extra_info("socket")
+    if held is not None:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
 
 
 def _is_connected(descriptor: int) -> bool:

@@ -6,13 +6,12 @@ import contextlib
 import json
 import pathlib
 import random
-import socket
 import ssl
-import struct
 from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.support import sockets
 from tests.unit.runtime import objects, servers
 from tests.unit.runtime.authority import Authority
 from workflowexecution.runtime import client, connection, errors
@@ -28,8 +27,7 @@ _CONTENTS = ("x" * 10, "x" * 3_000, "x" * 200_000)
 
 def _reset(writer: asyncio.StreamWriter) -> None:
     """End a connection so that the other end is told of a reset."""
-    held = writer.get_extra_info("socket")
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sockets.reset_when_closed(writer.transport)
     writer.transport.abort()
 
 
