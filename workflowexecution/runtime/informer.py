@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 import structlog
 
-from workflowexecution.runtime import client, errors, feed, recovery, resource, store
+from workflowexecution.runtime import client, errors, feed, pages, recovery, resource, store
 
 _HEALTHY_AFTER_S = 5.0
 _MISSING_RETRY_S = 2.0
@@ -242,9 +242,7 @@ class Informer(Generic[T]):
         number = self._versions.relist_begun(self._resource)
         listing: feed.Listing[T] = feed.Listing()
         try:
-            version, token = await self._read_page("", listing)
-            while token:
-                _, token = await self._read_page(token, listing)
+            version = await pages.read(self._read_page, lambda item: self._feed.read(listing, item))
         except errors.ClusterError as error:
             self._recover(error, opened=False)
             return
@@ -261,16 +259,14 @@ class Informer(Generic[T]):
             self._feed.deliver(delta)
             await self._take_turns()
 
-    async def _read_page(self, token: str, listing: feed.Listing[T]) -> tuple[str, str]:
-        """Project a page, so that its raw objects are gone before the next one is asked for."""
+    async def _read_page(self, token: str) -> client.ListPage:
+        """Read the page of a continue token, or the first."""
         page = await self._client.list_page(
             self._resource, **self._scope, limit=self._page_size, continue_token=token
         )
         self._hear()
         self._expect_within(_LIST_S)
-        for item in page.items:
-            self._feed.read(listing, item)
-        return page.resource_version, page.continue_token
+        return page
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
