@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from tests.benchmark import cluster, load, objects, subjects
+from tests.benchmark import cluster, load, objects, procfs, subjects
 from tests.benchmark.client import JsonObject
 
 RUN_BYTES = 8192
@@ -29,6 +29,9 @@ _TEMPLATE_LIMIT_S = 60.0
 _TIMEOUT_S = 60.0
 _CATCH_UP_LIMIT_S = 120.0
 _CAUGHT_UP_S = 0.3
+# Of one core; with nothing to do it takes some 0.05.
+_RESTS_BELOW = 0.2
+_REST_WITHIN_S = 2.0
 # etcd takes 128 operations and 1.5 MiB in one transaction.
 _OPERATIONS = 96
 
@@ -43,7 +46,8 @@ def fill(base: cluster.Cluster, size: int, *, extra_runs: int = 0, age_s: float 
         age_s: for how long the copies have been over.
 
     Raises:
-        RuntimeError: the one execution that the controller plays did not complete.
+        RuntimeError: the one execution that the controller plays did not complete, or the control
+            plane has not come to rest.
     """
     with (
         subjects.tekton(base, mode="plain", duration_s=0.0),
@@ -64,6 +68,7 @@ def fill(base: cluster.Cluster, size: int, *, extra_runs: int = 0, age_s: float 
     _put(base, _copies(execution, run, size))
     _put(base, _strangers(orjson.loads(run), extra_runs))
     _wait_served(base)
+    _wait_at_rest(base)
 
 
 def _wait_recorded(base: cluster.Cluster) -> None:
@@ -89,6 +94,26 @@ def _wait_served(base: cluster.Cluster) -> None:
         if time.monotonic() - asked < _CAUGHT_UP_S:
             return
         time.sleep(1.0)
+
+
+def _wait_at_rest(base: cluster.Cluster) -> None:
+    """Wait until the control plane has done what the seed gave it to do.
+
+    For seconds it holds every core, with its caches and the garbage collector's graph.
+    """
+    deadline = time.monotonic() + _CATCH_UP_LIMIT_S
+    before = _cpu_s(base)
+    while time.monotonic() < deadline:
+        time.sleep(_REST_WITHIN_S)
+        now = _cpu_s(base)
+        if now - before < _RESTS_BELOW * _REST_WITHIN_S:
+            return
+        before = now
+    raise RuntimeError(f"the control plane is not at rest after {_CATCH_UP_LIMIT_S:.0f} s")
+
+
+def _cpu_s(base: cluster.Cluster) -> float:
+    return sum(procfs.read(pid).cpu_s for pid in base.pids.values())
 
 
 def _copies(execution: bytes, run: bytes, size: int) -> Iterator[tuple[str, bytes]]:
