@@ -47,7 +47,7 @@ class Source(Protocol):
         limit: int = 0,
         continue_token: str = "",
     ) -> client.ListPage:
-        """Read a page of a list."""
+        """Read a page of a list; its items are the caller's."""
 
     def watch(
         self,

@@ -1,8 +1,7 @@
 """Lists that come page by page: the server makes the next page while this one is worked on."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from workflowexecution.runtime import client, resource
@@ -16,8 +15,8 @@ Fetch = Callable[[str], Coroutine[Any, Any, client.ListPage]]
 async def read(fetch: Fetch, take: Callable[[resource.JsonObject], None]) -> str:
     """Read a list and give each object of it to be taken; returns the version of its first page.
 
-    Each object is let go once it is taken, so that hardly more than one page is held at a time.
-    After 50 objects other tasks get their turn.
+    Each object is let go once it is taken; two pages are held only where the next one is faster
+    than that. After 50 objects other tasks get their turn.
 
     Raises:
         Exception: whatever fetching or taking raises; nothing goes on after that.
@@ -25,9 +24,7 @@ async def read(fetch: Fetch, take: Callable[[resource.JsonObject], None]) -> str
     page = await fetch("")
     version = page.resource_version
     while page.continue_token:
-        async with _meanwhile(fetch(page.continue_token)) as coming:
-            await _take_all(page.items, take)
-            page = await coming
+        page = await _beside(fetch(page.continue_token), _take_all(page.items, take))
     await _take_all(page.items, take)
     return version
 
@@ -42,14 +39,16 @@ async def _take_all(
             take(items.pop())
 
 
-@contextlib.asynccontextmanager
-async def _meanwhile(
-    work: Coroutine[Any, Any, client.ListPage],
-) -> AsyncIterator[Awaitable[client.ListPage]]:
-    """Have some work done beside what the block does; it ends with the block at the latest."""
-    task = asyncio.create_task(work)
+async def _beside(
+    fetching: Coroutine[Any, Any, client.ListPage], work: Awaitable[None]
+) -> client.ListPage:
+    """Fetch while the work is done; the page comes when both are over, and neither outlives it."""
+    task = asyncio.create_task(fetching)
     try:
-        yield task
+        await work
+        return await task
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        # A failure knows this frame, and the task the failure: together they would hold the list.
+        del task

@@ -60,7 +60,7 @@ class Source:
         page = self.pages.pop(0) if len(self.pages) > 1 else self.pages[0]
         if isinstance(page, errors.ClusterError):
             raise page
-        return page
+        return page._replace(items=list(page.items))
 
     @contextlib.asynccontextmanager
     async def watch(

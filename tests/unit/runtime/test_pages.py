@@ -1,6 +1,8 @@
 """Lists page by page, of which the next page comes while one is worked on."""
 
 import asyncio
+import contextlib
+import gc
 import weakref
 from typing import Any
 
@@ -92,6 +94,31 @@ async def test_page_that_fails_ends_it_after_the_one_before() -> None:
     with pytest.raises(errors.TransportError, match="gone"):
         await pages.read(server.fetch, server.take)
     assert server.journal == ["ask ", "ask t1", "take a"]
+
+
+async def test_failure_holds_nothing_of_what_was_taken() -> None:
+    """Objects that hold each other would be there until the collector comes, which is seldom."""
+
+    async def fail() -> weakref.ref[Any]:
+        listing: list[dict[str, Any]] = []
+
+        async def fetch(token: str) -> client.ListPage:
+            if token:
+                raise errors.TransportError("gone")
+            return client.ListPage(items("a"), "5", "t1")
+
+        with contextlib.suppress(errors.TransportError):
+            await pages.read(fetch, listing.append)
+        return weakref.ref(listing[0])
+
+    gc.disable()
+    try:
+        held = await fail()
+        # What has just been handed over is the loop's until its next turn.
+        await asyncio.sleep(0)
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 async def test_first_page_that_fails_ends_it() -> None:
