@@ -72,6 +72,11 @@ def waiting(children: Iterable[tekton.TaskRun]) -> Sequence[tekton.TaskRun]:
     ]
 
 
+def never_began(children: Iterable[tekton.TaskRun]) -> bool:
+    """Whether a task has failed of which nothing has begun: what it waited for says why."""
+    return any(child.has_failed and not child.ran for child in children)
+
+
 def begun(child: tekton.TaskRun) -> frozenset[str]:
     """The containers of a task's pod that have begun, by their names there."""
     return frozenset(f"{kind}-{it.name}" for kind, it in _containers(child) if _has_begun(it))

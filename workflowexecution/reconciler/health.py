@@ -58,7 +58,8 @@ class Health:
             return math.inf if is_warned else 0.0
         looks = [health.look_in_s(child, now) for child in health.waiting(children)]
         if not looks:
-            return 0.0 if is_warned else math.inf
+            is_over = is_warned and not health.never_began(children)
+            return 0.0 if is_over else math.inf
         asked_at, _ = self._answer(seen.key)
         turn = max(asked_at + LOOK_EVERY_S, self._turns.get(seen.key, 0.0))
         return max(turn - asyncio.get_running_loop().time(), min(looks))
@@ -66,8 +67,12 @@ class Health:
     async def told(
         self, case: common.Case, after: Status, children: Sequence[tekton.TaskRun]
     ) -> tuple[Status, Result]:
-        """The status with what is wrong with the pods, and when to look again."""
-        trouble = health.trouble(children)
+        """The status with what is wrong with the pods, and when to look again.
+
+        A warning stays while nobody knows better, and when its task has failed without having
+        begun: then it says why.
+        """
+        trouble: str | None = health.trouble(children)
         result = Result()
         waiting = health.waiting(children)
         if not waiting:
@@ -82,6 +87,8 @@ class Health:
                 ConditionReason.PODS_WAITING,
                 trouble,
             )
+        elif trouble is None or health.never_began(children):
+            return after, result
         elif status.condition(after, ConditionType.PODS_HEALTHY) is not None:
             note = status.Note(
                 ConditionType.PODS_HEALTHY, ConditionStatus.TRUE, ConditionReason.MOVING
@@ -90,8 +97,13 @@ class Health:
             return after, result
         return status.noted(after, case.moment, [note]), result
 
-    async def _ask(self, case: common.Case, waiting: Sequence[tekton.TaskRun]) -> tuple[str, float]:
-        """What the events of the pods say, by an answer that may be some seconds old."""
+    async def _ask(
+        self, case: common.Case, waiting: Sequence[tekton.TaskRun]
+    ) -> tuple[str | None, float]:
+        """What the events of the pods say, by an answer that may be some seconds old.
+
+        None before the first answer, as in a process that has just begun.
+        """
         key, now = case.seen.key, asyncio.get_running_loop().time()
         at, said = self._answer(key)
         if now - at < LOOK_EVERY_S:
@@ -110,9 +122,9 @@ class Health:
         self._asked[key] = now, said
         return said, LOOK_EVERY_S
 
-    def _answer(self, key: ObjectKey) -> tuple[float, str]:
+    def _answer(self, key: ObjectKey) -> tuple[float, str | None]:
         """When the server was asked for this execution, and what it said."""
-        return self._asked.get(key, (float("-inf"), ""))
+        return self._asked.get(key, (float("-inf"), None))
 
     def _turn(self, key: ObjectKey, now: float) -> float:
         """When the server may be asked for this execution; once given, a turn is kept."""

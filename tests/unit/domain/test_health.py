@@ -53,6 +53,13 @@ def test_trouble_is_a_sidecar_that_cannot_start() -> None:
     assert said == "Sidecar 'run' of task 'check' cannot start: ErrImagePull"
 
 
+def test_a_task_never_began_that_failed_with_nothing_of_it_begun() -> None:
+    failed = ("False", "TaskRunTimeout", "x")
+    assert health.never_began([task(), task(waiting_step("Pending"), condition=failed)])
+    assert not health.never_began([task(waiting_step("Pending"))])
+    assert not health.never_began([task(builders.step(exit_code=1), condition=failed)])
+
+
 def test_waiting_are_tasks_with_a_pod_of_which_a_container_has_not_begun() -> None:
     begun = task(builders.step(running=True), builders.step("next", exit_code=0))
     ended = task(condition=("True", "Succeeded", ""))

@@ -121,6 +121,42 @@ async def test_events_of_an_earlier_pod_of_the_same_name_warn_of_nothing() -> No
     assert bed.said is None
 
 
+async def test_a_warning_stays_until_its_pods_were_asked_about_again() -> None:
+    """Another leader knows of it by the status alone, and asks about many in turn."""
+    bed = Bed()
+    bed.world.engine.pod_events = [MOUNT]
+    await bed.look(task())
+    warned = bed.after
+    bed.health = health.Health(bed.world.tools)
+    await bed.look(task())
+    other = _second(bed)
+    after, result = await bed.health.told(other, warned, [task()])
+    assert after == warned
+    assert result.requeue_after_s == pytest.approx(0.05)
+    bed.world.engine.pod_events = []
+    await asyncio.sleep(0.05)
+    after, _ = await bed.health.told(other, warned, [task()])
+    said = status.condition(after, ConditionType.PODS_HEALTHY)
+    assert said is not None
+    assert said.status is ConditionStatus.TRUE
+
+
+NEVER_BEGAN = builders.task(
+    condition=("False", "TaskRunTimeout", "x"), steps=[builders.step(ran=False)]
+)
+
+
+async def test_a_warning_stays_when_its_task_has_failed_without_having_begun() -> None:
+    bed = Bed()
+    bed.world.engine.pod_events = [MOUNT]
+    await bed.look(task())
+    warned = bed.after
+    await bed.look(NEVER_BEGAN)
+    assert bed.after == warned
+    seen = bed.world.put(status={"phase": "Running", "conditions": [WARNED]})
+    assert bed.health.due_in_s(seen, [NEVER_BEGAN], bed.world.clock.now()) == math.inf
+
+
 def pulling(container: str) -> dict[str, Any]:
     """A container's image does not come."""
     path = {"involvedObject": {"fieldPath": f"spec.containers{{{container}}}"}}
