@@ -6,6 +6,7 @@ that got past it (an old CRD, a relaxed one) is read leniently, to be told what 
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -213,10 +214,17 @@ def _readable_spec(raw: Mapping[str, Any]) -> Spec:
                 workflow_id=_text(reference.get("workflowId")),
                 version=_text(reference.get("version")),
                 container_image=_text(reference.get("containerImage")),
+                container_digest=_readable_digest(reference.get("containerDigest")),
             ),
             target_resource=_text(spec.get("targetResource")),
             cancel=_readable_cancel(spec.get("cancel")),
         )
+
+
+def _readable_digest(value: object) -> str | None:
+    """What the run is pinned to holds, too."""
+    text = _text(value)
+    return text if re.fullmatch(DIGEST_PATTERN, text) else None
 
 
 def _readable_cancel(value: object) -> Cancel | None:

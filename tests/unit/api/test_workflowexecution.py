@@ -92,6 +92,25 @@ def test_parse_leniently_keeps_a_cancel(cancel: object, read: str | None) -> Non
     assert (found.spec.cancel.requested_by if found.spec.cancel else None) == read
 
 
+@pytest.mark.parametrize(
+    ("digest", "read"),
+    [
+        pytest.param(builders.DIGEST, builders.DIGEST, id="asked-for"),
+        pytest.param("sha256:odd", None, id="odd"),
+        pytest.param(7, None, id="no-text"),
+        pytest.param(None, None, id="none"),
+    ],
+)
+def test_parse_leniently_keeps_the_digest_that_the_run_is_pinned_to(
+    digest: object, read: str | None
+) -> None:
+    reference = builders.raw_execution()["spec"]["workflowRef"] | {"containerDigest": digest}
+    found = api.parse_leniently(
+        builders.raw_execution(spec={"parameters": 7, "workflowRef": reference})
+    )
+    assert found.spec.workflow_ref.container_digest == read
+
+
 def test_an_empty_phase_counts_as_none() -> None:
     assert builders.execution(status={"phase": ""}).status == status.Status()
 
