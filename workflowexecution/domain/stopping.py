@@ -131,10 +131,8 @@ def due_for(
     overdue = overdue_at(run, limits)
     if overdue is not None and now >= overdue:
         return Cause.DEADLINE
-    nudged = _at(run, names.ANNOTATION_NUDGED_AT)
-    if nudged is None or not is_resolving(run):
-        return None
-    return Cause.RESOLUTION if now >= nudged + timedelta(seconds=limits.stall_after_s) else None
+    given_up = given_up_at(run, limits)
+    return Cause.RESOLUTION if given_up is not None and now >= given_up else None
 
 
 def cancelled_by(spec: Spec) -> str:
@@ -269,6 +267,14 @@ def is_to_nudge(run: api.PipelineRun) -> bool:
 def is_resolving(run: api.PipelineRun) -> bool:
     """Whether Tekton still looks for the pipeline itself."""
     return run.condition is not None and run.condition.reason == _RESOLVING
+
+
+def given_up_at(run: api.PipelineRun, limits: Limits) -> datetime.datetime | None:
+    """When a run is stopped of which Tekton does not find the pipeline; None: not for that."""
+    nudged = _at(run, names.ANNOTATION_NUDGED_AT)
+    if nudged is None or not is_resolving(run):
+        return None
+    return nudged + timedelta(seconds=limits.stall_after_s)
 
 
 def overdue_at(run: api.PipelineRun, limits: Limits) -> datetime.datetime | None:

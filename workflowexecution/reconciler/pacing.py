@@ -192,11 +192,12 @@ def wakes_in_s(
 ) -> float:
     """The same in seconds."""
     waits = [stalls_in_s]
-    overdue = stopping.overdue_at(run, limits)
-    if overdue is not None:
-        waits.append((overdue - now).total_seconds())
-    if stopping.is_resolving(run):
+    given_up = stopping.given_up_at(run, limits)
+    if given_up is None and stopping.is_resolving(run):
+        # That it was nudged may not have come back yet.
         waits.append(limits.stall_after_s)
+    ends = (stopping.overdue_at(run, limits), given_up)
+    waits.extend((at - now).total_seconds() for at in ends if at is not None)
     waits.append(foresight.left_s(run, children, now) or 0.0)
     coming = min((wait for wait in waits if wait > 0), default=limits.stall_after_s)
     # Times on the server are whole seconds.

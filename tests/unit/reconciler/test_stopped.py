@@ -263,7 +263,9 @@ async def test_a_look_is_not_put_off_when_tekton_is_to_be_nudged_or_was_in_vain(
     assert it.mirror.put_off_s(it.world.sync()) == 0.0
     it.has(RESOLVING, marks={names.ANNOTATION_NUDGED_AT: builders.stamp(660)})
     assert it.mirror.put_off_s(it.world.sync()) == 60.0
-    it.world.clock.advance(600)
+    it.world.clock.advance(590)
+    assert it.mirror.put_off_s(it.world.sync()) == 11.0
+    it.world.clock.advance(10)
     assert it.mirror.put_off_s(it.world.sync()) == 0.0
 
 
