@@ -15,6 +15,7 @@ _PROGRAMS = ("kube-apiserver", "etcd")
 _TIMEOUT_S = 30
 _KIB_PER_GIB = 1 << 20
 _ROOT = Path(__file__).parents[2]
+_UNKNOWN = "unknown"
 
 
 def facts() -> dict[str, str]:
@@ -32,7 +33,7 @@ def facts() -> dict[str, str]:
         "kernel": minor(platform.release()),
         "python": platform.python_version(),
         "load average at start": f"{os.getloadavg()[0]:.2f}",
-        "commit": _commit(),
+        "commit": commit(),
         **programs,
         **packages,
     }
@@ -43,10 +44,11 @@ def minor(version: str) -> str:
     return ".".join(version.split(".")[:2])
 
 
-def _commit() -> str:
-    commit = _output(["git", "-C", str(_ROOT), "rev-parse", "--short=12", "HEAD"])
-    changes = _output(["git", "-C", str(_ROOT), "status", "--porcelain", "--", "workflowexecution"])
-    return f"{commit} with changes" if changes else commit
+def commit(root: Path = _ROOT) -> str:
+    """The commit of a checkout, and whether the program was changed since."""
+    found = _said(["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"])
+    changes = _said(["git", "-C", str(root), "status", "--porcelain", "--", "workflowexecution"])
+    return f"{found} with changes" if changes else found or _UNKNOWN
 
 
 def _first(path: str, key: str) -> str:
@@ -54,9 +56,13 @@ def _first(path: str, key: str) -> str:
         name, _, value = line.partition(":")
         if name.strip() == key:
             return value.strip()
-    return "unknown"
+    return _UNKNOWN
 
 
 def _output(command: Sequence[str]) -> str:
+    return _said(command) or _UNKNOWN
+
+
+def _said(command: Sequence[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
-    return done.stdout.strip() or "unknown"
+    return done.stdout.strip()
