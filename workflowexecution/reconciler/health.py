@@ -61,8 +61,8 @@ class Health:
             is_over = is_warned and not health.never_began(children)
             return 0.0 if is_over else math.inf
         asked_at, _ = self._answer(seen.key)
-        turn = max(asked_at + LOOK_EVERY_S, self._turns.get(seen.key, 0.0))
-        return max(turn - asyncio.get_running_loop().time(), min(looks))
+        soonest = max(asked_at + LOOK_EVERY_S - asyncio.get_running_loop().time(), min(looks))
+        return soonest if soonest > 0 else self._turn_in_s(seen.key)
 
     async def told(
         self, case: common.Case, after: Status, children: Sequence[tekton.TaskRun]
@@ -111,9 +111,9 @@ class Health:
         due = [child for child in waiting if health.look_in_s(child, case.moment.now) <= 0]
         if not due:
             return said, min(health.look_in_s(child, case.moment.now) for child in waiting)
-        turn = self._turn(key, now)
-        if turn > now:
-            return said, turn - now
+        wait_s = self._turn_in_s(key)
+        if wait_s > 0:
+            return said, wait_s
         del self._turns[key]
         said = ""
         for child in due:
@@ -126,12 +126,13 @@ class Health:
         """When the server was asked for this execution, and what it said."""
         return self._asked.get(key, (float("-inf"), None))
 
-    def _turn(self, key: ObjectKey, now: float) -> float:
-        """When the server may be asked for this execution; once given, a turn is kept."""
+    def _turn_in_s(self, key: ObjectKey) -> float:
+        """Seconds until the server may be asked for this execution; a turn, once given, is kept."""
+        now = asyncio.get_running_loop().time()
         if key not in self._turns:
             self._turns[key] = max(now, self._next_turn)
             self._next_turn = self._turns[key] + 1 / LOOKS_PER_S
-        return self._turns[key]
+        return self._turns[key] - now
 
 
 def lingering(case: common.Case, after: Status, why: str) -> Status:

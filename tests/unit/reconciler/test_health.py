@@ -217,11 +217,25 @@ async def test_a_look_is_due_no_sooner_than_it_may_ask() -> None:
         assert max(0.0, bed.health.due_in_s(seen, [task()], now)) == pytest.approx(due_in_s)
     bed.health.forget(fakes.KEY)
     await bed.health.told(_second(bed), bed.after, [task()])
-    # Another's turn is taken, so that it has to wait for its own.
+    # The turn that is forgotten is nobody's, the next is another's: it has to wait for its own.
     await bed.look(task())
-    assert bed.health.due_in_s(seen, [task()], now) == pytest.approx(0.05)
-    await asyncio.sleep(0.05)
+    assert bed.health.due_in_s(seen, [task()], now) == pytest.approx(0.1)
+    await asyncio.sleep(0.1)
     assert bed.health.due_in_s(seen, [task()], now) <= 0
+
+
+async def test_a_look_that_is_due_has_its_turn_already() -> None:
+    bed = Bed()
+    await bed.look(task())
+    other = _second(bed)
+    now = bed.world.clock.now()
+    assert bed.health.due_in_s(other.seen, [task()], now) == pytest.approx(0.05)
+    third = other.seen._replace(key=resource.ObjectKey("payment", "third"))
+    assert bed.health.due_in_s(third, [task()], now) == pytest.approx(0.1)
+    await asyncio.sleep(0.05)
+    assert bed.health.due_in_s(other.seen, [task()], now) <= 0
+    await bed.health.told(other, other.status, [task()])
+    assert len(bed.world.journal) == 2
 
 
 async def test_many_that_wait_take_turns() -> None:
