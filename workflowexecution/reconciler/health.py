@@ -56,13 +56,11 @@ class Health:
         is_warned = ConditionType.PODS_HEALTHY in seen.warnings
         if health.trouble(children):
             return math.inf if is_warned else 0.0
-        looks = [health.look_in_s(child, now) for child in health.waiting(children)]
-        if not looks:
+        waiting = health.waiting(children)
+        if not waiting:
             is_over = is_warned and not health.never_began(children)
             return 0.0 if is_over else math.inf
-        asked_at, _ = self._answer(seen.key)
-        soonest = max(asked_at + LOOK_EVERY_S - asyncio.get_running_loop().time(), min(looks))
-        return soonest if soonest > 0 else self._turn_in_s(seen.key)
+        return self._asks_in_s(seen.key, waiting, now)
 
     async def told(
         self, case: common.Case, after: Status, children: Sequence[tekton.TaskRun]
@@ -104,23 +102,31 @@ class Health:
 
         None before the first answer, as in a process that has just begun.
         """
-        key, now = case.seen.key, asyncio.get_running_loop().time()
-        at, said = self._answer(key)
-        if now - at < LOOK_EVERY_S:
-            return said, LOOK_EVERY_S - (now - at)
-        due = [child for child in waiting if health.look_in_s(child, case.moment.now) <= 0]
-        if not due:
-            return said, min(health.look_in_s(child, case.moment.now) for child in waiting)
-        wait_s = self._turn_in_s(key)
+        key, now = case.seen.key, case.moment.now
+        wait_s = self._asks_in_s(key, waiting, now)
         if wait_s > 0:
-            return said, wait_s
+            _, known = self._answer(key)
+            return known, wait_s
+        asked_at = asyncio.get_running_loop().time()
         del self._turns[key]
         said = ""
-        for child in due:
+        for child in (it for it in waiting if health.look_in_s(it, now) <= 0):
             events = await pods.pod_events(self._tools, child, settled=health.begun(child))
             said = said or health.trouble_by_events(child, events)
-        self._asked[key] = now, said
+        self._asked[key] = asked_at, said
         return said, LOOK_EVERY_S
+
+    def _asks_in_s(
+        self, key: ObjectKey, waiting: Sequence[tekton.TaskRun], now: datetime.datetime
+    ) -> float:
+        """Seconds until the server is asked about tasks that wait; 0 and less: now.
+
+        The turn is drawn once there is something to ask.
+        """
+        asked_at, _ = self._answer(key)
+        left_s = asked_at + LOOK_EVERY_S - asyncio.get_running_loop().time()
+        soonest = max(left_s, min(health.look_in_s(child, now) for child in waiting))
+        return soonest if soonest > 0 else self._turn_in_s(key)
 
     def _answer(self, key: ObjectKey) -> tuple[float, str | None]:
         """When the server was asked for this execution, and what it said."""

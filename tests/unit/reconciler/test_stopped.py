@@ -215,12 +215,18 @@ async def test_a_bundle_that_is_not_the_reviewed_one_is_stopped_while_it_is_live
     assert status.consecutive_failures == 1
 
 
-async def test_a_look_is_not_put_off_while_a_run_is_being_stopped() -> None:
-    it = Stopping()
+async def put_off(**given: Any) -> Stopping:  # noqa: ANN401 - as Stopping takes it
+    """One whose progress waits for others, so that it is not looked at."""
+    it = Stopping(**given)
     await later()
     it.world.busy = True
     it.has()
     assert it.mirror.put_off_s(it.world.sync()) == 60.0
+    return it
+
+
+async def test_a_look_is_not_put_off_while_a_run_is_being_stopped() -> None:
+    it = await put_off()
     it.has(marks={names.ANNOTATION_CANCEL_CAUSE: "deadline"})
     assert it.mirror.put_off_s(it.world.sync()) == 0.0
     it.has()
@@ -230,22 +236,15 @@ async def test_a_look_is_not_put_off_while_a_run_is_being_stopped() -> None:
 
 async def test_a_look_is_not_put_off_when_another_bundle_runs_than_was_asked_for() -> None:
     reference = builders.raw_execution()["spec"]["workflowRef"]
-    it = Stopping(spec={"workflowRef": reference | {"containerDigest": builders.DIGEST}})
-    await later()
-    it.world.busy = True
-    it.has()
-    assert it.mirror.put_off_s(it.world.sync()) == 60.0
+    pinned = reference | {"containerDigest": builders.DIGEST}
+    it = await put_off(spec={"workflowRef": pinned})
     it.status = {"provenance": {"refSource": {"digest": {"sha256": OTHER_DIGEST}}}}
     it.has()
     assert it.mirror.put_off_s(it.world.sync()) == 0.0
 
 
 async def test_a_look_is_not_put_off_when_the_run_is_another_than_was_begun() -> None:
-    it = Stopping()
-    await later()
-    it.world.busy = True
-    it.has()
-    assert it.mirror.put_off_s(it.world.sync()) == 60.0
+    it = await put_off()
     it.world.writer.stored[fakes.KEY]["status"]["pipelineRunRef"] = REF | {"uid": "another"}
     assert it.mirror.put_off_s(it.world.sync()) == 0.0
 

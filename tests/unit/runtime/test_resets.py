@@ -25,12 +25,6 @@ _EACH = 40
 _CONTENTS = ("x" * 10, "x" * 3_000, "x" * 200_000)
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
-    """End a connection so that the other end is told of a reset."""
-    sockets.reset_when_closed(writer.transport)
-    writer.transport.abort()
-
-
 class Capricious:
     """Answers, or resets: before or within the request, before, within or after the answer."""
 
@@ -51,7 +45,8 @@ class Capricious:
 
     def _end(self, writer: asyncio.StreamWriter, state: str) -> None:
         self.resets[state] += 1
-        _reset(writer)
+        sockets.reset_when_closed(writer.transport)
+        writer.transport.abort()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._dice.random() < 0.1:
