@@ -320,7 +320,18 @@ class ExecutionEngine(Protocol):
         ...
 
     async def read_pod_events(self, pod: str) -> Sequence[Mapping[str, Any]]:
-        """The events about a pod, as the API gives them."""
+        """The events about a pod from the server itself, as it gives them.
+
+        Raises:
+            ClusterError: they cannot be read.
+        """
+        ...
+
+    async def pod_warnings(self, pod: str) -> Sequence[Mapping[str, Any]] | None:
+        """The warnings about the pod of a task that is not done; None while they are unknown.
+
+        The answer may be some seconds old: who asks about many pods costs no more requests.
+        """
         ...
 
     def runs(self) -> Iterable[tekton.PipelineRun]:

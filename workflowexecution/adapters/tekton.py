@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Protocol
 
+from workflowexecution.adapters import podevents
 from workflowexecution.api import names, tekton
 from workflowexecution.domain import evidence
 from workflowexecution.runtime import errors, resource
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 PIPELINERUNS = resource.Resource("tekton.dev", "v1", "pipelineruns", "PipelineRun")
 TASKRUNS = resource.Resource("tekton.dev", "v1", "taskruns", "TaskRun")
 PODS = resource.Resource("", "v1", "pods", "Pod")
-EVENTS = resource.Resource("", "v1", "events", "Event")
 CRDS = resource.Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition",
     namespaced=False,
@@ -107,6 +107,7 @@ class TektonEngine:
         self._tasks = tasks
         self._informers = informers
         self._gone: OrderedDict[str, Run] = OrderedDict()
+        self._pod_events = podevents.PodEvents(client, place.namespace, self._live_pods)
 
     def unavailable(self) -> str:
         """Why nothing can be said about any run now, or the empty text."""
@@ -214,12 +215,15 @@ class TektonEngine:
         return await self._client.get_text(path, params=params, max_bytes=_LOG_BYTES)
 
     async def read_pod_events(self, pod: str) -> Sequence[Mapping[str, Any]]:
-        """The events about a pod, as the API gives them."""
-        selector = f"involvedObject.kind=Pod,involvedObject.name={pod}"
-        page = await self._client.list_page(
-            EVENTS, namespace=self._namespace, field_selector=selector
-        )
-        return page.items
+        """The events about a pod from the server itself, as it gives them."""
+        return await self._pod_events.read(pod)
+
+    async def pod_warnings(self, pod: str) -> Sequence[Mapping[str, Any]] | None:
+        """The warnings about the pod of a task that is not done, some seconds old at most."""
+        return await self._pod_events.warnings(pod)
+
+    def _live_pods(self) -> frozenset[str]:
+        return frozenset(it.pod_name for it in self._tasks.values() if not it.is_done)
 
     def runs(self) -> Iterable[tekton.PipelineRun]:
         """Every run in the cache; no await while it is iterated."""

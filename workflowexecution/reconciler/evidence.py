@@ -57,7 +57,7 @@ async def gathered(
     child = blame.told_of(details, children)
     if child is None or not child.pod_name:
         return details
-    events = await pod_events(tools, child, pods)
+    events = await _pod_events(tools, child, pods)
     step = next((it for it in child.steps if it.name == details.failed_step_name), None)
     tail = None
     if tools.policy.log_tail and step is not None and step.ran:
@@ -115,23 +115,13 @@ def _has_log(details: FailureDetails) -> bool:
     return details.log_tail_truncated is not None
 
 
-async def pod_events(
-    tools: common.Tools,
-    child: tekton.TaskRun,
-    pods: Sequence[tekton.Pod] = (),
-    settled: frozenset[str] = frozenset(),
+async def _pod_events(
+    tools: common.Tools, child: tekton.TaskRun, pods: Sequence[tekton.Pod]
 ) -> tuple[PodEvent, ...]:
-    """The events of a task's pod that matter; none when they cannot be read.
-
-    Args:
-        tools: the collaborators.
-        child: the task.
-        pods: of its run, where they were read.
-        settled: containers of the pod whose beginning is over.
-    """
+    """The events of a task's pod that matter; none when they cannot be read."""
     name = child.pod_name
     uid = next((pod.uid for pod in pods if pod.name == name), "")
-    origin = evidence.Origin(uid, times.parse(child.created), settled)
+    origin = evidence.Origin(uid, times.parse(child.created))
     try:
         return evidence.pod_events(await tools.engine.read_pod_events(name), origin)
     except errors.ClusterError as error:

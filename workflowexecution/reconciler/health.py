@@ -6,9 +6,9 @@ import asyncio
 import math
 from typing import TYPE_CHECKING
 
+from workflowexecution.api import times
 from workflowexecution.api.status import ConditionReason, ConditionStatus, ConditionType
-from workflowexecution.domain import health, status
-from workflowexecution.reconciler import evidence as pods
+from workflowexecution.domain import evidence, health, status
 from workflowexecution.runtime import queue
 from workflowexecution.runtime.controller import Result
 
@@ -37,7 +37,7 @@ class Health:
     def __init__(self, tools: common.Tools) -> None:
         """Warn with these collaborators."""
         self._tools = tools
-        self._asked: dict[ObjectKey, tuple[float, str]] = {}
+        self._asked: dict[ObjectKey, tuple[float, str | None]] = {}
         self._turns: dict[ObjectKey, float] = {}
         self._next_turn = 0.0
 
@@ -100,7 +100,7 @@ class Health:
     ) -> tuple[str | None, float]:
         """What the events of the pods say, by an answer that may be some seconds old.
 
-        None before the first answer, as in a process that has just begun.
+        None while there is no answer yet, as in a process that has just begun.
         """
         key, now = case.seen.key, case.moment.now
         wait_s = self._asks_in_s(key, waiting, now)
@@ -109,10 +109,14 @@ class Health:
             return known, wait_s
         asked_at = asyncio.get_running_loop().time()
         del self._turns[key]
-        said = ""
+        said: str | None = ""
         for child in (it for it in waiting if health.look_in_s(it, now) <= 0):
-            events = await pods.pod_events(self._tools, child, settled=health.begun(child))
-            said = said or health.trouble_by_events(child, events)
+            raws = await self._tools.engine.pod_warnings(child.pod_name)
+            if raws is None:
+                said = said or self._answer(key)[1]
+                break
+            origin = evidence.Origin("", times.parse(child.created), health.begun(child))
+            said = said or health.trouble_by_events(child, evidence.pod_events(raws, origin))
         self._asked[key] = asked_at, said
         return said, LOOK_EVERY_S
 

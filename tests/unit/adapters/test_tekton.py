@@ -24,7 +24,6 @@ def bed() -> fakes.Bed:
         (tekton.PIPELINERUNS, "/apis/tekton.dev/v1/namespaces/n/pipelineruns"),
         (tekton.TASKRUNS, "/apis/tekton.dev/v1/namespaces/n/taskruns"),
         (tekton.PODS, "/api/v1/namespaces/n/pods"),
-        (tekton.EVENTS, "/api/v1/namespaces/n/events"),
     ],
 )
 def test_kinds_are_where_the_api_serves_them(kind: resource.Resource, path: str) -> None:
@@ -247,11 +246,19 @@ async def test_read_log_asks_for_the_end_of_what_a_step_has_written(bed: fakes.B
     assert max_bytes == 2 * 1024 * 1024
 
 
-async def test_read_pod_events_lists_those_about_the_pod(bed: fakes.Bed) -> None:
-    bed.client.items = [{"reason": "Evicted"}]
-    assert await bed.engine.read_pod_events("pod") == [{"reason": "Evicted"}]
-    selector = "involvedObject.kind=Pod,involvedObject.name=pod"
-    assert bed.client.calls == [("list", tekton.EVENTS, WHERE.namespace, "", selector, 0)]
+async def test_events_are_of_the_pods_of_the_runs(bed: fakes.Bed) -> None:
+    assert await bed.engine.read_pod_events("pod") == []
+    assert [call[2] for call in bed.client.calls] == [WHERE.namespace]
+
+
+async def test_warnings_are_kept_of_pods_whose_tasks_are_not_done(bed: fakes.Bed) -> None:
+    done = builders.raw_task("done", condition=("True", "Succeeded", ""))
+    waits = builders.raw_task("waits", condition=("Unknown", "Pending", ""))
+    for raw in (done, waits):
+        bed.tasks.apply(tekton.project_task(raw))
+    pods = [raw["status"]["podName"] for raw in (done, waits)]
+    bed.client.items = [{"involvedObject": {"name": pod}} for pod in pods]
+    assert [bool(await bed.engine.pod_warnings(pod)) for pod in pods] == [False, True]
 
 
 def test_owner_selector_finds_what_this_program_made() -> None:

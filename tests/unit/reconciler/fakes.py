@@ -107,6 +107,7 @@ class FakeEngine:
     log: str = ""
     log_error: errors.ClusterError | None = None
     pod_events: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    are_warnings_known: bool = True
     change_error: errors.ClusterError | None = None
     changes: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     delete_error: errors.ClusterError | None = None
@@ -185,6 +186,10 @@ class FakeEngine:
         if self.log_error is not None:
             raise self.log_error
         return self.pod_events
+
+    async def pod_warnings(self, pod: str) -> Sequence[dict[str, Any]] | None:
+        self.journal.append(f"warnings {pod}")
+        return self.pod_events if self.are_warnings_known else None
 
     def runs(self) -> Iterable[tekton.PipelineRun]:
         return self.cached.values()

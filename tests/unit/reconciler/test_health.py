@@ -15,7 +15,7 @@ from workflowexecution.api import tekton
 from workflowexecution.api.status import ConditionStatus, ConditionType
 from workflowexecution.domain import status
 from workflowexecution.reconciler import health
-from workflowexecution.runtime import errors, resource
+from workflowexecution.runtime import resource
 
 if TYPE_CHECKING:
     from workflowexecution.api.status import Condition
@@ -107,11 +107,28 @@ async def test_container_that_cannot_start_costs_no_request() -> None:
     assert bed.world.journal == []
 
 
-async def test_events_that_cannot_be_read_warn_of_nothing() -> None:
+async def test_events_that_cannot_be_read_warn_of_nothing_and_are_asked_for_again() -> None:
     bed = Bed()
-    bed.world.engine.log_error = fakes.refusal(errors.Forbidden, "events is forbidden")
-    await bed.look(task())
+    bed.world.engine.are_warnings_known = False
+    assert (await bed.look(task())).requeue_after_s == health.LOOK_EVERY_S
     assert bed.said is None
+
+
+async def test_events_that_cannot_be_read_take_nothing_back() -> None:
+    bed = Bed()
+    bed.world.engine.pod_events = [MOUNT]
+    await bed.look(task())
+    warned = bed.after
+    bed.world.engine.are_warnings_known = False
+    for _ in range(2):
+        await asyncio.sleep(health.LOOK_EVERY_S)
+        await bed.look(task())
+        assert bed.after == warned
+    bed.world.engine.pod_events = []
+    bed.world.engine.are_warnings_known = True
+    await asyncio.sleep(health.LOOK_EVERY_S)
+    await bed.look(task())
+    assert bed.after != warned
 
 
 async def test_events_of_an_earlier_pod_of_the_same_name_warn_of_nothing() -> None:
