@@ -249,6 +249,24 @@ class OutboxFull(Exception):
     """The outbox holds all it may."""
 
 
+class PodWarnings(Protocol):
+    """What the cluster's events say against pods; read for all of them at once, when asked to."""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether what is known is old, and nobody is about to renew it."""
+        ...
+
+    @property
+    def known(self) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """The telling events by pod, none where nothing is wrong; what is absent is unknown."""
+        ...
+
+    async def renew(self) -> None:
+        """Read anew, if that is due; nothing is known for a while where it fails."""
+        ...
+
+
 class ExecutionEngine(Protocol):
     """What runs a workflow: Tekton here; a sibling could run Jobs."""
 
@@ -327,11 +345,9 @@ class ExecutionEngine(Protocol):
         """
         ...
 
-    async def pod_warnings(self, pod: str) -> Sequence[Mapping[str, Any]] | None:
-        """The warnings about the pod of a task that is not done; None while they are unknown.
-
-        The answer may be some seconds old: who asks about many pods costs no more requests.
-        """
+    @property
+    def pod_warnings(self) -> PodWarnings:
+        """What keeps the pods of tasks that are not done from starting."""
         ...
 
     def runs(self) -> Iterable[tekton.PipelineRun]:

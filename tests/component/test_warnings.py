@@ -10,6 +10,8 @@ import pytest
 from tests import builders
 from tests.component import world
 from tests.fake import kinds
+from tests.fake.paths import Match
+from workflowexecution.adapters import podwarnings
 from workflowexecution.api import names
 from workflowexecution.domain import locking
 
@@ -22,6 +24,7 @@ pytestmark = pytest.mark.looptime
 MANY = 100
 IN_TIME_S = 10.0
 STARTING = "PodInitializing"
+LOOKS = Match(verbs=("list",), resource="events")
 GOING_ON = ("Unknown", "Running", "Not all Tasks in the Pipeline have finished executing")
 
 
@@ -80,6 +83,18 @@ class Many:
         found = [self.here.execution(name_of(number)) or {} for number in range(MANY)]
         return sum(_is_warned(it.get("status") or {}) for it in found)
 
+    def mount_fails(self, number: int) -> None:
+        """Play the kubelet: a volume of the task's pod does not come."""
+        pod = f"{run_of(number)}-pod"
+        told = {
+            "metadata": {"name": f"{pod}.mount", "namespace": world.NAMESPACE},
+            "involvedObject": {"kind": "Pod", "name": pod, "namespace": world.NAMESPACE},
+            "reason": "FailedMount",
+            "message": 'configmap "none" not found',
+            "type": "Warning",
+        }
+        self.here.cluster.create({"apiVersion": "v1", "kind": "Event", **told})
+
     async def until_warned(self) -> float:
         """Seconds until all are warned of, while their runs go on saying things."""
         loop = asyncio.get_running_loop()
@@ -107,3 +122,20 @@ async def test_all_of_many_are_warned_of_in_time_when_the_registry_fails(here: W
             many.tell(number, "ErrImagePull")
         assert await many.until_warned() <= IN_TIME_S
         assert many.warned() == MANY
+
+
+async def test_all_of_many_are_warned_of_in_time_by_events_alone(here: World) -> None:
+    """Nothing of the tasks changes: the events are looked at, and few times for all of them."""
+    many = Many(here)
+    async with here.controller():
+        await many.start()
+        await asyncio.sleep(3.0)
+        assert many.warned() == 0
+        for number in range(MANY):
+            many.mount_fails(number)
+        before = here.cluster.requests.count(LOOKS)
+        assert await many.until_warned() <= IN_TIME_S
+        assert many.warned() == MANY
+        assert here.cluster.requests.count(LOOKS) - before <= 2 * (
+            IN_TIME_S / podwarnings.PAUSE_S + 1
+        )

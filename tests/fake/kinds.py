@@ -7,7 +7,13 @@ NAMESPACES = ResourceType("", "v1", "namespaces", "Namespace", namespaced=False,
 PODS = ResourceType(
     "", "v1", "pods", "Pod", status=True, selectable=("status.phase", "spec.nodeName")
 )
-EVENTS = ResourceType("", "v1", "events", "Event")
+EVENTS = ResourceType(
+    "",
+    "v1",
+    "events",
+    "Event",
+    selectable=("involvedObject.kind", "involvedObject.name", "reason", "type"),
+)
 CONFIG_MAPS = ResourceType("", "v1", "configmaps", "ConfigMap")
 LEASES = ResourceType(
     "coordination.k8s.io", "v1", "leases", "Lease", validate=(validation.check_lease,)

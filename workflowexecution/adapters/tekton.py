@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Protocol
 
-from workflowexecution.adapters import podevents
+from workflowexecution.adapters import podwarnings
+from workflowexecution.adapters.events import EVENTS
 from workflowexecution.api import names, tekton
 from workflowexecution.domain import evidence
 from workflowexecution.runtime import errors, resource
@@ -107,7 +108,7 @@ class TektonEngine:
         self._tasks = tasks
         self._informers = informers
         self._gone: OrderedDict[str, Run] = OrderedDict()
-        self._pod_events = podevents.PodEvents(client, place.namespace, self._live_pods)
+        self._pod_warnings = podwarnings.PodWarnings(client, place.namespace, self._live_pods)
 
     def unavailable(self) -> str:
         """Why nothing can be said about any run now, or the empty text."""
@@ -216,14 +217,20 @@ class TektonEngine:
 
     async def read_pod_events(self, pod: str) -> Sequence[Mapping[str, Any]]:
         """The events about a pod from the server itself, as it gives them."""
-        return await self._pod_events.read(pod)
+        selector = f"involvedObject.kind=Pod,involvedObject.name={pod}"
+        page = await self._client.list_page(
+            EVENTS, namespace=self._namespace, field_selector=selector
+        )
+        return page.items
 
-    async def pod_warnings(self, pod: str) -> Sequence[Mapping[str, Any]] | None:
-        """The warnings about the pod of a task that is not done, some seconds old at most."""
-        return await self._pod_events.warnings(pod)
+    @property
+    def pod_warnings(self) -> podwarnings.PodWarnings:
+        """What keeps the pods of tasks that are not done from starting."""
+        return self._pod_warnings
 
     def _live_pods(self) -> frozenset[str]:
-        return frozenset(it.pod_name for it in self._tasks.values() if not it.is_done)
+        tasks = self._tasks.values()
+        return frozenset(it.pod_name for it in tasks if it.pod_name and not it.is_done)
 
     def runs(self) -> Iterable[tekton.PipelineRun]:
         """Every run in the cache; no await while it is iterated."""

@@ -29,8 +29,7 @@ _WAITING = frozenset({
     "RunContainerError",
 })
 _PENDING = frozenset({"ExceededNodeResources", "ExceededResourceQuota", "PullImageFailed"})
-# Of what has not begun: `Failed` and `BackOff` are of images and of configuration.
-_UNHEALTHY = frozenset({
+TELLING = frozenset({
     "BackOff",
     "ErrImageNeverPull",
     "Evicted",
@@ -41,6 +40,7 @@ _UNHEALTHY = frozenset({
     "FailedScheduling",
     "InspectFailed",
 })
+"""Reasons of events. Of what has not begun, `Failed` and `BackOff` are of images and settings."""
 
 
 def trouble(children: Iterable[tekton.TaskRun]) -> str:
@@ -101,7 +101,7 @@ def look_in_s(child: tekton.TaskRun, now: datetime.datetime) -> float:
 
 def trouble_by_events(child: tekton.TaskRun, events: Iterable[PodEvent]) -> str:
     """What the latest event that matters says of a task's pod; empty when none does."""
-    telling = [event for event in events if event.reason in _UNHEALTHY]
+    telling = [event for event in events if event.reason in TELLING]
     if not telling:
         return ""
     last = telling[-1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from typing import TYPE_CHECKING
 
@@ -16,35 +15,24 @@ if TYPE_CHECKING:
     import datetime
     from collections.abc import Sequence
 
+    from workflowexecution import ports
     from workflowexecution.api import tekton
     from workflowexecution.api.status import Status
     from workflowexecution.reconciler import tools as common
     from workflowexecution.reconciler import view
-    from workflowexecution.runtime.resource import ObjectKey
 
 # What comes up between two looks is told within ten seconds all the same.
-LOOK_EVERY_S = 5.0
-# For all executions together: where a hundred pods wait, none waits longer for its look.
-LOOKS_PER_S = 20.0
+LOOK_EVERY_S = 4.0
+# While somebody else reads, or nobody can.
+AGAIN_S = 1.0
 
 
 class Health:
-    """Warns of pods that do not start.
-
-    Remembers, for runs with such a pod alone, what their events said and when they were asked.
-    """
+    """Warns of pods that do not start; remembers nothing of any execution."""
 
     def __init__(self, tools: common.Tools) -> None:
         """Warn with these collaborators."""
         self._tools = tools
-        self._asked: dict[ObjectKey, tuple[float, str | None]] = {}
-        self._turns: dict[ObjectKey, float] = {}
-        self._next_turn = 0.0
-
-    def forget(self, key: ObjectKey) -> None:
-        """Drop what is remembered of an execution that is not running any more."""
-        self._asked.pop(key, None)
-        self._turns.pop(key, None)
 
     def due_in_s(
         self, seen: view.Execution, children: Sequence[tekton.TaskRun], now: datetime.datetime
@@ -60,7 +48,16 @@ class Health:
         if not waiting:
             is_over = is_warned and not health.never_began(children)
             return 0.0 if is_over else math.inf
-        return self._asks_in_s(seen.key, waiting, now)
+        asks_in_s = _asks_in_s(waiting, now)
+        if asks_in_s > 0:
+            return asks_in_s
+        warnings = self._tools.engine.pod_warnings
+        if warnings.is_due:
+            return 0.0
+        said = _said(warnings, waiting, now)
+        if said is None:
+            return AGAIN_S
+        return LOOK_EVERY_S if bool(said) == is_warned else 0.0
 
     async def told(
         self, case: common.Case, after: Status, children: Sequence[tekton.TaskRun]
@@ -73,10 +70,8 @@ class Health:
         trouble: str | None = health.trouble(children)
         result = Result()
         waiting = health.waiting(children)
-        if not waiting:
-            self.forget(case.seen.key)
-        elif not trouble:
-            trouble, again_s = await self._ask(case, waiting)
+        if waiting and not trouble:
+            trouble, again_s = await self._ask(waiting, case.moment.now)
             result = Result(requeue_after_s=again_s, priority=queue.Priority.LOW)
         if trouble:
             note = status.Note(
@@ -96,53 +91,38 @@ class Health:
         return status.noted(after, case.moment, [note]), result
 
     async def _ask(
-        self, case: common.Case, waiting: Sequence[tekton.TaskRun]
+        self, waiting: Sequence[tekton.TaskRun], now: datetime.datetime
     ) -> tuple[str | None, float]:
-        """What the events of the pods say, by an answer that may be some seconds old.
+        """What the events of the pods say, None while nobody knows; and seconds until it is old."""
+        asks_in_s = _asks_in_s(waiting, now)
+        if asks_in_s > 0:
+            return None, asks_in_s
+        warnings = self._tools.engine.pod_warnings
+        await warnings.renew()
+        said = _said(warnings, waiting, now)
+        return said, AGAIN_S if said is None else LOOK_EVERY_S
 
-        None while there is no answer yet, as in a process that has just begun.
-        """
-        key, now = case.seen.key, case.moment.now
-        wait_s = self._asks_in_s(key, waiting, now)
-        if wait_s > 0:
-            _, known = self._answer(key)
-            return known, wait_s
-        asked_at = asyncio.get_running_loop().time()
-        del self._turns[key]
-        said: str | None = ""
-        for child in (it for it in waiting if health.look_in_s(it, now) <= 0):
-            raws = await self._tools.engine.pod_warnings(child.pod_name)
-            if raws is None:
-                said = said or self._answer(key)[1]
-                break
-            origin = evidence.Origin("", times.parse(child.created), health.begun(child))
-            said = said or health.trouble_by_events(child, evidence.pod_events(raws, origin))
-        self._asked[key] = asked_at, said
-        return said, LOOK_EVERY_S
 
-    def _asks_in_s(
-        self, key: ObjectKey, waiting: Sequence[tekton.TaskRun], now: datetime.datetime
-    ) -> float:
-        """Seconds until the server is asked about tasks that wait; 0 and less: now.
+def _asks_in_s(waiting: Sequence[tekton.TaskRun], now: datetime.datetime) -> float:
+    """Seconds until the first of the tasks has waited for long enough; 0 and less: it has."""
+    return min(health.look_in_s(child, now) for child in waiting)
 
-        The turn is drawn once there is something to ask.
-        """
-        asked_at, _ = self._answer(key)
-        left_s = asked_at + LOOK_EVERY_S - asyncio.get_running_loop().time()
-        soonest = max(left_s, min(health.look_in_s(child, now) for child in waiting))
-        return soonest if soonest > 0 else self._turn_in_s(key)
 
-    def _answer(self, key: ObjectKey) -> tuple[float, str | None]:
-        """When the server was asked for this execution, and what it said."""
-        return self._asked.get(key, (float("-inf"), None))
-
-    def _turn_in_s(self, key: ObjectKey) -> float:
-        """Seconds until the server may be asked for this execution; a turn, once given, is kept."""
-        now = asyncio.get_running_loop().time()
-        if key not in self._turns:
-            self._turns[key] = max(now, self._next_turn)
-            self._next_turn = self._turns[key] + 1 / LOOKS_PER_S
-        return self._turns[key] - now
+def _said(
+    warnings: ports.PodWarnings, waiting: Sequence[tekton.TaskRun], now: datetime.datetime
+) -> str | None:
+    """What events say of the first pod in trouble; None if it may be one that is unknown."""
+    known, is_unknown = warnings.known, False
+    for child in (it for it in waiting if health.look_in_s(it, now) <= 0):
+        raws = known.get(child.pod_name)
+        if raws is None:
+            is_unknown = True
+            continue
+        origin = evidence.Origin("", times.parse(child.created), health.begun(child))
+        said = health.trouble_by_events(child, evidence.pod_events(raws, origin))
+        if said:
+            return said
+    return None if is_unknown else ""
 
 
 def lingering(case: common.Case, after: Status, why: str) -> Status:

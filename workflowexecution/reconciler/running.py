@@ -52,7 +52,6 @@ class Mirror:
 
     def forget(self, key: ObjectKey) -> None:
         """Drop what is remembered of an execution that is not running any more."""
-        self._health.forget(key)
         self._glimpses.forget(key)
         self._pace.forget(key)
         self._unsettled.pop(key, None)

@@ -3,6 +3,7 @@ import pytest
 from tests import builders
 from tests.unit.adapters import fakes
 from workflowexecution.adapters import tekton
+from workflowexecution.adapters.events import EVENTS
 from workflowexecution.api import names
 from workflowexecution.domain import locking
 from workflowexecution.runtime import errors, resource, store
@@ -246,19 +247,22 @@ async def test_read_log_asks_for_the_end_of_what_a_step_has_written(bed: fakes.B
     assert max_bytes == 2 * 1024 * 1024
 
 
-async def test_events_are_of_the_pods_of_the_runs(bed: fakes.Bed) -> None:
-    assert await bed.engine.read_pod_events("pod") == []
-    assert [call[2] for call in bed.client.calls] == [WHERE.namespace]
+async def test_read_pod_events_lists_those_about_the_pod(bed: fakes.Bed) -> None:
+    bed.client.items = [{"reason": "Evicted"}]
+    assert await bed.engine.read_pod_events("pod") == [{"reason": "Evicted"}]
+    selector = "involvedObject.kind=Pod,involvedObject.name=pod"
+    assert bed.client.calls == [("list", EVENTS, WHERE.namespace, "", selector, 0)]
 
 
-async def test_warnings_are_kept_of_pods_whose_tasks_are_not_done(bed: fakes.Bed) -> None:
+async def test_warnings_are_of_pods_whose_tasks_are_not_done(bed: fakes.Bed) -> None:
     done = builders.raw_task("done", condition=("True", "Succeeded", ""))
     waits = builders.raw_task("waits", condition=("Unknown", "Pending", ""))
-    for raw in (done, waits):
+    new = builders.raw_task("new", status={"podName": ""})
+    for raw in (done, waits, new):
         bed.tasks.apply(tekton.project_task(raw))
     pods = [raw["status"]["podName"] for raw in (done, waits)]
-    bed.client.items = [{"involvedObject": {"name": pod}} for pod in pods]
-    assert [bool(await bed.engine.pod_warnings(pod)) for pod in pods] == [False, True]
+    await bed.engine.pod_warnings.renew()
+    assert list(bed.engine.pod_warnings.known) == [pods[1]]
 
 
 def test_owner_selector_finds_what_this_program_made() -> None:

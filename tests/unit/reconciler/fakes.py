@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import datetime
+import math
 from typing import TYPE_CHECKING, Any
 
 from tests import builders
@@ -86,6 +88,28 @@ class FakeWriter:
 
 
 @dataclasses.dataclass
+class FakeWarnings:
+    """What is told of each pod, by a reading that holds for two seconds and a half."""
+
+    journal: list[str]
+    pods: Sequence[str] = (f"{locking.run_name(builders.TARGET)}-check-pod",)
+    events: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    fails: bool = False
+    known: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    due_at: float = -math.inf
+
+    @property
+    def is_due(self) -> bool:
+        return asyncio.get_running_loop().time() >= self.due_at
+
+    async def renew(self) -> None:
+        if self.is_due:
+            self.journal.append("warnings")
+            self.known = {} if self.fails else dict.fromkeys(self.pods, self.events)
+            self.due_at = asyncio.get_running_loop().time() + 2.5
+
+
+@dataclasses.dataclass
 class FakeEngine:
     """Holds runs and tasks on two sides: `live` is the server, `cached` what has come by watch."""
 
@@ -107,11 +131,14 @@ class FakeEngine:
     log: str = ""
     log_error: errors.ClusterError | None = None
     pod_events: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    are_warnings_known: bool = True
+    pod_warnings: FakeWarnings = dataclasses.field(init=False)
     change_error: errors.ClusterError | None = None
     changes: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     delete_error: errors.ClusterError | None = None
     manifests: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.pod_warnings = FakeWarnings(self.journal)
 
     def unavailable(self) -> str:
         return self.away
@@ -186,10 +213,6 @@ class FakeEngine:
         if self.log_error is not None:
             raise self.log_error
         return self.pod_events
-
-    async def pod_warnings(self, pod: str) -> Sequence[dict[str, Any]] | None:
-        self.journal.append(f"warnings {pod}")
-        return self.pod_events if self.are_warnings_known else None
 
     def runs(self) -> Iterable[tekton.PipelineRun]:
         return self.cached.values()

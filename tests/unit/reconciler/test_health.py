@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +11,15 @@ import pytest
 from tests import builders
 from tests.unit.reconciler import fakes
 from workflowexecution.api import tekton
-from workflowexecution.api.status import ConditionStatus, ConditionType
+from workflowexecution.api.status import ConditionReason, ConditionStatus, ConditionType
 from workflowexecution.domain import status
 from workflowexecution.reconciler import health
-from workflowexecution.runtime import resource
 
 if TYPE_CHECKING:
     from workflowexecution.api.status import Condition
-    from workflowexecution.reconciler import tools as common
     from workflowexecution.runtime.controller import Result
 
 pytestmark = pytest.mark.looptime
-SECOND = resource.ObjectKey("payment", "second")
 MOUNT = {
     "metadata": {"creationTimestamp": builders.stamp(2)},
     "reason": "FailedMount",
@@ -31,8 +27,8 @@ MOUNT = {
 }
 
 
-def task(*steps: dict[str, Any]) -> tekton.TaskRun:
-    raw = builders.raw_task("check", condition=("Unknown", "Pending", ""), steps=list(steps))
+def task(*steps: dict[str, Any], name: str = "check") -> tekton.TaskRun:
+    raw = builders.raw_task(name, condition=("Unknown", "Pending", ""), steps=list(steps))
     return tekton.project_taskrun(raw, tekton.TaskRun)
 
 
@@ -42,6 +38,7 @@ class Bed:
     def __init__(self) -> None:
         self.world = fakes.World()
         self.world.put()
+        self.warnings = self.world.engine.pod_warnings
         self.health = health.Health(self.world.tools)
         self.after = self.world.case().status
 
@@ -55,15 +52,17 @@ class Bed:
         return status.condition(self.after, ConditionType.PODS_HEALTHY)
 
 
-def _second(bed: Bed) -> common.Case:
-    """The case of another execution."""
-    case = bed.world.case()
-    return dataclasses.replace(case, seen=case.seen._replace(key=SECOND))
+CHECK, OTHER = (builders.raw_task(name)["status"]["podName"] for name in ("check", "second"))
+PULLS = {**builders.step(ran=False), "waiting": {"reason": "ErrImagePull"}}
+WARNED = {"type": "PodsHealthy", "status": "False"}
+WAITS = status.Note(
+    ConditionType.PODS_HEALTHY, ConditionStatus.FALSE, ConditionReason.PODS_WAITING, "It waits"
+)
 
 
 async def test_pod_that_cannot_mount_is_warned_of_and_the_warning_lifted() -> None:
     bed = Bed()
-    bed.world.engine.pod_events = [MOUNT]
+    bed.warnings.events = [MOUNT]
     assert (await bed.look(task())).requeue_after_s == health.LOOK_EVERY_S
     warned = bed.said
     assert warned is not None
@@ -75,19 +74,20 @@ async def test_pod_that_cannot_mount_is_warned_of_and_the_warning_lifted() -> No
     assert lifted.status is ConditionStatus.TRUE
 
 
-async def test_events_are_asked_for_every_five_seconds_at_most() -> None:
+async def test_what_is_known_is_not_asked_for_again() -> None:
     bed = Bed()
-    bed.world.engine.pod_events = [MOUNT]
     await bed.look(task())
-    await asyncio.sleep(4)
-    again = await bed.look(task())
-    assert again.requeue_after_s == pytest.approx(1.0)
-    assert len(bed.world.journal) == 1
+    bed.warnings.events = [MOUNT]
+    await asyncio.sleep(2)
+    assert (await bed.look(task())).requeue_after_s == health.LOOK_EVERY_S
+    assert (bed.world.journal, bed.said) == (["warnings"], None)
+    await asyncio.sleep(0.5)
+    await bed.look(task())
+    assert bed.world.journal == ["warnings", "warnings"]
     assert bed.said is not None
-    await asyncio.sleep(1)
-    bed.world.engine.pod_events = []
+    bed.warnings.events = []
+    await asyncio.sleep(2.5)
     await bed.look(task())
-    assert len(bed.world.journal) == 2
     assert bed.said.status is ConditionStatus.TRUE
 
 
@@ -109,53 +109,75 @@ async def test_container_that_cannot_start_costs_no_request() -> None:
 
 async def test_events_that_cannot_be_read_warn_of_nothing_and_are_asked_for_again() -> None:
     bed = Bed()
-    bed.world.engine.are_warnings_known = False
-    assert (await bed.look(task())).requeue_after_s == health.LOOK_EVERY_S
+    bed.warnings.fails = True
+    assert (await bed.look(task())).requeue_after_s == health.AGAIN_S
     assert bed.said is None
 
 
 async def test_events_that_cannot_be_read_take_nothing_back() -> None:
     bed = Bed()
-    bed.world.engine.pod_events = [MOUNT]
+    bed.warnings.events = [MOUNT]
     await bed.look(task())
     warned = bed.after
-    bed.world.engine.are_warnings_known = False
+    bed.warnings.fails = True
     for _ in range(2):
         await asyncio.sleep(health.LOOK_EVERY_S)
         await bed.look(task())
         assert bed.after == warned
-    bed.world.engine.pod_events = []
-    bed.world.engine.are_warnings_known = True
+    bed.warnings.events, bed.warnings.fails = [], False
     await asyncio.sleep(health.LOOK_EVERY_S)
     await bed.look(task())
     assert bed.after != warned
 
 
+async def test_a_warning_by_the_task_itself_stays_while_its_events_are_unknown() -> None:
+    bed = Bed()
+    await bed.look(task())
+    await bed.look(task(PULLS))
+    warned = bed.after
+    assert bed.said is not None
+    bed.warnings.fails = True
+    await asyncio.sleep(health.LOOK_EVERY_S)
+    await bed.look(task())
+    assert bed.after == warned
+
+
+@pytest.mark.parametrize(
+    ("pods", "events", "said"),
+    [
+        pytest.param([CHECK, OTHER], [], ConditionStatus.TRUE, id="all-are-well"),
+        pytest.param([CHECK], [], ConditionStatus.FALSE, id="one-is-unknown"),
+        pytest.param([OTHER], [MOUNT], ConditionStatus.FALSE, id="the-known-one-waits"),
+    ],
+)
+async def test_a_warning_is_taken_back_once_all_its_pods_are_known_to_be_well(
+    pods: list[str], events: list[dict[str, Any]], said: ConditionStatus
+) -> None:
+    bed = Bed()
+    bed.after = status.noted(bed.after, bed.world.case().moment, [WAITS])
+    bed.warnings.pods, bed.warnings.events = pods, events
+    after, _ = await bed.health.told(bed.world.case(), bed.after, [task(), task(name="second")])
+    told = status.condition(after, ConditionType.PODS_HEALTHY)
+    assert told is not None
+    assert told.status is said
+    assert ("configmap x" in told.message) is bool(events)
+
+
+async def test_a_task_that_waits_for_a_moment_only_is_not_looked_at_for_another() -> None:
+    bed = Bed()
+    bed.warnings.pods = [CHECK]
+    fresh = builders.raw_task("second", condition=("Unknown", "Pending", ""), steps=[])
+    fresh["status"]["startTime"] = builders.stamp(58)
+    second = tekton.project_taskrun(fresh, tekton.TaskRun)
+    _, result = await bed.health.told(bed.world.case(), bed.after, [task(), second])
+    assert result.requeue_after_s == health.LOOK_EVERY_S
+
+
 async def test_events_of_an_earlier_pod_of_the_same_name_warn_of_nothing() -> None:
     bed = Bed()
-    bed.world.engine.pod_events = [MOUNT | {"metadata": {"creationTimestamp": builders.stamp(-9)}}]
+    bed.warnings.events = [MOUNT | {"metadata": {"creationTimestamp": builders.stamp(-9)}}]
     await bed.look(task())
     assert bed.said is None
-
-
-async def test_a_warning_stays_until_its_pods_were_asked_about_again() -> None:
-    """Another leader knows of it by the status alone, and asks about many in turn."""
-    bed = Bed()
-    bed.world.engine.pod_events = [MOUNT]
-    await bed.look(task())
-    warned = bed.after
-    bed.health = health.Health(bed.world.tools)
-    await bed.look(task())
-    other = _second(bed)
-    after, result = await bed.health.told(other, warned, [task()])
-    assert after == warned
-    assert result.requeue_after_s == pytest.approx(0.05)
-    bed.world.engine.pod_events = []
-    await asyncio.sleep(0.05)
-    after, _ = await bed.health.told(other, warned, [task()])
-    said = status.condition(after, ConditionType.PODS_HEALTHY)
-    assert said is not None
-    assert said.status is ConditionStatus.TRUE
 
 
 NEVER_BEGAN = builders.task(
@@ -165,7 +187,7 @@ NEVER_BEGAN = builders.task(
 
 async def test_a_warning_stays_when_its_task_has_failed_without_having_begun() -> None:
     bed = Bed()
-    bed.world.engine.pod_events = [MOUNT]
+    bed.warnings.events = [MOUNT]
     await bed.look(task())
     warned = bed.after
     await bed.look(NEVER_BEGAN)
@@ -187,7 +209,7 @@ async def test_second_step_without_an_image_is_warned_of_though_the_first_has_be
     container: str, warned: bool
 ) -> None:
     bed = Bed()
-    bed.world.engine.pod_events = [pulling(container)]
+    bed.warnings.events = [pulling(container)]
     starting = {**builders.step("change", ran=False), "waiting": {"reason": "PodInitializing"}}
     await bed.look(task(builders.step("look", running=True), starting))
     assert (bed.said is not None) is warned
@@ -197,10 +219,6 @@ async def test_a_pod_that_runs_leaves_nothing_behind() -> None:
     bed = Bed()
     assert (await bed.look(task(builders.step(running=True)))).requeue_after_s is None
     assert bed.said is None
-
-
-PULLS = {**builders.step(ran=False), "waiting": {"reason": "ErrImagePull"}}
-WARNED = {"type": "PodsHealthy", "status": "False"}
 
 
 @pytest.mark.parametrize(
@@ -226,45 +244,31 @@ async def test_a_look_is_due_while_it_may_find_something_to_warn_of_or_to_take_b
 
 async def test_a_look_is_due_no_sooner_than_it_may_ask() -> None:
     bed = Bed()
-    seen, now = bed.world.sync(), bed.world.clock.now()
+    seen = bed.world.sync()
     assert bed.health.due_in_s(seen, [task()], builders.NOW) == 6.0
-    await bed.look(task())
-    for wait_s, due_in_s in ((4.9, 0.1), (0.2, 0.0)):
-        await asyncio.sleep(wait_s)
-        assert max(0.0, bed.health.due_in_s(seen, [task()], now)) == pytest.approx(due_in_s)
-    bed.health.forget(fakes.KEY)
-    await bed.health.told(_second(bed), bed.after, [task()])
-    # The turn that is forgotten is nobody's, the next is another's: it has to wait for its own.
-    await bed.look(task())
-    assert bed.health.due_in_s(seen, [task()], now) == pytest.approx(0.1)
-    await asyncio.sleep(0.1)
-    assert bed.health.due_in_s(seen, [task()], now) <= 0
+    assert bed.health.due_in_s(seen, [task()], bed.world.clock.now()) <= 0
 
 
-async def test_a_look_that_is_due_has_its_turn_already() -> None:
+@pytest.mark.parametrize(
+    ("pods", "events", "said", "due_in_s"),
+    [
+        pytest.param([CHECK], [], [], health.LOOK_EVERY_S, id="nothing-to-say"),
+        pytest.param([CHECK], [MOUNT], [], 0.0, id="to-be-warned-of"),
+        pytest.param([CHECK], [MOUNT], ["warned"], health.LOOK_EVERY_S, id="warned-of"),
+        pytest.param([CHECK], [], ["warned"], 0.0, id="to-be-taken-back"),
+        pytest.param([], [MOUNT], [], health.AGAIN_S, id="unknown"),
+        pytest.param([], [], ["warned"], health.AGAIN_S, id="unknown-after-a-warning"),
+    ],
+)
+async def test_a_look_is_due_by_what_is_known(
+    pods: list[str], events: list[dict[str, Any]], said: list[str], due_in_s: float
+) -> None:
     bed = Bed()
-    await bed.look(task())
-    other = _second(bed)
+    bed.warnings.pods, bed.warnings.events = pods, events
+    await bed.warnings.renew()
+    seen = bed.world.put(status={"phase": "Running", "conditions": [WARNED] if said else []})
     now = bed.world.clock.now()
-    assert bed.health.due_in_s(other.seen, [task()], now) == pytest.approx(0.05)
-    third = other.seen._replace(key=resource.ObjectKey("payment", "third"))
-    assert bed.health.due_in_s(third, [task()], now) == pytest.approx(0.1)
-    await asyncio.sleep(0.05)
-    assert bed.health.due_in_s(other.seen, [task()], now) <= 0
-    await bed.health.told(other, other.status, [task()])
-    assert len(bed.world.journal) == 2
-
-
-async def test_many_that_wait_take_turns() -> None:
-    bed = Bed()
-    bed.world.engine.pod_events = [MOUNT]
-    await bed.look(task())
-    other = _second(bed)
-    for wait_s in (0.05, 0.02):
-        after, result = await bed.health.told(other, other.status, [task()])
-        assert result.requeue_after_s == pytest.approx(wait_s)
-        assert len(bed.world.journal) == 1
-        await asyncio.sleep(0.03)
-    after, _ = await bed.health.told(other, other.status, [task()])
-    assert status.condition(after, ConditionType.PODS_HEALTHY) is not None
-    assert len(bed.world.journal) == 2
+    assert bed.health.due_in_s(seen, [task()], now) == due_in_s
+    await asyncio.sleep(2.5)
+    assert bed.health.due_in_s(seen, [task()], now) == 0.0
+    assert bed.world.journal == ["warnings"]

@@ -1,0 +1,208 @@
+"""Warnings about pods: one reading for all who ask, and none more often than it is worth."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.unit.adapters import fakes
+from workflowexecution.adapters import podwarnings
+from workflowexecution.adapters.events import EVENTS
+from workflowexecution.runtime import client, errors, resource
+
+pytestmark = pytest.mark.looptime
+NAMESPACE = "kubernaut-workflows"
+WARNINGS = "involvedObject.kind=Pod,type=Warning"
+PULLS = "involvedObject.kind=Pod,type=Normal,reason=BackOff"
+
+
+def about(pod: str, reason: str = "FailedMount", **metadata: object) -> resource.JsonObject:
+    involved = {"kind": "Pod", "name": pod}
+    return {"involvedObject": involved, "reason": reason, "metadata": metadata}
+
+
+class Lists(fakes.FakeClient):
+    """Answers lists by their selector, page by page, as slowly as told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: dict[str, list[list[Any]]] = {}
+        self.takes_s = 0.0
+
+    async def list_page(  # noqa: PLR0913 - the parameters of the API
+        self,
+        resource: resource.Resource,
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        limit: int = 0,
+        continue_token: str = "",
+        resource_version: str = "",
+        deadline_s: float = 30.0,
+    ) -> client.ListPage:
+        self.calls.append((resource, namespace, field_selector, limit, continue_token))
+        try:
+            async with asyncio.timeout(deadline_s):
+                await asyncio.sleep(self.takes_s)
+        except TimeoutError as error:
+            raise errors.TransportError("too late") from error
+        if isinstance(self.answer, errors.ClusterError):
+            raise self.answer
+        found = self.events.get(field_selector, [[]])
+        number = int(continue_token or 0)
+        is_last = number + 1 == len(found)
+        # A list that is read is used up.
+        return client.ListPage(list(found[number]), "9", "" if is_last else str(number + 1))
+
+
+class Bed:
+    """A client, two live pods, and what is known of them."""
+
+    def __init__(self) -> None:
+        self.client = Lists()
+        self.live = ["a", "b"]
+        self.of = podwarnings.PodWarnings(self.client, NAMESPACE, lambda: self.live)
+
+    @property
+    def readings(self) -> int:
+        """How many were begun."""
+        return sum(
+            selector == WARNINGS and not token for *_, selector, _, token in self.client.calls
+        )
+
+
+async def test_nothing_is_known_before_the_first_reading() -> None:
+    bed = Bed()
+    assert (bed.of.is_due, bed.of.known, bed.readings) == (True, {}, 0)
+
+
+async def test_one_reading_tells_of_all_live_pods() -> None:
+    bed = Bed()
+    bed.client.events = {
+        WARNINGS: [[about("a"), about("gone")]],
+        PULLS: [[about("a", "BackOff")]],
+    }
+    await bed.of.renew()
+    assert bed.of.known == {"a": [about("a"), about("a", "BackOff")], "b": []}
+    assert not bed.of.is_due
+    wanted = (EVENTS, NAMESPACE, WARNINGS, 500, ""), (EVENTS, NAMESPACE, PULLS, 500, "")
+    assert tuple(bed.client.calls) == wanted
+
+
+async def test_a_reading_goes_from_page_to_page() -> None:
+    bed = Bed()
+    bed.client.events = {WARNINGS: [[about("a")], [about("b"), about("a", "Failed")]]}
+    await bed.of.renew()
+    assert bed.of.known == {"a": [about("a"), about("a", "Failed")], "b": [about("b")]}
+
+
+async def test_what_is_kept_of_an_event_is_what_may_be_told() -> None:
+    bed = Bed()
+    chatter = about("a", "Unhealthy")
+    odd = [
+        None,
+        {},
+        {"involvedObject": 7},
+        {**about("a"), "reason": 7},
+        {**about("b"), "metadata": 7},
+    ]
+    mine = about("a", creationTimestamp="2026-11-22T17:00:00Z", managedFields=[{"manager": "k"}])
+    bed.client.events = {WARNINGS: [[chatter, *odd, mine]]}
+    await bed.of.renew()
+    kept = about("a", creationTimestamp="2026-11-22T17:00:00Z")
+    assert bed.of.known == {"a": [kept], "b": [about("b")]}
+
+
+async def test_what_is_known_is_renewed_once_it_is_old() -> None:
+    bed = Bed()
+    await bed.of.renew()
+    bed.client.events = {WARNINGS: [[about("a")]]}
+    await asyncio.sleep(podwarnings.PAUSE_S - 0.1)
+    await bed.of.renew()
+    assert (bed.of.known, bed.readings) == ({"a": [], "b": []}, 1)
+    await asyncio.sleep(0.1)
+    assert (bed.of.is_due, bed.of.known) == (True, {})
+    await bed.of.renew()
+    assert (bed.of.known, bed.readings) == ({"a": [about("a")], "b": []}, 2)
+
+
+async def test_who_comes_while_another_reads_waits_for_nothing() -> None:
+    bed = Bed()
+    bed.client.takes_s = 1.0
+    reading = asyncio.create_task(bed.of.renew())
+    await asyncio.sleep(0.5)
+    async with asyncio.timeout(0):
+        await bed.of.renew()
+    assert (bed.of.is_due, bed.of.known, bed.readings) == (False, {}, 1)
+    await reading
+    assert set(bed.of.known) == {"a", "b"}
+
+
+async def test_a_pod_that_becomes_live_during_a_reading_is_unknown() -> None:
+    bed = Bed()
+    bed.client.takes_s = 1.0
+    reading = asyncio.create_task(bed.of.renew())
+    await asyncio.sleep(0.5)
+    bed.live.append("c")
+    await reading
+    assert set(bed.of.known) == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    "page", [[[about("a")]], [[about("a")], [about("b")]]], ids=["second-list", "second-page"]
+)
+async def test_a_reading_that_fails_leaves_nothing_known_for_a_while(page: list[list[Any]]) -> None:
+    bed = Bed()
+    await bed.of.renew()
+    await asyncio.sleep(podwarnings.PAUSE_S)
+    bed.client.events = {WARNINGS: page}
+    bed.client.takes_s = 1.0
+    reading = asyncio.create_task(bed.of.renew())
+    await asyncio.sleep(1.5)
+    bed.client.answer = fakes.refusal(errors.Forbidden)
+    await reading
+    assert (bed.of.is_due, bed.of.known) == (False, {})
+    bed.client.answer = {}
+    await asyncio.sleep(podwarnings.PAUSE_S)
+    await bed.of.renew()
+    assert bed.of.known["a"] == [about("a")]
+
+
+async def test_a_list_that_hangs_is_given_up_and_begun_anew_soon() -> None:
+    bed = Bed()
+    bed.client.takes_s = 100.0
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await bed.of.renew()
+    assert loop.time() - began == pytest.approx(15.0)
+    await asyncio.sleep(podwarnings.PAUSE_S)
+    assert bed.of.is_due
+
+
+@pytest.mark.parametrize(("takes_s", "pause_s"), [(0.25, 2.5), (1.0, 8.0)], ids=["short", "long"])
+async def test_long_readings_have_long_pauses(takes_s: float, pause_s: float) -> None:
+    bed = Bed()
+    bed.client.takes_s = takes_s
+    await bed.of.renew()
+    await asyncio.sleep(pause_s - 0.1)
+    assert not bed.of.is_due
+    assert bed.of.known
+    await asyncio.sleep(0.1)
+    assert bed.of.is_due
+
+
+async def test_who_is_cancelled_leaves_the_reading_to_the_next_in_a_while() -> None:
+    bed = Bed()
+    bed.client.takes_s = 1.0
+    reading = asyncio.create_task(bed.of.renew())
+    await asyncio.sleep(0.5)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert (bed.of.is_due, bed.of.known) == (False, {})
+    await asyncio.sleep(podwarnings.PAUSE_S)
+    await bed.of.renew()
+    assert set(bed.of.known) == {"a", "b"}

@@ -1,0 +1,109 @@
+"""What keeps pods from starting, by their events: read for all of them at once.
+
+The API server holds no events in memory. Whatever a list of them is narrowed to, all of the
+namespace are read from etcd; so to ask about one pod costs it as much as to ask about all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import math
+from typing import TYPE_CHECKING
+
+import structlog
+
+from workflowexecution.adapters.events import EVENTS
+from workflowexecution.api import raw as rawjson
+from workflowexecution.domain import health
+from workflowexecution.runtime import errors, pages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from workflowexecution.runtime import client, resource
+
+PAUSE_S = 2.5
+"""Between two readings, at least."""
+
+# Of an image that does not come the kubelet goes on to tell by an event of type Normal.
+_SELECTORS = tuple(
+    f"involvedObject.kind=Pod,{which}" for which in ("type=Warning", "type=Normal,reason=BackOff")
+)
+_PAGE_SIZE = 500
+_DEADLINE_S = 15.0
+# Where there are very many events, reading them takes a fifth of the time at most.
+_PAUSE_TO_READING = 4
+
+_log = structlog.get_logger(__name__)
+
+
+class PodWarnings:
+    """What the events of a namespace say against its pods, as it was read last.
+
+    Lock-free: one caller reads, and nobody waits for it.
+    """
+
+    def __init__(
+        self, client: client.Client, namespace: str, live: Callable[[], Iterable[str]]
+    ) -> None:
+        """Read of this namespace, about the pods that are live as a reading begins."""
+        self._client = client
+        self._namespace = namespace
+        self._live = live
+        self._read: Mapping[str, Sequence[resource.JsonObject]] = {}
+        self._is_reading = False
+        self._due_at = -math.inf
+
+    @property
+    def is_due(self) -> bool:
+        """Whether what is known is old, and nobody is about to renew it."""
+        return not self._is_reading and asyncio.get_running_loop().time() >= self._due_at
+
+    @property
+    def known(self) -> Mapping[str, Sequence[resource.JsonObject]]:
+        """The telling events by pod, none where nothing is wrong; what is absent is unknown."""
+        is_old = asyncio.get_running_loop().time() >= self._due_at
+        return {} if is_old else self._read
+
+    async def renew(self) -> None:
+        """Read anew, if that is due; nothing is known for a while where it fails."""
+        if not self.is_due:
+            return
+        began = asyncio.get_running_loop().time()
+        pause_s = PAUSE_S
+        self._is_reading, self._read = True, {}
+        try:
+            self._read = await self._warnings()
+            took_s = asyncio.get_running_loop().time() - began
+            pause_s = max(PAUSE_S, _PAUSE_TO_READING * took_s)
+        except errors.ClusterError as error:
+            _log.info("Events of pods cannot be read", error=str(error))
+        finally:
+            self._is_reading = False
+            self._due_at = asyncio.get_running_loop().time() + pause_s
+
+    async def _warnings(self) -> Mapping[str, Sequence[resource.JsonObject]]:
+        found: dict[str, list[resource.JsonObject]] = {pod: [] for pod in self._live()}
+
+        def take(event: resource.JsonObject) -> None:
+            raw = rawjson.mapping(event)
+            pod = rawjson.text(rawjson.mapping(raw.get("involvedObject")).get("name"))
+            if pod in found and rawjson.text(raw.get("reason")) in health.TELLING:
+                # Who has written which field takes half of the room.
+                found[pod].append({**raw, "metadata": _plain(raw.get("metadata"))})
+
+        for selector in _SELECTORS:
+            await pages.read(functools.partial(self._page, selector), take)
+        return found
+
+    async def _page(self, selector: str, token: str) -> client.ListPage:
+        return await self._client.list_page(
+            EVENTS, namespace=self._namespace, field_selector=selector, limit=_PAGE_SIZE,
+            continue_token=token, deadline_s=_DEADLINE_S,
+        )  # fmt: skip
+
+
+def _plain(metadata: object) -> resource.JsonObject:
+    kept = rawjson.mapping(metadata).items()
+    return {key: value for key, value in kept if key != "managedFields"}
