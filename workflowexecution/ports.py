@@ -253,8 +253,8 @@ class PodWarnings(Protocol):
     """What the cluster's events say against pods; read for all of them at once, when asked to."""
 
     @property
-    def is_due(self) -> bool:
-        """Whether what is known is old, and nobody is about to renew it."""
+    def due_in_s(self) -> float:
+        """Seconds until they are to be read again; 0 and less: now."""
         ...
 
     @property

@@ -32,8 +32,10 @@ _SELECTORS = tuple(
 )
 _PAGE_SIZE = 500
 _DEADLINE_S = 15.0
-# Where there are very many events, reading them takes a fifth of the time at most.
+# Where there are very many events, reading them takes a fifth of the time at most; half of it where
+# that fails.
 _PAUSE_TO_READING = 4
+_ASK_AGAIN_S = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -56,32 +58,30 @@ class PodWarnings:
         self._due_at = -math.inf
 
     @property
-    def is_due(self) -> bool:
-        """Whether what is known is old, and nobody is about to renew it."""
-        return not self._is_reading and asyncio.get_running_loop().time() >= self._due_at
+    def due_in_s(self) -> float:
+        """Seconds until they are to be read again; 0 and less: now."""
+        return _ASK_AGAIN_S if self._is_reading else self._due_at - _now()
 
     @property
     def known(self) -> Mapping[str, Sequence[resource.JsonObject]]:
         """The telling events by pod, none where nothing is wrong; what is absent is unknown."""
-        is_old = asyncio.get_running_loop().time() >= self._due_at
-        return {} if is_old else self._read
+        return {} if _now() >= self._due_at else self._read
 
     async def renew(self) -> None:
         """Read anew, if that is due; nothing is known for a while where it fails."""
-        if not self.is_due:
+        if self.due_in_s > 0:
             return
-        began = asyncio.get_running_loop().time()
-        pause_s = PAUSE_S
+        began, pauses = _now(), 1
         self._is_reading, self._read = True, {}
         try:
-            self._read = await self._warnings()
-            took_s = asyncio.get_running_loop().time() - began
-            pause_s = max(PAUSE_S, _PAUSE_TO_READING * took_s)
-        except errors.ClusterError as error:
-            _log.info("Events of pods cannot be read", error=str(error))
+            async with asyncio.timeout(_DEADLINE_S):
+                self._read = await self._warnings()
+            pauses = _PAUSE_TO_READING
+        except (errors.ClusterError, TimeoutError) as error:
+            _log.info("Events of pods cannot be read", error=str(error) or "it takes too long")
         finally:
             self._is_reading = False
-            self._due_at = asyncio.get_running_loop().time() + pause_s
+            self._due_at = _now() + max(PAUSE_S, pauses * (_now() - began))
 
     async def _warnings(self) -> Mapping[str, Sequence[resource.JsonObject]]:
         found: dict[str, list[resource.JsonObject]] = {pod: [] for pod in self._live()}
@@ -100,8 +100,12 @@ class PodWarnings:
     async def _page(self, selector: str, token: str) -> client.ListPage:
         return await self._client.list_page(
             EVENTS, namespace=self._namespace, field_selector=selector, limit=_PAGE_SIZE,
-            continue_token=token, deadline_s=_DEADLINE_S,
+            continue_token=token,
         )  # fmt: skip
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _plain(metadata: object) -> resource.JsonObject:

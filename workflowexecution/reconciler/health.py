@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from workflowexecution.reconciler import view
 
 # What comes up between two looks is told within ten seconds all the same.
-LOOK_EVERY_S = 4.0
-# While somebody else reads, or nobody can.
-AGAIN_S = 1.0
+LOOK_EVERY_S = 3.0
 
 
 class Health:
@@ -52,12 +50,13 @@ class Health:
         if asks_in_s > 0:
             return asks_in_s
         warnings = self._tools.engine.pod_warnings
-        if warnings.is_due:
+        if warnings.due_in_s <= 0:
             return 0.0
         said = _said(warnings, waiting, now)
         if said is None:
-            return AGAIN_S
-        return LOOK_EVERY_S if bool(said) == is_warned else 0.0
+            return warnings.due_in_s
+        is_news = bool(said) != is_warned and (said or not health.never_began(children))
+        return 0.0 if is_news else _looks_in_s(waiting, now)
 
     async def told(
         self, case: common.Case, after: Status, children: Sequence[tekton.TaskRun]
@@ -100,12 +99,18 @@ class Health:
         warnings = self._tools.engine.pod_warnings
         await warnings.renew()
         said = _said(warnings, waiting, now)
-        return said, AGAIN_S if said is None else LOOK_EVERY_S
+        return said, warnings.due_in_s if said is None else _looks_in_s(waiting, now)
 
 
 def _asks_in_s(waiting: Sequence[tekton.TaskRun], now: datetime.datetime) -> float:
     """Seconds until the first of the tasks has waited for long enough; 0 and less: it has."""
     return min(health.look_in_s(child, now) for child in waiting)
+
+
+def _looks_in_s(waiting: Sequence[tekton.TaskRun], now: datetime.datetime) -> float:
+    """Seconds until what was seen is to be seen again, or another task has waited for long."""
+    others = (health.look_in_s(child, now) for child in waiting)
+    return min((wait_s for wait_s in others if wait_s > 0), default=LOOK_EVERY_S)
 
 
 def _said(

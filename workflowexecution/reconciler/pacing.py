@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from workflowexecution.api.status import ConditionStatus, ConditionType
 from workflowexecution.domain import foresight, stalling, status, stopping
@@ -32,6 +32,10 @@ PROGRESS_PER_S = 5.0
 AFTER_TRANSITION_S = 1.0
 # Progress alone waits for this; what is urgent is seen without it.
 PUT_OFF_AT_MOST_S = 60.0
+
+
+Sight: TypeAlias = "tuple[str, tekton.PipelineRun, Sequence[tekton.TaskRun]]"
+"""What a look sees: the version of the execution, the run, its tasks."""
 
 
 class _Line:
@@ -127,12 +131,14 @@ class Pace:
         self._line = _Line(busy=busy, call=call)
         self._written: dict[ObjectKey, float] = {}
         self._put_off: dict[ObjectKey, float] = {}
+        self._quiet: dict[ObjectKey, Sight] = {}
 
     def forget(self, key: ObjectKey) -> None:
         """Drop what is remembered of an execution that is not running any more."""
         self._line.leave(key)
         self._written.pop(key, None)
         self._put_off.pop(key, None)
+        self._quiet.pop(key, None)
 
     def moved(self, key: ObjectKey) -> None:
         """Note a transition: other changes keep away from it for a moment."""
@@ -149,16 +155,23 @@ class Pace:
         self._written[key] = _now()
         self._line.used(key)
 
-    def rests(self, key: ObjectKey) -> None:
-        """Note that there is nothing to write: whoever waits behind it goes on."""
+    def rests(self, key: ObjectKey, sight: Sight | None = None) -> None:
+        """Note that there is nothing to write, by what was seen: who waits behind it goes on."""
         self._line.leave(key)
+        if sight is not None:
+            self._quiet[key] = sight
 
     def warning_in_s(self, key: ObjectKey) -> float:
         """Seconds until a warning may be written, or taken back."""
         return max(0.0, self._written.get(key, 0.0) + PROGRESS_EVERY_S - _now())
 
-    def progress_in_s(self, key: ObjectKey) -> float:
-        """Seconds until progress may be written, at most; who has to wait for others is called."""
+    def progress_in_s(self, key: ObjectKey, sight: Sight | None = None) -> float:
+        """Seconds until progress may be written, at most; who has to wait for others is called.
+
+        Where the last look has seen the same, and had nothing to write, there is none.
+        """
+        if sight is not None and self._quiet.get(key) == sight:
+            return PUT_OFF_AT_MOST_S
         left = self.warning_in_s(key)
         if left > 0:
             return max(left, AFTER_TRANSITION_S)

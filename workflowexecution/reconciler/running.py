@@ -69,9 +69,10 @@ class Mirror:
         run = self._tools.engine.observe(seen.uid)
         if run is None or run.is_done or self._is_to_stop(seen, run):
             return self._pace.put_off_s(seen.key, 0.0)
-        wait_s = self._pace.progress_in_s(seen.key)
+        children = self._tools.engine.children(run.uid)
+        wait_s = self._pace.progress_in_s(seen.key, (seen.resource_version, run, children))
         if wait_s > 0:
-            wait_s = self._rests_for_s(seen, run, wait_s)
+            wait_s = self._rests_for_s(seen, run, children, wait_s)
         return self._pace.put_off_s(seen.key, wait_s)
 
     def _is_to_stop(self, seen: view.Execution, run: tekton.PipelineRun) -> bool:
@@ -82,9 +83,14 @@ class Mirror:
         cancelled, digest = seen.cancelling, seen.wanted_digest
         return stopping.due_for(run, now, limits, cancelled=cancelled, digest=digest) is not None
 
-    def _rests_for_s(self, seen: view.Execution, run: tekton.PipelineRun, wait_s: float) -> float:
+    def _rests_for_s(
+        self,
+        seen: view.Execution,
+        run: tekton.PipelineRun,
+        children: Sequence[tekton.TaskRun],
+        wait_s: float,
+    ) -> float:
         """How much of a wait is left by what is more urgent than progress."""
-        children = self._tools.engine.children(run.uid)
         if self._glimpses.is_due(seen.key, run, children):
             return 0.0
         now, limits = self._tools.clock.now(), self._tools.policy.limits
@@ -176,7 +182,7 @@ class Mirror:
         after, look = _moving(case, after, stall), Result()
         if not run.is_done:
             after, look = await self._health.told(case, after, children)
-        result = await self._progress(case, after)
+        result = await self._progress(case, after, (case.seen.resource_version, run, children))
         return common.sooner(result, look, pacing.wake(self._tools, run, children))
 
     async def _stop(
@@ -235,11 +241,13 @@ class Mirror:
         self._unsettled[key] = min(2 * wait, UNWATCHED_S)
         return wait
 
-    async def _progress(self, case: common.Case, after: Status) -> Result:
+    async def _progress(
+        self, case: common.Case, after: Status, sight: pacing.Sight | None = None
+    ) -> Result:
         """Write a change that is no transition: seldom, and progress when nothing else waits."""
         key, pace = case.seen.key, self._pace
         if not status.patch(case.status, after):
-            pace.rests(key)
+            pace.rests(key, sight)
             return Result()
         is_warning = pacing.is_warning(case.status, after)
         wait_s = pace.warning_in_s(key) if is_warning else pace.progress_in_s(key)

@@ -99,11 +99,11 @@ class FakeWarnings:
     due_at: float = -math.inf
 
     @property
-    def is_due(self) -> bool:
-        return asyncio.get_running_loop().time() >= self.due_at
+    def due_in_s(self) -> float:
+        return self.due_at - asyncio.get_running_loop().time()
 
     async def renew(self) -> None:
-        if self.is_due:
+        if self.due_in_s <= 0:
             self.journal.append("warnings")
             self.known = {} if self.fails else dict.fromkeys(self.pods, self.events)
             self.due_at = asyncio.get_running_loop().time() + 2.5

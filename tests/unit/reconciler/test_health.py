@@ -110,7 +110,7 @@ async def test_container_that_cannot_start_costs_no_request() -> None:
 async def test_events_that_cannot_be_read_warn_of_nothing_and_are_asked_for_again() -> None:
     bed = Bed()
     bed.warnings.fails = True
-    assert (await bed.look(task())).requeue_after_s == health.AGAIN_S
+    assert (await bed.look(task())).requeue_after_s == 2.5
     assert bed.said is None
 
 
@@ -163,14 +163,14 @@ async def test_a_warning_is_taken_back_once_all_its_pods_are_known_to_be_well(
     assert ("configmap x" in told.message) is bool(events)
 
 
-async def test_a_task_that_waits_for_a_moment_only_is_not_looked_at_for_another() -> None:
+async def test_a_task_that_waits_for_a_moment_only_is_looked_at_once_it_waits_for_long() -> None:
     bed = Bed()
     bed.warnings.pods = [CHECK]
     fresh = builders.raw_task("second", condition=("Unknown", "Pending", ""), steps=[])
-    fresh["status"]["startTime"] = builders.stamp(58)
+    fresh["status"]["startTime"] = builders.stamp(57)
     second = tekton.project_taskrun(fresh, tekton.TaskRun)
     _, result = await bed.health.told(bed.world.case(), bed.after, [task(), second])
-    assert result.requeue_after_s == health.LOOK_EVERY_S
+    assert result.requeue_after_s == 2.0
 
 
 async def test_events_of_an_earlier_pod_of_the_same_name_warn_of_nothing() -> None:
@@ -221,6 +221,14 @@ async def test_a_pod_that_runs_leaves_nothing_behind() -> None:
     assert bed.said is None
 
 
+async def test_what_is_well_takes_no_warning_back_that_says_why_another_task_failed() -> None:
+    bed = Bed()
+    seen = bed.world.put(status={"phase": "Running", "conditions": [WARNED]})
+    await bed.warnings.renew()
+    due_in_s = bed.health.due_in_s(seen, [NEVER_BEGAN, task()], bed.world.clock.now())
+    assert due_in_s == health.LOOK_EVERY_S
+
+
 @pytest.mark.parametrize(
     ("steps", "said", "due"),
     [
@@ -256,8 +264,8 @@ async def test_a_look_is_due_no_sooner_than_it_may_ask() -> None:
         pytest.param([CHECK], [MOUNT], [], 0.0, id="to-be-warned-of"),
         pytest.param([CHECK], [MOUNT], ["warned"], health.LOOK_EVERY_S, id="warned-of"),
         pytest.param([CHECK], [], ["warned"], 0.0, id="to-be-taken-back"),
-        pytest.param([], [MOUNT], [], health.AGAIN_S, id="unknown"),
-        pytest.param([], [], ["warned"], health.AGAIN_S, id="unknown-after-a-warning"),
+        pytest.param([], [MOUNT], [], 2.5, id="unknown"),
+        pytest.param([], [], ["warned"], 2.5, id="unknown-after-a-warning"),
     ],
 )
 async def test_a_look_is_due_by_what_is_known(

@@ -150,6 +150,29 @@ async def test_progress_gives_way_to_other_keys() -> None:
     assert it.world.journal == ["status"]
 
 
+async def test_a_look_that_found_nothing_is_not_made_again_until_something_changes() -> None:
+    it = Running()
+    it.show(None, BUSY)
+    await later()
+    await it.reconcile()
+    await later()
+    seen = it.world.sync()
+    assert it.mirror.put_off_s(seen) == 0.0
+    await it.reconcile()
+    assert it.mirror.put_off_s(seen) == 60.0
+    assert it.mirror.put_off_s(seen._replace(resource_version="77")) == 0.0
+    it.show(None, DONE)
+    assert it.mirror.put_off_s(seen) == 0.0
+    it.show(("Unknown", "Running", "more"), BUSY)
+    assert it.mirror.put_off_s(seen) == 0.0
+    it.show(None, BUSY)
+    assert it.mirror.put_off_s(seen) == 60.0
+    await later()
+    assert it.mirror.put_off_s(seen) == 0.0
+    it.mirror.forget(fakes.KEY)
+    assert it.mirror.put_off_s(seen) == 0.0
+
+
 async def test_a_look_at_progress_is_put_off_before_anything_is_parsed() -> None:
     it = Running()
     seen = it.world.sync()
