@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,8 @@ from workflowexecution.api import names
 from workflowexecution.domain import locking
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from tests.component.world import World
     from tests.fake.statuses import JsonObject
 
@@ -112,12 +115,19 @@ def _is_warned(said: dict[str, Any]) -> bool:
     return answers.get("PodsHealthy") == "False"
 
 
-async def test_all_of_many_are_warned_of_in_time_when_the_registry_fails(here: World) -> None:
+@contextlib.asynccontextmanager
+async def many_of(here: World) -> AsyncIterator[Many]:
+    """All of them, with nothing to warn of yet."""
     many = Many(here)
     async with here.controller():
         await many.start()
         await asyncio.sleep(3.0)
         assert many.warned() == 0
+        yield many
+
+
+async def test_all_of_many_are_warned_of_in_time_when_the_registry_fails(here: World) -> None:
+    async with many_of(here) as many:
         for number in range(MANY):
             many.tell(number, "ErrImagePull")
         assert await many.until_warned() <= IN_TIME_S
@@ -126,16 +136,11 @@ async def test_all_of_many_are_warned_of_in_time_when_the_registry_fails(here: W
 
 async def test_all_of_many_are_warned_of_in_time_by_events_alone(here: World) -> None:
     """Nothing of the tasks changes: the events are looked at, and few times for all of them."""
-    many = Many(here)
-    async with here.controller():
-        await many.start()
-        await asyncio.sleep(3.0)
-        assert many.warned() == 0
+    async with many_of(here) as many:
         for number in range(MANY):
             many.mount_fails(number)
         before = here.cluster.requests.count(LOOKS)
         assert await many.until_warned() <= IN_TIME_S
         assert many.warned() == MANY
-        assert here.cluster.requests.count(LOOKS) - before <= 2 * (
-            IN_TIME_S / podwarnings.PAUSE_S + 1
-        )
+        looks = here.cluster.requests.count(LOOKS) - before
+        assert looks <= 2 * (IN_TIME_S / podwarnings.PAUSE_S + 1)

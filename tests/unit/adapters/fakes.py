@@ -51,6 +51,10 @@ class FakeClient(client.Client):
         deadline_s: float = 30.0,
     ) -> client.ListPage:
         self._answer("list", resource, namespace, label_selector, field_selector, limit)
+        return await self.page(field_selector, continue_token)
+
+    async def page(self, field_selector: str, continue_token: str) -> client.ListPage:
+        """What a list answers that is not refused."""
         return client.ListPage(self.items, "9", "")
 
     async def get_text(

@@ -63,6 +63,15 @@ async def later(seconds: float = 60.0) -> None:
     await asyncio.sleep(seconds)
 
 
+async def told() -> Running:
+    """One whose progress has just been written."""
+    it = Running()
+    it.show(None, BUSY)
+    await later()
+    await it.reconcile()
+    return it
+
+
 @pytest.mark.parametrize(
     ("task", "said"),
     [
@@ -104,20 +113,14 @@ async def test_progress_is_mirrored() -> None:
 
 
 async def test_nothing_is_written_when_nothing_changed() -> None:
-    it = Running()
-    it.show(None, BUSY)
-    await later()
-    await it.reconcile()
+    it = await told()
     await later()
     assert await it.reconcile() == WAITS
     assert it.world.journal == ["status"]
 
 
 async def test_progress_is_written_at_most_every_two_seconds() -> None:
-    it = Running()
-    it.show(None, BUSY)
-    await later()
-    await it.reconcile()
+    it = await told()
     it.show(("Unknown", "Running", "more"), BUSY)
     await later(0.5)
     assert await it.reconcile() == Result(requeue_after_s=1.5, priority=queue.Priority.LOW)
@@ -151,10 +154,7 @@ async def test_progress_gives_way_to_other_keys() -> None:
 
 
 async def test_a_look_that_found_nothing_is_not_made_again_until_something_changes() -> None:
-    it = Running()
-    it.show(None, BUSY)
-    await later()
-    await it.reconcile()
+    it = await told()
     await later()
     seen = it.world.sync()
     assert it.mirror.put_off_s(seen) == 0.0
@@ -235,10 +235,7 @@ async def test_a_warning_is_looked_for_and_written_whatever_others_write() -> No
 
 
 async def test_a_warning_waits_for_the_last_write_of_its_own_execution() -> None:
-    it = Running()
-    it.show(None, BUSY)
-    await later()
-    await it.reconcile()
+    it = await told()
     await later(0.5)
     it.show(("Unknown", "Running", "going on"), builders.task(steps=[PULLS]))
     assert it.mirror.put_off_s(it.world.sync()) == 1.5
