@@ -48,9 +48,13 @@ def run(way: access.Access, shape: Shape, *, check: Callable[[], None]) -> Cours
     Args:
         way: to the apiserver.
         shape: of the load.
-        check: called each second while executions are unfinished; what it raises ends the load.
+        check: called each second from the first execution to the last; what it raises ends the
+            load.
     """
-    return asyncio.run(_run(way, shape, check))
+    try:
+        return asyncio.run(_run(way, shape, check))
+    except BaseExceptionGroup as failures:
+        raise _first(failures) from failures
 
 
 def delete_all(way: access.Access, size: int, *, limit_s: float) -> int:
@@ -88,13 +92,11 @@ class _Observer:
                 if objects.is_done(item):
                     self._course.run_done.setdefault(number, now)
 
-    async def wait(self, check: Callable[[], None], *, limit_s: float) -> None:
-        deadline = asyncio.get_running_loop().time() + limit_s
-        while not self._finished.is_set() and asyncio.get_running_loop().time() < deadline:
-            check()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_CHECK_S):
-                    await self._finished.wait()
+    async def finished(self, *, limit_s: float) -> None:
+        """Wait until the last one is, or time is up."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._finished.wait()
 
     def _note_execution(self, item: JsonObject, now: float) -> None:
         phase = objects.phase(item)
@@ -118,12 +120,25 @@ async def _run(way: access.Access, shape: Shape, check: Callable[[], None]) -> C
                 group.create_task(observer.follow_executions(api, executions)),
                 group.create_task(observer.follow_runs(api, runs)),
             ]
-            await _create(api, shape, course)
+            await _checked(group.create_task(_create(api, shape, course)), check)
             course.created = time.time()
-            await observer.wait(check, limit_s=shape.limit_s)
+            await _checked(group.create_task(observer.finished(limit_s=shape.limit_s)), check)
             for follower in followers:
                 follower.cancel()
     return course
+
+
+async def _checked(step: asyncio.Task[None], check: Callable[[], None]) -> None:
+    """Wait for a step of the load, with a check each second."""
+    while not step.done():
+        check()
+        await asyncio.wait([step], timeout=_CHECK_S)
+
+
+def _first(failures: BaseExceptionGroup) -> BaseException:
+    """Why all others were ended."""
+    failure = failures.exceptions[0]
+    return _first(failure) if isinstance(failure, BaseExceptionGroup) else failure
 
 
 async def _create(api: client.Client, shape: Shape, course: Course) -> None:
