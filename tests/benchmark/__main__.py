@@ -52,11 +52,11 @@ def _run(options: argparse.Namespace) -> int:
         for _ in range(options.repeat):
             for plan in _plans(options, measurements):
                 _say(f"{plan.scenario}: {plan.subject.value}, {plan.size} executions ...")
-                measurements.append(SCENARIOS[plan.scenario].take(plan, options.crd))
+                measurements.append(SCENARIOS[plan.scenario].take(plan, options.crd or cluster.CRD))
     finally:
         # One that fails takes nothing of the hour before with it.
         if measurements:
-            _keep(Results(date=date, facts=facts, measurements=measurements), options.output)
+            _keep(Results(date=date, facts=facts, measurements=measurements), _folder(options))
     return 0
 
 
@@ -65,6 +65,15 @@ def _keep(found: Results, folder: Path | None) -> None:
     if folder:
         path = results.save(found, targets.rows(found), folder)
         sys.stdout.write(f"\nresults: {path}\n")
+
+
+def _folder(options: argparse.Namespace) -> Path | None:
+    """Where results are kept, if they are: beside those of whole scenarios nothing else."""
+    if options.no_save:
+        return None
+    changed = ("subject", "size", "limit", "run_duration", "audit", "profile", "crd")
+    is_whole = not any(getattr(options, name) for name in changed)
+    return options.output or (results.FOLDER if is_whole else None)
 
 
 def _plans(options: argparse.Namespace, taken: list[Measurement]) -> Iterator[Plan]:
@@ -183,13 +192,14 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         help="also write where the time goes, or the memory, to benchmarks/profiles; the figures "
         "are no use then",
     )
-    parser.add_argument("--crd", type=Path, default=cluster.CRD, help="another CRD to measure with")
+    parser.add_argument("--crd", type=Path, help="another CRD to measure with")
     parser.add_argument(
-        "--output", type=Path, default=results.FOLDER, help="folder for the results as JSON"
+        "--output",
+        type=Path,
+        help="folder for the results as JSON (default: benchmarks; none where a scenario is "
+        "changed by another option, or is not measured as a whole)",
     )
-    parser.add_argument(
-        "--no-save", dest="output", action="store_const", const=None, help="keep no results"
-    )
+    parser.add_argument("--no-save", action="store_true", help="keep no results")
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ _ALL = (
     Scenario(
         Plan("burst-full", _CONTROLLER, _BURST, tekton="full", limit_s=_FULL_LIMIT_S), floor=True
     ),
-    Scenario(Plan("burst-small", _CONTROLLER, _SMALL_BURST, whole_life=True), floor=True),
+    Scenario(Plan("burst-small", _CONTROLLER, _SMALL_BURST, whole_life=True)),
     Scenario(Plan("steady", _CONTROLLER, int(_RATE * _SECONDS), rate=_RATE)),
     Scenario(Plan("start", _CONTROLLER, _STORED), starts.take),
     Scenario(Plan("lock", _CONTROLLER, _STORED), lock.take),

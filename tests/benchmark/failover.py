@@ -61,7 +61,7 @@ def take(plan: Plan, crd: Path) -> Measurement:
         requests = measure.settle(base.audit, killer.replicas[-1])
         own = [each for each in requests if each.agent.startswith(killer.replicas[-1].agent)]
         figures = {
-            **measure.speed(course),
+            **measure.speed(plan, course),
             **measure.latencies(course, requests),
             "without_leader_s": without_leader_s(
                 own, killed=killer.killed, heir=f"-{killer.replicas[-1].process.pid})"

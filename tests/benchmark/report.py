@@ -1,11 +1,13 @@
 """The table, for a terminal and for a README."""
 
+import collections
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.benchmark import machine, plot, targets
 from tests.benchmark.measure import Measurement
 from tests.benchmark.results import Results
+from tests.benchmark.subjects import Subject
 
 BEGIN = "<!-- table: made by `python -m tests.benchmark table --write` -->"
 END = "<!-- end of table -->"
@@ -16,6 +18,7 @@ _END_FIGURES = "<!-- end of figures -->"
 
 _HEAD = ("what", "measured", "target", "met", "Go", "kopf")
 _BUSY = 0.5
+_WRITES = {Subject.FLOOR_4.value: "four", Subject.FLOOR_6.value: "six"}
 _DETAILS = (
     "finished_per_s",
     "cpu_ms",
@@ -100,10 +103,24 @@ def _notes(found: Results) -> list[str]:
         for each in found.measurements
         if each.figures.get("completed", each.size) != each.size
     ]
-    floor = f"The floor here is {found.floor().value}: the writes that the controller makes."
+    floor = found.floor().value
+    floors = (
+        [f"The floor here is {floor}: {_WRITES[floor]} writes for each execution."]
+        if any(each.subject == floor for each in found.measurements)
+        else []
+    )
+    counts = collections.Counter((each.scenario, each.subject) for each in found.measurements)
+    rounds = max(counts.values(), default=1)
+    taken = (
+        "One round." if rounds == 1 else f"Medians of {rounds} rounds; ratios are taken in each."
+    )
     load = found.facts["load average at start"]
     busy = [f"Other work was going on: the load average was {load} at the start."]
-    return [*unfinished, floor, shared, *(busy if float(load) > _BUSY else [])]
+    peers = (
+        "A figure of kopf with a unit was measured in the same run; the others, and those of Go, "
+        "on another machine."
+    )
+    return [taken, *unfinished, *floors, shared, peers, *(busy if float(load) > _BUSY else [])]
 
 
 def _lines(found: Results) -> list[Sequence[str]]:

@@ -18,7 +18,10 @@ _FOREVER_S = 86_400.0
 _PERCENT = 100
 _MEGA = 1_000_000
 # Longer than the measurement: that a run stands still is something that happens.
-_SECTIONS = {"limits": {"stallAfter": "1h"}}
+_SECTIONS: subjects.Sections = {
+    "limits": {"stallAfter": "1h"},
+    "controller": {"leaderElection": True},
+}
 
 
 def take(plan: Plan, crd: Path) -> Measurement:

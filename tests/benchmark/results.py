@@ -25,13 +25,24 @@ class Results:
 
     def figure(self, scenario: str, name: str, subject: Subject | None = None) -> float | None:
         """Return the median of a figure, of the controller unless said otherwise."""
-        wanted = (subject or Subject.CONTROLLER).value
-        values = [
+        values = self.rounds(scenario, name, subject or Subject.CONTROLLER)
+        return statistics.median(values) if values else None
+
+    def rounds(self, scenario: str, name: str, subject: Subject) -> list[float]:
+        """Return a figure of each round, in order."""
+        return [
             each.figures[name]
             for each in self.measurements
-            if each.scenario == scenario and each.subject == wanted and name in each.figures
+            if each.scenario == scenario and each.subject == subject.value and name in each.figures
         ]
-        return statistics.median(values) if values else None
+
+    def is_whole(self, scenario: str) -> bool:
+        """Tell whether every execution of a scenario was completed: else its speed says little."""
+        return all(
+            each.figures.get("completed", each.size) == each.size
+            for each in self.measurements
+            if each.scenario == scenario
+        )
 
     def of(self, subject: Subject) -> "Results":
         """Return the results as if this subject were the controller."""
@@ -52,10 +63,14 @@ class Results:
         return matching_floor(self.measurements)
 
     def ratio(self, scenario: str, name: str = "finished_per_s") -> float | None:
-        """Return the controller's throughput, or another figure, by the matching floor's."""
-        own = self.figure(scenario, name)
-        floor = self.figure(scenario, name, self.floor())
-        return own / floor if own is not None and floor else None
+        """Return the controller's throughput, or another figure, by the matching floor's.
+
+        The median of the rounds' ratios: from round to round the machine changes more than either.
+        """
+        own = self.rounds(scenario, name, Subject.CONTROLLER)
+        floor = self.rounds(scenario, name, self.floor())
+        ratios = [one / other for one, other in zip(own, floor, strict=False) if other]
+        return statistics.median(ratios) if ratios else None
 
 
 def matching_floor(measurements: Iterable[Measurement]) -> Subject:

@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.benchmark import cluster, measure, procfs, recording, seed, subjects
 from tests.benchmark.auditlog import Request
 from tests.benchmark.measure import Measurement, Plan
+from tests.benchmark.processes import Failed
 
 _AFTER_START_S = 10.0
 _LATE_S = 30.0
@@ -47,8 +48,15 @@ def take_crowded(plan: Plan, crd: Path) -> Measurement:
 
 
 def take_late(plan: Plan, crd: Path) -> Measurement:
-    """Measure a start after so long an absence that every run is due to be deleted."""
-    return _take(plan, crd, History(retention="5m", age_s=_AGE_S, watched_s=_LATE_S))
+    """Measure a start after so long an absence that every run is due to be deleted.
+
+    Raises:
+        Failed: none was deleted.
+    """
+    found = _take(plan, crd, History(retention="5m", age_s=_AGE_S, watched_s=_LATE_S))
+    if not found.figures["deletions_per_s"]:
+        raise Failed("no run was deleted")
+    return found
 
 
 def _take(plan: Plan, crd: Path, history: History) -> Measurement:

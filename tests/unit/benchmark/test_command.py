@@ -60,3 +60,41 @@ def test_nothing_is_kept_where_nothing_was_measured(
     monkeypatch.setattr(machine, "facts", lambda: FACTS)
     assert command.main(["--output", str(tmp_path)]) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        pytest.param([], True, id="whole"),
+        pytest.param(["--repeat", "2"], True, id="more-rounds"),
+        pytest.param(["--scenario", "lock"], True, id="one-scenario"),
+        pytest.param(["--size", "9"], False, id="smaller"),
+        pytest.param(["--limit", "9"], False, id="shorter"),
+        pytest.param(["--run-duration", "9"], False, id="longer-runs"),
+        pytest.param(["--audit", "off"], False, id="less-audit"),
+        pytest.param(["--subject", "floor4"], False, id="without-the-controller"),
+        pytest.param(["--profile"], False, id="slowed-down"),
+        pytest.param(["--crd", "some.yaml"], False, id="another-crd"),
+        pytest.param(["--no-save"], False, id="not-wanted"),
+    ],
+)
+def test_whole_scenarios_alone_are_kept_among_the_others(
+    options: list[str], kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenarios = {"lock": Scenario(Plan("lock", Subject.CONTROLLER, 10), measured)}
+    monkeypatch.setattr(command, "SCENARIOS", scenarios)
+    monkeypatch.setattr(machine, "facts", lambda: FACTS)
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    assert command.main(options) == 0
+    assert bool(list(tmp_path.iterdir())) is kept
+
+
+def test_what_is_changed_is_kept_where_one_asks_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenarios = {"lock": Scenario(Plan("lock", Subject.CONTROLLER, 10), measured)}
+    monkeypatch.setattr(command, "SCENARIOS", scenarios)
+    monkeypatch.setattr(machine, "facts", lambda: FACTS)
+    assert command.main(["--size", "9", "--output", str(tmp_path)]) == 0
+    (kept,) = results.newest(tmp_path)
+    assert [it.size for it in kept.measurements] == [9]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.benchmark import report, results
+from tests.benchmark import report, results, targets
 from tests.benchmark.measure import Measurement
 from tests.benchmark.subjects import Subject
 
@@ -96,3 +96,61 @@ def test_page_without_marks_is_named(tmp_path: Path) -> None:
     page.write_text("nothing", encoding="utf-8")
     with pytest.raises(ValueError, match=r"page\.md has no marks"):
         report.write(results.newest(tmp_path), page)
+
+
+def rounds(scenario: str, *figures: dict[str, float], subject: str = "controller") -> list[Any]:
+    """A round for each of these."""
+    return [
+        Measurement(
+            scenario=scenario,
+            subject=subject,
+            tekton="plain",
+            size=1000,
+            load_average=0.1,
+            figures=each,
+            requests={"create events": 2.0},
+        )
+        for each in figures
+    ]
+
+
+def speeds(*found: float) -> list[dict[str, float]]:
+    return [{"finished_per_s": it} for it in found]
+
+
+def test_a_ratio_is_taken_in_each_round() -> None:
+    """The floor's median is of a slower round than the controller's."""
+    own = rounds("burst-full", *speeds(15.5, 18.9, 14.0))
+    floors = rounds("burst-full", *speeds(17.5, 24.0, 18.0), subject="floor6")
+    found = results.Results("2026-01-01", FACTS, [*own, *floors])
+    assert found.ratio("burst-full") == 18.9 / 24.0
+    shown = {it.what: it for it in targets.rows(found)}
+    assert shown["burst of 1,000 with TaskRuns: share of the reactive floor"].met is False
+
+
+def test_memory_above_rest_is_taken_in_each_round() -> None:
+    figures = [
+        {"peak_mb": peak, "rest_mb": rest}
+        for peak, rest in ((90.0, 70.0), (80.0, 50.0), (99.0, 74.0))
+    ]
+    found = results.Results("2026-01-01", FACTS, rounds("burst", *figures))
+    (above,) = (it for it in targets.rows(found) if it.what.endswith("above rest"))
+    assert above.value == "25 MB"
+
+
+@pytest.mark.parametrize(("completed", "met"), [(1000.0, True), (999.0, False)])
+def test_no_target_is_met_where_an_execution_is_not_completed(completed: float, met: bool) -> None:
+    figures = {"finished_per_s": 40.0, "completed": completed}
+    found = results.Results("2026-01-01", FACTS, rounds("burst", figures))
+    (row,) = targets.rows(found)
+    assert (row.value, row.met) == ("40 /s", met)
+
+
+def test_a_table_says_how_many_rounds_and_which_floor() -> None:
+    one = results.Results("2026-01-01", FACTS, rounds("rest", {"cpu_percent": 0.5}))
+    assert "- One round.\n" in report.markdown([one])
+    assert "floor" not in report.markdown([one])
+    own, floors = rounds("burst", *speeds(1, 2)), rounds("burst", *speeds(1, 2), subject="floor6")
+    two = results.Results("2026-01-01", FACTS, [*own, *floors])
+    assert "- Medians of 2 rounds; ratios are taken in each.\n" in report.markdown([two])
+    assert "- The floor here is floor6: six writes for each execution.\n" in report.markdown([two])
