@@ -163,7 +163,7 @@ async def _say(tools: common.Tools, seen: view.Execution, run: tekton.PipelineRu
         facts = failure.Facts(
             run,
             (),
-            vanished=f"{message}, and its run with it",
+            vanished=f"{message}; {'its run is gone' if run is None else 'its run goes with it'}",
             vanished_reason=FailureReason.CANCELLED,
         )
         details = failure.classify_run(facts, case.subject, now)
