@@ -158,7 +158,8 @@ async def _say(tools: common.Tools, seen: view.Execution, run: tekton.PipelineRu
     message = stopping.DELETED
     details = failure.refused(FailureReason.CANCELLED, message, case.subject, now)
     # A run that is gone by now was there all the same.
-    had_run = run is not None or case.seen.phase is Phase.RUNNING
+    known = run or tools.engine.last_seen(seen.uid)
+    had_run = known is not None or seen.phase is Phase.RUNNING
     if had_run:
         facts = failure.Facts(
             run,
@@ -174,7 +175,11 @@ async def _say(tools: common.Tools, seen: view.Execution, run: tekton.PipelineRu
         message,
     )
     notes = [note] if had_run else []
+    before = case.status
+    if known is not None and before.pipeline_run_ref is None:
+        # Nobody could say yet that it was started: its pods hold the target, records tell of it.
+        before = common.adopt(case, known)
     after = status.failed(
-        case.status, case.moment, details, outcome=Outcome.CANCELLED, at=now, notes=notes
+        before, case.moment, details, outcome=Outcome.CANCELLED, at=now, notes=notes
     )
     await common.write(tools, case, after)

@@ -9,7 +9,8 @@ from tests import builders
 from tests.unit.reconciler import fakes
 from workflowexecution.api import names, tekton
 from workflowexecution.api.status import ConditionType, FailureReason, Outcome, Phase
-from workflowexecution.domain import locking, status, stopping
+from workflowexecution.domain import audit, locking, status, stopping
+from workflowexecution.domain.audit import Transition
 from workflowexecution.reconciler import deleted, ladder
 from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
@@ -184,6 +185,29 @@ async def test_one_that_was_started_proves_nothing(there: bool) -> None:
     fate = "its run goes with it" if there else "its run is gone"
     assert found.message == f"The execution was deleted before it had ended; {fate}"
     assert made.said(ConditionType.TEKTON_PIPELINE_COMPLETE).reason == "PipelineFailed"
+
+
+@pytest.mark.parametrize("phase", ["", "Pending"])
+@pytest.mark.parametrize("there", [True, False], ids=["run-there", "run-gone"])
+async def test_one_whose_run_was_created_a_moment_before_has_started_it(
+    phase: str, there: bool
+) -> None:
+    """Its creator died before it could say so: the run holds the target all the same."""
+    made = world({"phase": phase})
+    if there:
+        made.engine.live[LOCK] = RUN
+    else:
+        made.engine.gone[RUN.owner_uid] = RUN
+    assert await reconcile(made) == AT_ONCE
+    found = made.status
+    assert (found.phase, found.outcome) == (Phase.FAILED, Outcome.CANCELLED)
+    assert found.requires_manual_review
+    assert found.start_time == RUN.created_at
+    assert found.pipeline_run_ref is not None
+    assert found.pipeline_run_ref.uid == RUN.uid
+    assert audit.due(found) == (Transition.CREATED, Transition.STARTED, Transition.FAILED)
+    assert made.sync().was_running_when_deleted
+    assert made.journal == ["read", "status"]
 
 
 async def test_one_with_an_odd_spec_is_let_go_as_well() -> None:
