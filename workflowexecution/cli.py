@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--kubeconfig", type=Path, default=None, metavar="FILE",
-        help="default: the service account in a pod, else KUBECONFIG, else ~/.kube/config",
+        help="default: KUBECONFIG, else the service account in a pod, else ~/.kube/config",
     )  # fmt: skip
     parser.add_argument("--log-level", dest="logging.level", metavar="LEVEL",
                         help="debug, info, warning or error")  # fmt: skip

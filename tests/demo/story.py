@@ -109,7 +109,7 @@ def _say_change(screen: Screen, execution: JsonObject, said: dict[str, str]) -> 
 
 
 def _explain(screen: Screen, ended: dict[str, JsonObject]) -> None:
-    screen.title("kubectl get workflowexecutions")
+    screen.title("kubectl get workflowexecutions -o wide")
     header = ("NAME", "PHASE", "WORKFLOW", "TARGET", "PROGRESS", "DURATION", "REASON")
     screen.table([header, *(_row(ended[name]) for name in (GOOD, BAD))])
     good, bad = ended[GOOD]["status"], ended[BAD]["status"]

@@ -157,7 +157,7 @@ def test_main_explains_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--help"])
     text = " ".join(capsys.readouterr().out.split())
     assert "--config FILE settings in YAML (default: /etc/workflowexecution/config.yaml" in text
-    assert "--kubeconfig FILE default: the service account in a pod, else KUBECONFIG" in text
+    assert "--kubeconfig FILE default: KUBECONFIG, else the service account in a pod" in text
     assert "--log-level LEVEL debug, info, warning or error" in text
     assert "flags of the Go implementation, each for one setting or for none" in text
     assert "--zap-time-encoding VALUE without effect: times are ISO 8601 in UTC" in text

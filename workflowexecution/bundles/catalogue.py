@@ -64,8 +64,9 @@ NO_TIMEOUT = Rule(
     "WB002",
     "task-without-timeout",
     Severity.WARNING,
-    "A task without a timeout of its own ends after Tekton's 60 minutes, whatever the timeout"
-    " of the execution is, and holds the lock of its target until then.",
+    "A task without a timeout of its own ends after Tekton's 60 minutes even where the execution"
+    " has more. One that hangs takes all the time of the execution, and holds the lock of its"
+    " target until then.",
     "task",
     """\
 name: mend

@@ -1,7 +1,7 @@
 """Running: mirror the run, and say the end when there is one.
 
-Nothing polls: the watches of run and TaskRuns wake this, and timers stand for deadlines alone.
-Progress is written seldom, transitions at once.
+The watches of run and TaskRuns wake this; timers stand for deadlines, and for pods, which are not
+watched. Progress is written seldom, transitions at once.
 """
 
 from __future__ import annotations
