@@ -42,6 +42,7 @@ class Stage:
         path: JSON path that shows it, by this value.
         resource: kind and end of the name of the object that shows it; empty for the execution.
         ran: whether a step has run, or may have.
+        tasks: those that have got a pod by then.
     """
 
     bundle: str
@@ -49,6 +50,12 @@ class Stage:
     value: str
     resource: str = ""
     ran: bool = True
+    tasks: frozenset[str] = frozenset({"apply"})
+
+    @property
+    def over(self) -> witness.Pods:
+        """Its pods when nothing of it works any more."""
+        return witness.Pods(known=self.tasks, alive={})
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +69,13 @@ def silent() -> Iterator[str]:
 
 CONDITION = ".status.conditions[0].reason"
 STEP = ".status.currentStep"
+NONE, BOTH = frozenset[str](), frozenset({"apply", "report"})
+RESOLVING = "ResolvingPipelineRef"
 STAGES = {
-    "resolving": Stage("silent", CONDITION, "ResolvingPipelineRef", "pipelinerun/", ran=False),
+    "resolving": Stage("silent", CONDITION, RESOLVING, "pipelinerun/", ran=False, tasks=NONE),
     "unscheduled": Stage("huge", ".status.phase", "Pending", "pod/-apply-pod", ran=False),
     "running": Stage("sleeps", STEP, "apply/run"),
-    "finally": Stage("winds-up", STEP, "report/run"),
+    "finally": Stage("winds-up", STEP, "report/run", tasks=BOTH),
     "deaf": Stage("deaf", STEP, "apply/run"),
 }
 
@@ -125,7 +134,7 @@ class TestStages:
             begin(where, name, at, bundles[at.bundle])
             cancel(where, name)
             status = over(where, name)
-            assert seen.alive_when(witness.ended) == {}
+            assert seen.pods_when(witness.ended) == at.over
         assert status["outcome"] == "Cancelled"
         details = status["failureDetails"]
         assert (details["reason"], details["wasExecutionFailure"]) == ("Cancelled", at.ran)
@@ -142,7 +151,7 @@ class TestStages:
             begin(where, name, at, bundles[at.bundle])
             run = where.kubectl.get("wfe", name, place.TEAM)["status"]["pipelineRunRef"]
             where.kubectl("delete", f"wfe/{name}", "-n", place.TEAM, "--timeout=120s")
-            assert seen.alive_when(witness.gone) == {}
+            assert seen.pods_when(witness.gone) == at.over
         selector = f"tekton.dev/pipelineRunUID={run['uid']}"
         for kind in ("taskruns", "pods"):
             assert where.kubectl.items(kind, place.NAMESPACE, selector) == []
@@ -158,7 +167,7 @@ class TestStages:
         with witness.watching(where.kubectl, "late") as seen:
             begin(where, "late", STAGES["deaf"], bundles["deaf"], executionConfig=config)
             status = over(where, "late")
-            assert seen.alive_when(witness.ended) == {}
+            assert seen.pods_when(witness.ended) == STAGES["deaf"].over
         assert (status["outcome"], status["failureReason"]) == ("Timeout", "DeadlineExceeded")
 
 

@@ -34,7 +34,7 @@ pytestmark = [
 
 READY_S = 20.0
 ALL_DONE_S = 420
-LOAD, EVERY_S = 20, 1.0
+LEAST, EVERY_S = 20, 1.0
 READER = "prometheus"
 
 
@@ -124,40 +124,62 @@ def bind(there: Deployed, account: str) -> None:
     )
 
 
-@contextlib.contextmanager
-def load(there: Deployed, well: Workflow, names: list[str]) -> Iterator[None]:
-    """Executions are asked for, one after the other, while something is done."""
+def ask(there: Deployed, well: Workflow, name: str) -> str:
+    """Ask for an execution and wait until it has a run; returns its name."""
+    there.hands.apply(workflows.execution(name, well))
+    has_run = "--for=jsonpath={.status.pipelineRunRef.name}"
+    there.hands("wait", f"wfe/{name}", "-n", place.TEAM, has_run, f"--timeout={ALL_DONE_S}s")
+    return name
 
-    def ask() -> None:
-        for name in names:
+
+@contextlib.contextmanager
+def load(there: Deployed, well: Workflow) -> Iterator[list[str]]:
+    """Executions are asked for, one by one, as long as something is done, and at least so many.
+
+    Yields:
+        Their names, as they are asked for.
+    """
+    asked: list[str] = []
+    enough = threading.Event()
+
+    def go_on() -> None:
+        while not enough.is_set() or len(asked) < LEAST:
+            name = f"rolled-{len(asked):02}"
             there.hands.apply(workflows.execution(name, well))
+            asked.append(name)
             time.sleep(EVERY_S)
 
-    thread = threading.Thread(target=ask)
+    thread = threading.Thread(target=go_on)
     thread.start()
     try:
-        yield
+        yield asked
     finally:
+        enough.set()
         thread.join()
 
 
 def test_rolling_update_under_load_loses_nothing(there: Deployed, well: Workflow) -> None:
-    names = [f"rolled-{number:02}" for number in range(LOAD)]
     before, log = there.leader(), there.where.audit_log
     assert log is not None
     since = log.stat().st_size
-    with load(there, well, names):
+    with load(there, well) as asked:
+        # Each of both has work of its own to do, however long the one or the other acts.
+        early = ask(there, well, "rolled-before")
         there.hands("rollout", "restart", f"deployment/{deployed.NAME}", "-n", deployed.SYSTEM)
         there.rolled_out()
+        after = there.leader()
+        late = ask(there, well, "rolled-after")
+    names = [early, *asked, late]
     for name in names:
         there.hands.wait(
             f"wfe/{name}", place.TEAM, ".status.phase", "Completed", deadline_s=ALL_DONE_S
         )
-    assert there.leader() != before
-    made = [it for it in requests(log, since) if it["verb"] == "create"]
-    runs = [it["objectRef"]["name"] for it in made if code(it) == 201]
-    wanted = {run_of(there, name) for name in names}
-    assert sorted(runs) == sorted(wanted)
+    assert there.leader() == after != before
+    makers = makers_of_runs(log, since)
+    runs = {name: run_of(there, name) for name in names}
+    assert sorted(run for run, _ in makers) == sorted(runs.values())
+    assert before in dict(makers)[runs[early]]
+    assert after in dict(makers)[runs[late]]
     ended = [it for it in requests(log, since, "workflowexecutions") if code(it) == 403]
     assert ended == []
     agents = [it["userAgent"] for it in requests(log, since, "workflowexecutions")]
@@ -182,16 +204,26 @@ def test_edited_configmap_is_followed_by_every_replica(there: Deployed) -> None:
 
 
 def requests(log: Path, since: int, resource: str = "pipelineruns") -> list[JsonObject]:
-    """What the controllers' account wrote of a kind, in the order in which it was received."""
+    """What the controllers' account has written of a kind, in the order in which it was received.
+
+    Refused requests are among it; the lines of their arrival, which have no answer, are not.
+    """
     events = [json.loads(line) for line in auditfile.lines(log, since)]
     found = [
         it
         for it in events
-        if it["user"].get("username") == installation.USER
+        if it["stage"] == "ResponseComplete"
+        and it["user"].get("username") == installation.USER
         and it.get("objectRef", {}).get("resource") == resource
         and it["verb"] in {"create", "patch", "delete"}
     ]
     return sorted(found, key=lambda it: str(it["requestReceivedTimestamp"]))
+
+
+def makers_of_runs(log: Path, since: int) -> list[tuple[str, str]]:
+    """Each run that was created, with who created it."""
+    made = [it for it in requests(log, since) if it["verb"] == "create" and code(it) == 201]
+    return [(it["objectRef"]["name"], it["userAgent"]) for it in made]
 
 
 def code(event: JsonObject) -> int:

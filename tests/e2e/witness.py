@@ -1,7 +1,8 @@
 """A witness of one execution and its pods: what was when, in the server's own order.
 
 Every change has a resourceVersion from one row of numbers, whatever the kind, so that what a pod
-was at the moment of a status is no question of how quickly somebody looked.
+was at the moment of a status is no question of how quickly somebody looked. Nor is it one of how
+quickly a watch tells: a pod that is made after that moment is waited for, and comes last.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tests.support import place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from tests.support.kubectl import JsonObject, Kubectl
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 _WAIT_S = 30.0
 _LOOK_EVERY_S = 0.05
 _OVER = frozenset({"Succeeded", "Failed"})
+_LABEL = "kubernaut.ai/workflow-execution"
+_TASK = "tekton.dev/pipelineTask"
 
 
 @dataclass(frozen=True)
@@ -47,55 +51,79 @@ class Event:
         """Its place in the order of all changes."""
         return int(self.object["metadata"]["resourceVersion"])
 
+    @property
+    def is_alive(self) -> bool:
+        """Of a pod: whether it is there, and works or waits to."""
+        return self.type != "DELETED" and self.object["status"]["phase"] not in _OVER
+
+
+@dataclass(frozen=True)
+class Pods:
+    """The pods of an execution at one moment, by the names of their tasks.
+
+    Attributes:
+        known: whose pods were heard of by then while they were alive.
+        alive: whose pods are alive then, with their phases.
+    """
+
+    known: frozenset[str]
+    alive: dict[str, str]
+
 
 @dataclass
 class Witness:
-    """What was seen of an execution and of the pods of its runs."""
+    """What was seen of an execution and of the pods of its runs.
 
+    Attributes:
+        mark: makes a pod that the watch of the pods has to tell of; gives its name.
+        wait_s: how long it may take to tell.
+    """
+
+    mark: Callable[[], AbstractContextManager[str]]
+    wait_s: float = _WAIT_S
     executions: list[Event] = field(default_factory=list)
     pods: list[Event] = field(default_factory=list)
 
-    def first(self, said: Callable[[Event], bool], *, deadline_s: float = _WAIT_S) -> Event:
+    def first(self, said: Callable[[Event], bool], *, deadline_s: float | None = None) -> Event:
         """The first change after which the execution was as said.
 
         Raises:
             AssertionError: it never was, within the deadline.
         """
-        deadline = time.monotonic() + deadline_s
-        while time.monotonic() < deadline:
-            found = next((event for event in list(self.executions) if said(event)), None)
-            if found is not None:
-                return found
-            time.sleep(_LOOK_EVERY_S)
-        raise AssertionError(
-            f"never seen: {[event.object.get('status') for event in self.executions]}"
-        )
+        return _heard(self.executions, said, self.wait_s if deadline_s is None else deadline_s)
 
-    def alive_when(self, said: Callable[[Event], bool]) -> dict[str, str]:
-        """The pods that worked when the execution first was as said, with their phases.
+    def pods_when(self, said: Callable[[Event], bool]) -> Pods:
+        """The pods when the execution first was as said.
 
-        What was before that may be heard after it: each kind has a watch of its own.
+        What was before that may be heard after it, since each kind has a watch of its own: it is
+        all heard once the watch has told of a pod that is made when the moment is known.
 
         Raises:
-            AssertionError: it never was.
+            AssertionError: it never was; or a watch began too late, has ended, or is deaf.
         """
-        moment = self.first(said).version
-        deadline = time.monotonic() + _WAIT_S
-        while (found := self._alive_at(moment)) and time.monotonic() < deadline:
-            time.sleep(_LOOK_EVERY_S)
-        return found
+        moment = self.first(said)
+        # Of what a watch begins with nobody knows since when it is so.
+        assert moment is not self.executions[0], "the watch began after the moment"
+        with self.mark() as last:
+            _heard(
+                self.pods,
+                lambda event: event.name == last and event.version > moment.version,
+                self.wait_s,
+            )
+        return self._pods_at(moment.version)
 
-    def _alive_at(self, moment: int) -> dict[str, str]:
-        """The pods that worked at a moment, as far as it was heard of yet."""
-        last: dict[str, Event] = {}
-        for event in list(self.pods):
-            if event.version <= moment:
-                last[event.name] = event
-        return {
-            name: event.object["status"]["phase"]
-            for name, event in last.items()
-            if event.type != "DELETED" and event.object["status"]["phase"] not in _OVER
-        }
+    def _pods_at(self, moment: int) -> Pods:
+        """The pods at a moment that the watch has got past."""
+        told = [event for event in list(self.pods) if event.version <= moment]
+        last = {event.name: event for event in told}
+        return Pods(
+            known=frozenset(_task(event) for event in told if event.is_alive),
+            alive={
+                _task(event): event.object["status"]["phase"]
+                for event in last.values()
+                if event.is_alive
+            },
+        )
 
 
 def ended(event: Event) -> bool:
@@ -108,13 +136,30 @@ def gone(event: Event) -> bool:
     return event.type == "DELETED"
 
 
+def _task(event: Event) -> str:
+    """Whose pod it is; a pod that no task has keeps its name, and is nobody's that is expected."""
+    task: str = event.object["metadata"]["labels"].get(_TASK, event.name)
+    return task
+
+
+def _heard(events: list[Event], said: Callable[[Event], bool], wait_s: float) -> Event:
+    """Wait for the first of the events of a watch that is as said."""
+    deadline = time.monotonic() + wait_s
+    while time.monotonic() < deadline:
+        found = next((event for event in list(events) if said(event)), None)
+        if found is not None:
+            return found
+        time.sleep(_LOOK_EVERY_S)
+    heard = [(event.type, event.name, event.object.get("status")) for event in list(events)]
+    raise AssertionError(f"never heard of, but of {heard}")
+
+
 @contextlib.contextmanager
 def watching(kubectl: Kubectl, name: str) -> Iterator[Witness]:
     """Watch an execution and its pods from before it is there."""
-    seen = Witness()
-    label = f"kubernaut.ai/workflow-execution={name}"
+    seen = Witness(lambda: _mark(kubectl, name))
     with (
-        _watching(kubectl, seen.pods, "pods", "-n", place.NAMESPACE, "-l", label),
+        _watching(kubectl, seen.pods, "pods", "-n", place.NAMESPACE, "-l", f"{_LABEL}={name}"),
         _watching(
             kubectl,
             seen.executions,
@@ -125,6 +170,26 @@ def watching(kubectl: Kubectl, name: str) -> Iterator[Witness]:
         ),
     ):
         yield seen
+
+
+@contextlib.contextmanager
+def _mark(kubectl: Kubectl, name: str) -> Iterator[str]:
+    """A pod that passes for one of the execution's, and that no scheduler takes up."""
+    own = f"mark-{name}"
+    body = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": own, "namespace": place.NAMESPACE, "labels": {_LABEL: name}},
+        "spec": {
+            "schedulerName": "nobody",
+            "containers": [{"name": "none", "image": "localhost:1/none:v1"}],
+        },
+    }
+    kubectl("create", "-f", "-", stdin=json.dumps(body))
+    try:
+        yield own
+    finally:
+        kubectl("delete", "pod", own, "-n", place.NAMESPACE, "--wait=false")
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import datetime
 import time
 from dataclasses import dataclass
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
 
     from tests.support.program import Program
 
+CREATE = "create pipelineruns"
 LINE_S = 15.0
 HANGS_S = 5.0
 """What takes longer is no request that will end soon."""
 LOOK_EVERY_S = 0.02
 
+_CREATED = 201
 _ENDED = frozenset({"ResponseComplete", "Panic"})
 _EVENTS = "events"
 _WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
@@ -164,6 +167,19 @@ def by(program: Program, requests: Iterable[Request]) -> list[Request]:
         for it in requests
         if it.agent.startswith("workflowexecution/") and it.agent.endswith(mark)
     ]
+
+
+def runs_made(requests: Iterable[Request], namespace: str) -> collections.Counter[str]:
+    """How many runs were created in a namespace, by the UID of their execution.
+
+    Whoever lists runs misses those that are gone, and a second one cannot be there beside the
+    first: the name is the target's.
+    """
+    return collections.Counter(
+        it.owner
+        for it in requests
+        if it.kind == CREATE and it.namespace == namespace and it.code == _CREATED
+    )
 
 
 def _under_way(events: Iterable[dict[str, Any]]) -> set[str]:

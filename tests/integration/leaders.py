@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from tests.fake import kinds
 from tests.integration import trail
-from tests.integration.audit import by
+from tests.integration.audit import by, runs_made
 from tests.integration.world import DEADLINE_S, until
 from tests.support import program
+from workflowexecution.api import names
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -177,15 +178,40 @@ class Leaders:
         """The verbs of a controller's requests for its lease, watches that still run left out."""
         return [it.verb for it in by(program, audit.requests()) if it.name == self.place[2]]
 
-    async def one_run_each(self) -> None:
-        """Assert that no execution has two runs, and no run is without one."""
-        runs = (await self.world.api.list(kinds.PIPELINE_RUNS, self.world.runs)).accept()["items"]
+    async def one_run_each(self, audit: AuditLog, *, log_is_whole: bool = True) -> None:
+        """Assert that each execution there is gets a run, and none has ever got a second one.
+
+        Args:
+            audit: what it has counts, be the run gone by now.
+            log_is_whole: without, a server was killed, which takes the last lines along.
+        """
+        asked = await self._executions()
+        await self._all_have_runs(asked)
+        made = runs_made(audit.requests(), self.world.runs)
+        twice = [uid for uid, count in made.items() if count > 1]
+        assert twice == [], twice
         # Listed later: executions and runs still come.
+        strange = made.keys() - await self._executions()
+        assert not strange, strange
+        unseen = asked - made.keys() if log_is_whole else set()
+        assert not unseen, unseen
+
+    async def _all_have_runs(self, asked: set[str]) -> None:
+        """Wait until each of these executions has a run."""
+        deadline = asyncio.get_running_loop().time() + BACKLOG_S
+        while without := asked - await self._owners():
+            assert asyncio.get_running_loop().time() < deadline, f"{len(without)} without a run"
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _executions(self) -> set[str]:
+        """The UIDs of those that are there."""
         listed = (await self.world.api.list(kinds.EXECUTIONS, self.world.namespace)).accept()
-        label = "kubernaut.ai/workflow-execution-uid"
-        owners = [it["metadata"]["labels"][label] for it in runs]
-        assert len(set(owners)) == len(owners)
-        assert set(owners) <= {it["metadata"]["uid"] for it in listed["items"]}
+        return {it["metadata"]["uid"] for it in listed["items"]}
+
+    async def _owners(self) -> set[str]:
+        """The UIDs of the executions whose runs are there."""
+        listed = (await self.world.api.list(kinds.PIPELINE_RUNS, self.world.runs)).accept()
+        return {it["metadata"]["labels"][names.LABEL_EXECUTION_UID] for it in listed["items"]}
 
 
 def is_of(program: Program, identity: str) -> bool:

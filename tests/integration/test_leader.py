@@ -57,7 +57,7 @@ async def killed_and_stopped(elected: Leaders, audit: AuditLog, turn: int) -> li
         handed_over_s = leaders.acted_after(stopped_at, acts)
         assert await ended(second, within_s=leaders.GONE_S) == 0
         assert await elected.in_turn(audit, first, second, third)
-        await elected.one_run_each()
+        await elected.one_run_each(audit)
     return [Took(taken_over_s, TAKEN_OVER_S), Took(handed_over_s, HANDED_OVER_S)]
 
 
@@ -86,7 +86,7 @@ async def frozen_and_continued(elected: Leaders, audit: AuditLog, turn: int) -> 
         # What it had sent before, a busy server may have received later; the turns tell of that.
         assert [it.kind for it in elected.acts(audit, first) if it.at > continued_at] == []
         assert await elected.in_turn(audit, first, second)
-        await elected.one_run_each()
+        await elected.one_run_each(audit)
     return [Took(taken_over_s, TAKEN_OVER_S)]
 
 
@@ -115,6 +115,7 @@ async def test_leader_ends_before_another_acts_when_its_way_to_the_lease_is_a_bl
         assert await ended(first, within_s=RENEW_S + leaders.GONE_S) in LOST
         await elected.works("after")
         assert await elected.in_turn(audit, first, second)
+        await elected.one_run_each(audit)
 
 
 async def test_leader_keeps_a_lease_that_is_deleted_and_leaves_one_that_is_rewritten(

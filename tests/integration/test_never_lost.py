@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fake import kinds
-from tests.integration.audit import by
+from tests.integration import leaders
+from tests.integration.audit import CREATE, by
 from tests.integration.leaders import Leaders, Took
 from tests.integration.world import COLLECTED_S, until_gone
 from tests.proxy.rules import Point
@@ -33,6 +34,8 @@ PATIENCE_S = 60.0
 LONG_AWAY_S = 60.0
 """Whose server is away for longer plays one turn."""
 WAITING = 20
+UNHEARD = WAITING // 2
+"""The program cannot have heard of so many before its server is killed."""
 WRITES = {
     "create leases",
     "patch leases",
@@ -149,8 +152,13 @@ async def away_and_back(
     async with controllers.running() as program:
         await world.create(world.execution(before))
         run = await world.play(await world.phase(before, "Running"))
-        await asyncio.gather(*(world.create(world.execution(it)) for it in names))
+        await asyncio.gather(*(world.create(world.execution(it)) for it in names[UNHEARD:]))
+        # It is in the midst of these, or done with them; the others are left to do.
+        program.freeze()
+        await asyncio.gather(*(world.create(world.execution(it)) for it in names[:UNHEARD]))
         await asyncio.to_thread(stack.kill, "kube-apiserver")
+        killed_at = leaders.now()
+        program.thaw()
         try:
             await away(program, away_s)
         finally:
@@ -162,16 +170,15 @@ async def away_and_back(
         await asyncio.gather(*(world.phase(it, "Running", deadline_s=PATIENCE_S) for it in names))
         took_s = time.monotonic() - back_at
         assert await asyncio.to_thread(program.wait_probe, "/readyz", 200, deadline_s=PATIENCE_S)
-        created = [it.name for it in by(program, audit.requests()) if it.kind == CREATE]
-    await Leaders(controllers).one_run_each()
+        made = [it for it in by(program, audit.requests()) if it.kind == CREATE]
+    await Leaders(controllers).one_run_each(audit, log_is_whole=False)
+    assert len([it for it in made if it.at > killed_at and it.code == 201]) >= UNHEARD
+    created = [it.name for it in made]
     # A server that is killed takes the last lines of its log along, but what it did is done.
     assert len(set(created)) == len(created) <= WAITING + 1
     runs = (await world.api.list(kinds.PIPELINE_RUNS, world.runs)).accept()["items"]
     assert len(runs) == (WAITING + 1) * (turn + 1)
     return Took(took_s, BACK_S)
-
-
-CREATE = "create pipelineruns"
 
 
 async def away(program: Program, seconds: float) -> None:

@@ -69,7 +69,7 @@ async def test_leader_bears_short_trouble_and_ends_before_another_acts_in_long(
         assert await ended(first, within_s=RENEW_S + leaders.GONE_S) == 1
         await elected.works("after")
         assert await elected.in_turn(audit, first, second)
-        await elected.one_run_each()
+        await elected.one_run_each(audit)
 
 
 async def broken(elected: Leaders, audit: AuditLog, turn: int) -> list[Took]:

@@ -60,6 +60,8 @@ def _tell(found: Course) -> None:
     _say(f"records by the controllers' count: {counts}")
     for name, value in verdict.latencies(found).items():
         _say(f"p99 {name}: {value * _MILLI:.1f} ms")
+    for act, planned in found.schedule.killed.items():
+        _say(f"controllers that ended by {act.value}: {found.seen.killed[act]} of {planned}")
     _say(f"controllers that ended by themselves: {found.seen.gave_up}")
     _say(f"refused requests: {dict(found.witness.refused)}")
 

@@ -145,7 +145,7 @@ class _Stage:
                 await asyncio.sleep(begin + at - loop.time())
                 self._say(f"{loop.time() - begin:6.1f} s, {self.size} executions: {act.value}")
                 if act in KILLS:
-                    group.create_task(self._fleet.kill(everybody=act is Act.KILL_ALL))
+                    group.create_task(self._fleet.kill(act))
                 elif act in FAULTS:
                     await self._strike(act)
                 else:

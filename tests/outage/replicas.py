@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import re
+import signal
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ import aiohttp
 from tests.benchmark import procfs
 from tests.fake import kinds
 from tests.outage import objects
+from tests.outage.schedule import Act
 from tests.support import program
 
 if TYPE_CHECKING:
@@ -54,6 +57,7 @@ class Seen:
         disturbed: from each kill until its successor has found its feet.
         reconciles: of each process, how many reconciles took at most so many seconds.
         records: of each process, what became of audit records.
+        killed: how many processes each kind of kill has ended, of those that were alive until then.
         gave_up: how many processes ended by themselves, as who loses its lease must.
     """
 
@@ -61,6 +65,7 @@ class Seen:
     disturbed: list[Window] = field(default_factory=list)
     reconciles: dict[int, dict[float, float]] = field(default_factory=dict)
     records: dict[int, dict[str, float]] = field(default_factory=dict)
+    killed: collections.Counter[Act] = field(default_factory=collections.Counter)
     gave_up: int = 0
 
 
@@ -135,14 +140,16 @@ class Replicas:
             await asyncio.to_thread(replica.ended.close)
         self._living.clear()
 
-    async def kill(self, *, everybody: bool) -> None:
+    async def kill(self, act: Act) -> None:
         """Kill the leader or all, start as many again, and wait until somebody leads."""
         async with self._busy:
             leader = await self.leader()
             await self._look(leader)
-            hit = list(self._living) if everybody else [leader]
+            hit = list(self._living) if act is Act.KILL_ALL else [leader]
             for replica in hit:
                 replica.program.kill()
+                # One that has ended by itself meanwhile was not killed, though it is asked to end.
+                self.seen.killed[act] += replica.program.process.returncode == -signal.SIGKILL
             await self._replace(hit)
 
     async def look(self) -> None:

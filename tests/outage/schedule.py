@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import enum
 import operator
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ class Act(enum.Enum):
     END_LOAD = "no more executions"
 
 
-KILLS = frozenset({Act.KILL_LEADER, Act.KILL_ALL})
+KILLS = {Act.KILL_LEADER: 1, Act.KILL_ALL: 2}
+"""How many controllers each of these ends."""
 FAULTS = frozenset({Act.STOP_STORE, Act.SLOW_STORE, Act.BROKEN_STORE, Act.MEND_STORE})
 
 _SHORTEST_S = 8.0
@@ -92,6 +94,14 @@ class Schedule:
             planned.append((back + 0.5 * other, Act.KILL_LEADER))
         planned.sort(key=operator.itemgetter(0))
         return tuple((at, act) for at, act in planned if self.faulty or act not in FAULTS)
+
+    @property
+    def killed(self) -> collections.Counter[Act]:
+        """How many controllers each kind of kill is to end in all."""
+        total: collections.Counter[Act] = collections.Counter()
+        for _, act in self.acts:
+            total[act] += KILLS.get(act, 0)
+        return +total
 
     @property
     def _away_s(self) -> float:

@@ -1,4 +1,7 @@
-"""What a run has to show, and what two runs that differ in the outage alone must not differ in."""
+"""What a run has to show, and what two runs that differ in the outage alone must not differ in.
+
+A figure that is not to be had is as wrong as one that is too high.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,9 @@ MOST_GROWTH = 1.1
 MOST_EXTRA = 16_000_000
 """Bytes more at equal numbers of cached executions: what waits until the breaker opens, and the
 statuses that are remembered, both bounded."""
+LEAST_SIZE = 100
+LEAST_DELETED = 0.1
+"""Of all executions: what there has to be of a load for it to be one."""
 
 Figures = dict[str, float]
 
@@ -46,7 +52,12 @@ class Memory:
 
 
 def wrongs(course: Course) -> list[str]:
-    """What is wrong with the records of a run; nothing when each stands once."""
+    """What is wrong with a run; nothing when all of it happened and each record stands once."""
+    return _recorded(course) + _missed(course)
+
+
+def _recorded(course: Course) -> list[str]:
+    """What is wrong with the records."""
     wanted, found = course.witness.transitions, course.rows
     known = wanted.keys() | course.witness.possible.keys()
     told = [f"written {count} times: {which}" for which, count in wanted.items() if count != 1]
@@ -59,6 +70,24 @@ def wrongs(course: Course) -> list[str]:
     code, said = course.verified
     if code != 0:
         told.append(f"audit verify ended with {code}: {said}")
+    return told
+
+
+def _missed(course: Course) -> list[str]:
+    """What a run is about and has not had."""
+    told = []
+    if course.size <= LEAST_SIZE:
+        told.append(f"only {course.size} executions")
+    if course.deleted <= LEAST_DELETED * course.size:
+        told.append(f"only {course.deleted} of {course.size} executions were deleted")
+    for act, planned in course.schedule.killed.items():
+        done = course.seen.killed[act]
+        if done < planned:
+            told.append(f"killed only {done} of {planned} by: {act.value}")
+    if course.schedule.faulty:
+        counts = records(course)
+        # Moved into the outbox, where they outlive their execution; found, as they were in doubt.
+        told += [f"no record was {it}" for it in ("moved", "found") if not counts.get(it, 0.0) > 0]
     return told
 
 
@@ -102,7 +131,7 @@ def beyond(course: Course, without: Course) -> list[str]:
         if it.extra > MOST_EXTRA
     ]
     grown = growth(compared)
-    if grown > MOST_GROWTH:
+    if not grown <= MOST_GROWTH:
         big.append(f"memory for each execution: {grown:.3f} times")
     return slow + big
 
@@ -120,13 +149,16 @@ def memory(course: Course, without: Course) -> list[Memory]:
 
 
 def growth(compared: Sequence[Memory]) -> float:
-    """What each cached execution adds, with the outage to without it; NaN of a single number."""
+    """What each cached execution adds, with the outage to without it.
+
+    NaN where that is unknown: of a single number, and where nothing is added without the outage.
+    """
     sizes = [it.executions for it in compared]
     if len(set(sizes)) < 2:
         return math.nan
     struck = statistics.linear_regression(sizes, [it.with_outage for it in compared])
     plain = statistics.linear_regression(sizes, [it.without for it in compared])
-    return struck.slope / plain.slope
+    return struck.slope / plain.slope if plain.slope > 0 else math.nan
 
 
 def quantile(values: Sequence[float], share: float = 0.99) -> float:

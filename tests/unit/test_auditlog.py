@@ -102,3 +102,29 @@ def test_request_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
     add(path, line("RequestReceived", "hangs", age_s=audit.HANGS_S + 1))
     add(path, line("ResponseStarted", "watch", verb="watch"))
     assert asked(log) == []
+
+
+def create(owner: str, name: str, **other: Any) -> audit.Request:  # noqa: ANN401 - any field
+    now = datetime.datetime.now(datetime.UTC)
+    given: dict[str, Any] = {
+        "verb": "create",
+        "resource": "pipelineruns",
+        "namespace": "runs",
+        "code": 201,
+        **other,
+    }
+    return audit.Request(agent="me", name=name, at=now, answered=now, owner=owner, **given)
+
+
+def test_runs_made_are_counted_by_their_execution_be_they_gone_by_now() -> None:
+    made = [
+        create("a", "run-a"),
+        create("a", "run-a"),
+        create("b", "run-b"),
+        create("b", "run-b", code=409),
+        create("b", "run-b", code=500),
+        create("b", "run-b", verb="delete"),
+        create("b", "run-b", namespace="others"),
+        create("b", "run-b", resource="taskruns"),
+    ]
+    assert audit.runs_made(made, "runs") == {"a": 2, "b": 1}
