@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
 CRD_FOLDER = Path(__file__).parents[2] / "manifests" / "crd"
-REST_EVERY = 20
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -72,11 +71,11 @@ async def _play(stack: Stack, database: str, seeds: range, keep: Path) -> int:
     _tell(f"seeds {seeds.start} to {seeds.stop - 1}; logs in {folder}")
     async with stage.opened(stack, database, folder) as made:
         await made.set_up(plan.draw(seeds.start).cooldown_s)
-        if len(seeds) >= REST_EVERY:
+        if len(seeds) >= plan.SETTINGS_FOR:
             await runner.take_levels(made)
-        for number, seed in enumerate(seeds, 1):
+        for seed in seeds:
             result = await runner.play(made, seed, _tell)
-            if made.levels and number % REST_EVERY == 0:
+            if made.levels and plan.is_last_of_settings(seed):
                 result.problems.extend(await _leaks(made, seed))
             results.append(result, keep)
             bad += bool(result.problems)
@@ -85,6 +84,7 @@ async def _play(stack: Stack, database: str, seeds: range, keep: Path) -> int:
 
 
 async def _leaks(made: stage.Stage, seed: int) -> list[str]:
+    _tell(f"  at rest after seed {seed}: lives of {[it.rounds for it in made.replicas]} rounds")
     found = await runner.at_rest(made)
     for leak in found:
         _tell(f"  left after seed {seed}: {leak}")

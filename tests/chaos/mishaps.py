@@ -1,4 +1,7 @@
-"""The faults of a round at work: at the proxies, at processes, at the audit store, at the lease."""
+"""The faults of a round at work: at the proxies, at processes, at the audit store, at the lease.
+
+Each says whether it met anybody: a fault that met no request has shown nothing.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tests.chaos import plan
 from tests.fake import kinds
-from tests.proxy import calls, catalogue
+from tests.proxy import calls, catalogue, replies
 from workflowexecution.adapters import outbox
 
 if TYPE_CHECKING:
@@ -21,11 +24,14 @@ if TYPE_CHECKING:
     from tests.chaos.stage import Stage
     from tests.proxy.calls import Call
     from tests.proxy.catalogue import Begun
+    from tests.proxy.proxy import Proxy
 
 KEPT = ("workflowexecutions", "pipelineruns", "taskruns")
 SLOW_STORE_S = 1.4
 """More than its client waits."""
 MET_S = 20.0
+PAST_S = 4.0
+"""An informer that has to list a third time waits up to so long before it does."""
 FAR_S = 7200.0
 _LOOK_EVERY_S = 0.05
 
@@ -48,22 +54,56 @@ FITS: dict[str, Callable[[Call], bool]] = {
     "creates": calls.creates("pipelineruns"),
     "run-creates": calls.creates("pipelineruns"),
     "lists": _is_first_list,
+    "reads": lambda call: call.method == "GET" and not (call.is_watch or _is_of_the_lease(call)),
+    "work": lambda call: call.method != "GET" and not _is_of_the_lease(call),
 }
 """Which requests a mishap is for."""
 
 
-async def play(stage: Stage, mishap: Mishap, chance: random.Random) -> None:
-    """Let one mishap begin, last, and end."""
+class Past:
+    """F10 as it can happen: watches expire at once and again, and the lists between show the past.
+
+    No informer lists twice by itself while this lasts, and so nobody would meet it.
+    """
+
+    def __init__(self, proxy: Proxy, fits: Callable[[Call], bool]) -> None:
+        """Begin at a proxy."""
+        self._lists = catalogue.stale_reads(proxy, fits)
+        line = replies.error_event(catalogue.GONE, catalogue.EXPIRED)
+        self._watches = proxy.tell(calls.watches(*KEPT), line, times=None)
+
+    @property
+    def met(self) -> int:
+        """How many lists have shown the past."""
+        return self._lists.met
+
+    def end(self) -> None:
+        """Let lists show the present, and watches last."""
+        self._lists.end()
+        self._watches.end()
+
+
+async def play(
+    stage: Stage, mishap: Mishap, chance: random.Random, *, patience_s: float = MET_S
+) -> bool:
+    """Let one mishap begin, last, and end; whether it met anybody, as far as that can be known.
+
+    Args:
+        stage: where.
+        mishap: what.
+        chance: its figures.
+        patience_s: how long one that is of use only if somebody meets it waits for that.
+    """
     await asyncio.sleep(mishap.begin_s)
     match mishap.code[0]:
         case "F":
-            await _at_proxies(stage, mishap, chance)
+            return await _at_proxies(stage, mishap, chance)
         case "P":
-            await _at_processes(stage, mishap, chance)
+            return await _at_processes(stage, mishap, chance)
         case "S":
-            await _at_the_store(stage, mishap)
+            return await _at_the_store(stage, mishap, patience_s)
         case _:
-            await _at_objects(stage, mishap)
+            return await _at_objects(stage, mishap)
 
 
 async def _whom(stage: Stage, mishap: Mishap) -> list[Replica]:
@@ -75,7 +115,7 @@ async def _whom(stage: Stage, mishap: Mishap) -> list[Replica]:
     return [stage.replicas[mishap.whom]]
 
 
-async def _at_proxies(stage: Stage, mishap: Mishap, chance: random.Random) -> None:
+async def _at_proxies(stage: Stage, mishap: Mishap, chance: random.Random) -> bool:
     fault, fits = catalogue.CATALOGUE[mishap.code], FITS[mishap.what]
     drawn = _drawn(mishap.code, chance)
     begun: list[Begun] = []
@@ -84,9 +124,12 @@ async def _at_proxies(stage: Stage, mishap: Mishap, chance: random.Random) -> No
         begun.append((drawn or fault.begin)(proxy, fits))
     try:
         await asyncio.sleep(mishap.for_s)
+        if mishap.code == "F10":
+            await _until(lambda: all(it.met for it in begun), PAST_S)
     finally:
         for rule in begun:
             rule.end()
+    return any(it.met for it in begun)
 
 
 def _drawn(code: str, chance: random.Random) -> Callable[..., Begun] | None:
@@ -105,12 +148,15 @@ def _drawn(code: str, chance: random.Random) -> Callable[..., Begun] | None:
             )
         case "F7":
             return lambda proxy, fits: catalogue.page(proxy, fits, code=502 + number % 3)
+        case "F10":
+            return Past
         case _:
             return None
 
 
-async def _at_processes(stage: Stage, mishap: Mishap, chance: random.Random) -> None:
-    for replica in await _whom(stage, mishap):
+async def _at_processes(stage: Stage, mishap: Mishap, chance: random.Random) -> bool:
+    whom = await _whom(stage, mishap)
+    for replica in whom:
         match mishap.code:
             case "P1":
                 replica.signal(signal.SIGKILL)
@@ -128,11 +174,12 @@ async def _at_processes(stage: Stage, mishap: Mishap, chance: random.Random) -> 
     if mishap.code == "P2":
         for replica in stage.replicas:
             replica.signal(signal.SIGCONT)
+    return bool(whom)
 
 
-async def _at_the_store(stage: Stage, mishap: Mishap) -> None:
+async def _at_the_store(stage: Stage, mishap: Mishap, patience_s: float) -> bool:
     faults, seen = stage.storage.faults, stage.storage.seen
-    doubtful = seen.doubtful
+    doubtful, batches = seen.doubtful, len(seen.batches)
     try:
         match mishap.code:
             case "S1":
@@ -145,28 +192,30 @@ async def _at_the_store(stage: Stage, mishap: Mishap) -> None:
                 faults.after_s = SLOW_STORE_S
         await asyncio.sleep(mishap.for_s)
         if mishap.code == "S3":
-            await _until(lambda: seen.doubtful > doubtful)
+            await _until(lambda: seen.doubtful > doubtful, patience_s)
     finally:
         faults.broken = faults.broken_after = False
         faults.after_s = 0.0
         if mishap.code == "S1" and not stage.storage.is_running:
             await stage.storage.start()
+    # Who finds it stopped leaves no trace.
+    return mishap.code == "S1" or len(seen.batches) > batches
 
 
-async def _until(met: Callable[[], bool]) -> None:
+async def _until(met: Callable[[], bool], patience_s: float) -> None:
     """Wait until a fault was met by somebody, be they as slow as they are; or by nobody at all."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(MET_S):
-            while not met():  # noqa: ASYNC110 - the store tells of nothing
+        async with asyncio.timeout(patience_s):
+            while not met():  # noqa: ASYNC110 - neither store nor proxy tells of it
                 await asyncio.sleep(_LOOK_EVERY_S)
 
 
-async def _at_objects(stage: Stage, mishap: Mishap) -> None:
+async def _at_objects(stage: Stage, mishap: Mishap) -> bool:
     """Somebody deletes the lease, or the outbox; or there is an outbox with nothing in it."""
     world, name = stage.world, outbox.NAME
     if mishap.code == "L1":
-        await world.api.delete(*stage.lease)
-        return
+        return (await world.api.delete(*stage.lease)).status == 200
     await world.api.delete(kinds.CONFIG_MAPS, world.runs, name)
     if mishap.code == "O2":
         await world.api.create(kinds.CONFIG_MAPS, world.runs, {"metadata": {"name": name}})
+    return True

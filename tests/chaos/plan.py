@@ -19,7 +19,10 @@ BUSY_S = 2.0
 LONG_S = 4.5
 """What costs a leader its lease goes on for so long at most: longer than that holds."""
 SETTINGS_FOR = 10
-"""So many seeds in a row are played with the same settings."""
+"""So many seeds in a row are played with the same settings, and by controllers that nobody ends but
+by what a round does to them."""
+AFTER_S = 2.0
+"""So long what befalls a successor goes on at most."""
 
 _SCENARIOS = ("full", "full", "full", "plain", "exit-42", "bundle-missing", "hangs")
 _HANGS = "hangs"
@@ -65,6 +68,11 @@ class Mishap:
     whom: int = ALL
     what: str = "any"
 
+    @property
+    def name(self) -> str:
+        """Its code, and what it is for."""
+        return f"{self.code}{'/' + self.what if self.what else ''}"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -74,6 +82,8 @@ class Plan:
         point: where the first controller that gets there is killed; None: nowhere.
         times: the how manieth time that it gets there.
         cooldown_s: of the controllers, the same for some seeds in a row.
+        aftermath: what befalls the successor of a controller that was killed; its times count from
+            when that one has the lease.
     """
 
     seed: int
@@ -82,6 +92,7 @@ class Plan:
     wishes: tuple[Wish, ...]
     mishaps: tuple[Mishap, ...]
     cooldown_s: int
+    aftermath: tuple[Mishap, ...] = ()
 
     @property
     def targets(self) -> int:
@@ -108,7 +119,14 @@ def draw(seed: int) -> Plan:
         wishes=tuple(wishes),
         mishaps=tuple(mishaps),
         cooldown_s=seed // SETTINGS_FOR % 2,
+        # A stream of its own: what a seed draws otherwise does not hang on it.
+        aftermath=tuple(_aftermath(random.Random(f"{seed}/after"))) if point is not None else (),
     )
+
+
+def is_last_of_settings(seed: int) -> bool:
+    """Whether the next seed is played by other controllers: these are as old as they get."""
+    return (seed + 1) % SETTINGS_FOR == 0
 
 
 def _times(chance: random.Random, point: Point | None) -> int:
@@ -149,6 +167,15 @@ def _mishaps(chance: random.Random) -> Iterable[Mishap]:
         yield Mishap(code, begin_s, for_s, whom, what)
 
 
+def _aftermath(chance: random.Random) -> Iterable[Mishap]:
+    """One to three at a time, from the first moment of a successor on."""
+    for _ in range(chance.choice((1, 1, 2, 2, 3))):
+        code, what = chance.choice(_DRAWN_AFTER)
+        begin_s = round(chance.choice((0.0, 0.0, chance.uniform(0.0, 0.4))), 2)
+        for_s = round(chance.uniform(0.3, AFTER_S - begin_s), 2)
+        yield Mishap(code, begin_s, for_s, chance.choice((ALL, LEADER)), what)
+
+
 _DRAWN = (
     ("F1", "any"), ("F1", "lease"), ("F1", "watches"), ("F1", "writes"),
     ("F2", "watches"), ("F2", "writes"), ("F2", "lease"),
@@ -161,6 +188,18 @@ _DRAWN = (
     ("P2", ""), ("P2", ""), ("P3", ""), ("P3", ""), ("P4", ""), ("P5", ""),
     ("S1", ""), ("S2", ""), ("S3", ""), ("S4", ""), ("L1", ""),
 )  # fmt: skip
+
+_DRAWN_AFTER = (
+    ("F8", "work"), ("F8", "work"), ("F8", "creates"), ("F8", "any"),
+    ("F9", "work"), ("F9", "creates"), ("F9", "reads"), ("F9", "any"),
+    ("F1", "watches"), ("F2", "watches"), ("F3", "any"), ("F4", "any"), ("F5", "any"),
+    ("F11", "any"), ("F10", "lists"), ("F10", "lists"),
+    ("F1", "reads"), ("F6", "reads"), ("F7", "reads"), ("F2", "work"),
+    ("F1", "creates"), ("F7", "creates"), ("F6", "work"),
+    ("S1", ""), ("S2", ""), ("S3", ""), ("S4", ""),
+)  # fmt: skip
+"""What a successor begins with: it reads what to decide on, takes on what runs, says what was not
+said yet. Of the lease nothing is taken away: who leads is to go on."""
 
 _KILLED = Mishap("P1", 0.4, 0.0, LEADER)
 _STOPPED = Mishap("P5", 0.6, 0.0, LEADER)

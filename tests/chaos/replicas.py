@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tests.chaos import controller
+from tests.chaos.checks import exits
 from tests.support.program import Program, free_port
 
 if TYPE_CHECKING:
@@ -30,12 +31,6 @@ READY_S = 120.0
 _LOOK_EVERY_S = 0.02
 # Of the process that plays the first one; the others are elsewhere.
 _ZONES = ("UTC", "America/New_York", "Asia/Kolkata")
-_TROUBLE = (
-    "never retrieved",
-    "Unclosed",
-    "was destroyed but it is pending",
-    "a request of no kind",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +72,21 @@ class Replica:
 
     Attributes:
         number: from 0.
-        ends: exit codes of lives that ended since they were last asked for.
+        ends: of lives that ended since they were last asked for.
         pids: of all lives.
+        rounds: how many its present life has seen to their ends.
     """
 
     number: int
     folder: Path
     kubeconfig: Path
     sections: dict[str, dict[str, Any]]
-    ends: list[int] = field(default_factory=list)
+    ends: list[exits.End] = field(default_factory=list)
     pids: list[int] = field(default_factory=list)
+    rounds: int = 0
     _program: Program | None = None
-    _logs: list[Path] = field(default_factory=list)
+    # How far each log was read for troubles.
+    _logs: dict[Path, int] = field(default_factory=dict)
 
     @property
     def program(self) -> Program:
@@ -107,7 +105,9 @@ class Replica:
         }
         settings = self.folder / f"config-{self.number}.yaml"
         settings.write_text(yaml.safe_dump(sections))
-        log = self.folder / f"replica-{self.number}-{len(self.pids)}.log"
+        # Of those that had other settings the logs stay.
+        before = len(list(self.folder.glob(f"replica-{self.number}-*.log")))
+        log = self.folder / f"replica-{self.number}-{before}.log"
         with log.open("wb") as stream:
             process = subprocess.Popen(
                 [
@@ -120,14 +120,15 @@ class Replica:
             )  # fmt: skip
         self._program = Program(process, log, port)
         self.pids.append(process.pid)
-        self._logs.append(log)
+        self.rounds = 0
+        self._logs[log] = 0
 
     def look(self) -> bool:
         """Whether it is alive; who is not gets another life, as a Deployment gives it."""
         code = self.program.process.poll()
         if code is None:
             return True
-        self.ends.append(code)
+        self.ends.append(exits.End(code, self.program.log))
         self.start()
         return False
 
@@ -176,10 +177,14 @@ class Replica:
         return _rest(pid, "leader" if leads else "standby", json.loads(place.read_text()))
 
     def troubles(self) -> Iterator[str]:
-        """What its logs say that they never should."""
-        for log in self._logs:
-            text = log.read_text(errors="replace")
-            yield from (f"{log.name}: {word}" for word in _TROUBLE if word in text)
+        """What its logs say that they never should, and have not said when last asked."""
+        for log, since in self._logs.items():
+            # A line that is being written is for the next time.
+            raw = log.read_bytes()[since:]
+            raw = raw[: raw.rfind(b"\n") + 1]
+            self._logs[log] = since + len(raw)
+            found = exits.troubles(raw.decode(errors="replace"))
+            yield from (f"{log.name}: {each}" for each in found)
 
 
 def _rest(pid: int, role: str, tasks: dict[str, int]) -> Rest:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from tests.chaos import mishaps, trap, verdict
 from tests.chaos import stage as stage_module
-from tests.chaos.plan import BUSY_S, Plan, Wish
+from tests.chaos.checks import exits
+from tests.chaos.plan import AFTER_S, BUSY_S, Mishap, Plan, Wish
 from tests.fake import kinds
 from tests.fake.tekton import PARAMETER
 from tests.integration import audit, objects, tekton
@@ -20,13 +21,18 @@ from workflowexecution.adapters import outbox
 from workflowexecution.domain.events import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Iterator
 
     from tests.chaos.stage import Stage
 
 SETTLED_S = 120.0
 HEARD_S = 0.3
+KILLED_S = 6.0
+"""From the beginning on: a death that comes later is one of another step."""
+SUCCEEDED_S = 8.0
+"""From a death on: two leases, since who takes the first may be killed for that."""
 _LOOK_EVERY_S = 0.05
+_SOON_S = 0.02
 CANCEL = {"requestedBy": "admin", "reason": "the round wants it"}
 
 
@@ -37,8 +43,13 @@ class Round:
     Attributes:
         names: of its executions, in the order of the plan's wishes.
         wishes: by those names.
-        probes: names of the executions that show that targets are free.
+        probes: targets of the executions that show that these are free, by name.
+        holder: who had the lease when it began.
         fired: whether the point was reached, and somebody killed there.
+        fired_in: the step in which that was; empty: in none.
+        followed: whether a successor took the lease, so that the aftermath was played.
+        unmet: codes of the mishaps that met nobody.
+        ran: how many runs were created.
         doubles: audit records that are there twice, by two leaders.
         lost: controllers that ended since they had lost their lease.
         steps: seconds from the beginning to the end of each part.
@@ -47,9 +58,14 @@ class Round:
     stage: Stage
     plan: Plan
     wishes: dict[str, Wish] = field(default_factory=dict)
-    probes: list[str] = field(default_factory=list)
+    probes: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    holder: str = ""
     fired: bool = False
+    fired_in: str = ""
+    followed: bool = False
+    unmet: list[str] = field(default_factory=list)
+    ran: int | None = None
     doubles: int = 0
     lost: int = 0
     steps: dict[str, float] = field(default_factory=dict)
@@ -62,12 +78,13 @@ class Round:
 
     async def play(self) -> list[str]:
         """Play it; returns what was wrong."""
+        self._forget()
+        self.holder = await self.stage.holder()
         await self.stage.set_up(self.plan.cooldown_s)
         self._step("set up")
         self._arm()
         try:
             await self._busy()
-            self._step("busy")
             await self._until("the executions come to their ends", self._are_settled)
             self._step("settled")
             await self._probe()
@@ -78,11 +95,18 @@ class Round:
             self.problems.append(str(error))
         finally:
             self._disarm()
-        if not self.problems:
-            await self.stage.set_up(self.plan.cooldown_s)
-            self.problems += await verdict.of(self, self._log)
-            self._step("judged")
+        if self.problems:
+            self.problems += verdict.of_processes(self)
+            return self.problems
+        await self.stage.set_up(self.plan.cooldown_s)
+        self.problems += await verdict.of(self, self._log)
+        self._step("judged")
         return self.problems
+
+    @property
+    def mishaps(self) -> tuple[Mishap, ...]:
+        """What was played, of the two sets of its plan."""
+        return (*self.plan.mishaps, *(self.plan.aftermath if self.followed else ()))
 
     def is_deleted(self, name: str) -> bool:
         """Whether an execution was deleted while the round was under way."""
@@ -95,10 +119,19 @@ class Round:
 
     def _step(self, name: str) -> None:
         self.steps[name] = round(time.monotonic() - self._begun, 2)
+        self._note_death(name)
 
-    def _arm(self) -> None:
+    def _note_death(self, step: str) -> None:
+        if not self.fired:
+            self.fired = (self.stage.folder / trap.FIRED).exists()
+            self.fired_in = step if self.fired else ""
+
+    def _forget(self) -> None:
+        """Take away what a round before has left in the trap."""
         for name in (trap.ARMED, trap.FIRED, f"{trap.REACHED}-{self.plan.seed}"):
             (self.stage.folder / name).unlink(missing_ok=True)
+
+    def _arm(self) -> None:
         if self.plan.point is not None:
             order = f"{self.plan.seed} {self.plan.point} {self.plan.times}"
             made = self.stage.folder / "order"
@@ -106,21 +139,62 @@ class Round:
             made.rename(self.stage.folder / trap.ARMED)
 
     def _disarm(self) -> None:
-        self.fired = (self.stage.folder / trap.FIRED).exists()
+        self._note_death("broken off")
         (self.stage.folder / trap.ARMED).unlink(missing_ok=True)
 
     async def _busy(self) -> None:
         """What comes by chance; whoever dies meanwhile is started again."""
+        former = await self.stage.holder()
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(self._revive())
+            after = group.create_task(self._aftermath(former))
             chance = random.Random(self.plan.seed)
-            tasks = [
-                group.create_task(mishaps.play(self.stage, it, random.Random(chance.random())))
-                for it in self.plan.mishaps
-            ]
+            tasks = [group.create_task(it) for it in self._played(self.plan.mishaps, chance)]
             tasks += [group.create_task(self._wish(*it)) for it in self.wishes.items()]
             await asyncio.gather(*tasks, asyncio.sleep(BUSY_S))
+            self._step("busy")
+            await after
+            if self.followed:
+                self._step("after")
             watching.cancel()
+
+    def _played(
+        self, planned: tuple[Mishap, ...], chance: random.Random, **how: float
+    ) -> Iterator[Coroutine[None, None, None]]:
+        """Mishaps to be awaited; what meets nobody is noted."""
+
+        async def play(mishap: Mishap, figures: random.Random) -> None:
+            if not await mishaps.play(self.stage, mishap, figures, **how):
+                self.unmet.append(mishap.name)
+
+        for mishap in planned:
+            yield play(mishap, random.Random(chance.random()))
+
+    async def _aftermath(self, former: str) -> None:
+        """What befalls the successor of one who was killed, if there comes to be one."""
+        if not self.plan.aftermath or not await self._until_killed():
+            return
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + SUCCEEDED_S
+        while await self.stage.leader() is None or await self.stage.holder() == former:
+            if loop.time() > deadline:
+                return
+            await asyncio.sleep(_SOON_S)
+        self.followed = True
+        chance = random.Random(f"{self.plan.seed}/after/figures")
+        how = {"patience_s": AFTER_S}
+        await asyncio.gather(*self._played(self.plan.aftermath, chance, **how))
+
+    async def _until_killed(self) -> bool:
+        """Wait for a death for as long as one may come of what is played; whether it came."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        while not any(end.code == exits.KILLED for it in self.stage.replicas for end in it.ends):
+            so_far_s = loop.time() - begun
+            if so_far_s > KILLED_S or (so_far_s > BUSY_S and not self._are_settled()):
+                return False
+            await asyncio.sleep(_SOON_S)
+        return True
 
     async def _revive(self) -> None:
         while True:
@@ -227,7 +301,7 @@ class Round:
         await self._until_idle()
         for target in range(self.plan.targets):
             name = f"s{self.plan.seed}-probe-{target}"
-            self.probes.append(name)
+            self.probes[name] = target
             body = self._body(name, target, "plain")
             body["spec"]["workflowRef"]["workflowId"] = "probe"
             await world.create(body)

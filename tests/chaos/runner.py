@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from tests.chaos.stage import Stage
 
-REST_S = 30.0
+REST_S = 60.0
+"""A connection that nobody uses is closed 15 to 30 s after its last use, and what is not urgent is
+written some seconds after a round; what is left then is left for good."""
 _QUIET_S = 17.0
 _LOOK_EVERY_S = 0.5
 
@@ -26,7 +28,7 @@ async def play(stage: Stage, seed: int, tell: Callable[[str], None]) -> results.
     drawn = plan.draw(seed)
     begun = time.monotonic()
     played = Round(stage, drawn)
-    codes = [f"{it.code}{'/' + it.what if it.what else ''}" for it in drawn.mishaps]
+    codes = [it.name for it in drawn.mishaps]
     try:
         problems = await played.play()
     except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to this round
@@ -44,15 +46,31 @@ async def play(stage: Stage, seed: int, tell: Callable[[str], None]) -> results.
         doubles=played.doubles,
         lost=played.lost,
         problems=problems,
+        fired_in=played.fired_in,
+        ran=played.ran,
+        aftermath=[it.name for it in drawn.aftermath] if played.followed else [],
+        unmet=played.unmet,
     )
-    killed = f"{made.point or '-'}{'' if made.fired or not made.point else ' (not reached)'}"
-    tell(f"seed {seed}  {made.seconds:5.1f} s  {killed}  {' '.join(codes)}  {played.steps}")
+    for replica in stage.replicas:
+        replica.rounds += 1
+    tell(f"seed {seed}  {made.seconds:5.1f} s  {_in_words(made)}  {played.steps}")
     for problem in problems:
         tell(f"  seed {seed}: {problem}")
     if problems:
         tell(f"  to play it again: {plan.is_replayed_by(seed)}")
         tell(f"  the controllers' logs: {stage.folder}")
     return made
+
+
+def _in_words(result: results.Result) -> str:
+    """Where one was killed, what befell them all, what befell the successor, what met nobody."""
+    said = [result.point or "-"]
+    if result.point:
+        said.append(f"(in: {result.fired_in})" if result.fired else "(not reached)")
+    said += [*result.mishaps, *(["then", *result.aftermath] if result.aftermath else [])]
+    if result.unmet:
+        said.append(f"(met nobody: {' '.join(result.unmet)})")
+    return " ".join(said)
 
 
 async def _mend(stage: Stage) -> None:
@@ -82,6 +100,8 @@ async def _clear(stage: Stage) -> None:
             await api.delete(kind, namespace, name, gracePeriodSeconds=0)
             await api.patch(kind, namespace, name, {"metadata": {"finalizers": None}})
     await stage.storage.table.clear()
+    for replica in stage.replicas:
+        replica.ends.clear()
 
 
 async def take_levels(stage: Stage) -> None:

@@ -43,6 +43,7 @@ class Stage:
 
     Attributes:
         folder: of configurations, logs, and the trap.
+        retired: replicas with former settings, whose logs are to be looked at once more.
         last: the last state of each execution that was seen, by name.
         ended: when each was first seen to have come to its end, by name.
         gone: when each was seen to go, by name.
@@ -57,6 +58,7 @@ class Stage:
     proxies: list[Proxy]
     folder: Path
     replicas: list[Replica] = field(default_factory=list)
+    retired: list[Replica] = field(default_factory=list)
     last: dict[str, dict[str, Any]] = field(default_factory=dict)
     ended: dict[str, datetime.datetime] = field(default_factory=dict)
     gone: dict[str, datetime.datetime] = field(default_factory=dict)
@@ -71,12 +73,16 @@ class Stage:
         """The lease of the replicas."""
         return kinds.LEASES, self.world.runs, LEASE
 
-    async def leader(self) -> Replica | None:
-        """Who holds the lease, by its own word and process."""
+    async def holder(self) -> str:
+        """Who holds the lease, dead or alive; empty: nobody."""
         reply = await self.world.api.get(*self.lease)
         if reply.status != 200:
-            return None
-        holder = str(reply.body["spec"].get("holderIdentity") or "")
+            return ""
+        return str(reply.body["spec"].get("holderIdentity") or "")
+
+    async def leader(self) -> Replica | None:
+        """Who holds the lease, by its own word and process."""
+        holder = await self.holder()
         living = (it for it in self.replicas if it.program.process.poll() is None)
         return next((it for it in living if holder.endswith(f"-{it.pids[-1]}")), None)
 
@@ -85,6 +91,7 @@ class Stage:
         if cooldown_s != self.cooldown_s:
             for replica in self.replicas:
                 await replica.stop()
+            self.retired += self.replicas
             ways = [replicas.kubeconfig_of(it, self.folder) for it in self.proxies]
             sections = self._sections(cooldown_s)
             self.replicas[:] = [

@@ -45,6 +45,7 @@ class Life:
         made: when it had done that.
         ended: when the server got the last that was said of it or of a pod of it; never while a
             pod lives.
+        owner: the UID of its execution, where the log says it.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Life:
     begun: Time
     made: Time
     ended: Time
+    owner: str = ""
 
 
 class Story:
@@ -166,7 +168,7 @@ def _lives(name: str, requests: list[Request]) -> Iterator[Life]:
         pods = [it for it in requests if it.kind == _CREATE_POD and start.at < it.at < until]
         ends = [_end_of_pod(pod, requests) for pod in pods]
         ended = max([start.at, *words, *ends])
-        yield Life(name, start.agent, start.at, start.answered, ended)
+        yield Life(name, start.agent, start.at, start.answered, ended, start.owner)
 
 
 def _end_of_pod(pod: Request, requests: list[Request]) -> Time:

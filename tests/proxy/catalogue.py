@@ -26,6 +26,11 @@ GONE, EXPIRED = 410, "Expired"
 class Begun(Protocol):
     """A fault that goes on."""
 
+    @property
+    def met(self) -> int:
+        """How many requests, answers or pieces of a stream it was done to by now."""
+        ...
+
     def end(self) -> None:
         """Let things be as they should."""
         ...

@@ -16,10 +16,12 @@ class Counted:
     Attributes:
         fits: whether a call is one of them.
         left: how many more, None for all.
+        met: how many it was for by now.
     """
 
     fits: Callable[[Call], bool]
     left: int | None
+    met: int = 0
 
     def end(self) -> None:
         """Be for no more."""
@@ -31,4 +33,5 @@ class Counted:
             return False
         if self.left is not None:
             self.left -= 1
+        self.met += 1
         return True

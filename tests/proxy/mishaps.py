@@ -24,9 +24,13 @@ class Hole:
     """Swallows what fits, both ways, and leaves connections open; streams that are open too.
 
     What was in it is lost: when it ends, the connections that it held break.
+
+    Attributes:
+        met: how much it has swallowed.
     """
 
     fits: Callable[[Call], bool]
+    met: int = 0
     _over: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -39,7 +43,8 @@ class Hole:
         self._over.set()
 
     async def wait(self) -> None:
-        """Wait until it has ended."""
+        """Be in it until it has ended."""
+        self.met += 1
         await self._over.wait()
 
 
@@ -49,10 +54,12 @@ class Delay:
 
     Attributes:
         seconds: for what is asked from now on.
+        met: how many answers were late.
     """
 
     fits: Callable[[Call], bool]
     seconds: float
+    met: int = 0
     _over: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -66,6 +73,7 @@ class Delay:
 
     async def wait(self) -> None:
         """Wait as long as an answer is to be late."""
+        self.met += 1
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.seconds):
                 await self._over.wait()
@@ -79,10 +87,12 @@ class Recording:
 
     Attributes:
         at_once: each read is frozen as soon as it was answered once.
+        met: how many reads have shown the past.
     """
 
     fits: Callable[[Call], bool]
     at_once: bool = False
+    met: int = 0
     _noted: dict[str, bytes] = field(default_factory=dict)
     _frozen: bool = False
     _over: bool = False
@@ -98,7 +108,9 @@ class Recording:
     def recall(self, call: Call) -> bytes | None:
         """The answer as it was, for a read that fits."""
         shown = (self._frozen or self.at_once) and self._is_for(call)
-        return self._noted.get(_key(call)) if shown else None
+        past = self._noted.get(_key(call)) if shown else None
+        self.met += past is not None
+        return past
 
     def note(self, call: Call, answer: bytes) -> None:
         """Keep an answer of the server."""
@@ -152,11 +164,13 @@ class Swelling:
     Attributes:
         size: of the padding, in bytes.
         left: how many more events.
+        met: how many it has made so.
     """
 
     fits: Callable[[Call], bool]
     size: int
     left: int = 1
+    met: int = 0
 
     def end(self) -> None:
         """Leave events as they are."""
@@ -170,6 +184,7 @@ class Swelling:
         if event["type"] not in {"ADDED", "MODIFIED"}:
             return line
         self.left -= 1
+        self.met += 1
         annotations = event["object"]["metadata"].setdefault("annotations", {})
         annotations[PADDING] = "x" * self.size
         return orjson.dumps(event) + b"\n"

@@ -113,10 +113,12 @@ class Lag:
 
     Attributes:
         seconds: from the server's sending to the program's receiving, for what comes from now on.
+        met: how many pieces of streams were late.
     """
 
     fits: Callable[[Call], bool]
     seconds: float
+    met: int = 0
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def end(self) -> None:
@@ -126,6 +128,7 @@ class Lag:
 
     async def wait(self, due: float) -> None:
         """Wait until that loop time, or for the end of the lag."""
+        self.met += 1
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(due):
                 await self._ended.wait()

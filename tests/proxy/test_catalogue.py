@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 
 from tests.fake import kinds
-from tests.fake.api import Api, Endpoint
+from tests.fake.api import Api, Endpoint, Refused
 from tests.proxy import calls, catalogue, mishaps
 
 if TYPE_CHECKING:
     from tests.fake.api import Reply
     from tests.fake.cluster import FakeCluster
+    from tests.fake.resources import ResourceType
     from tests.proxy.proxy import Proxy
 
 pytestmark = pytest.mark.looptime
@@ -22,6 +24,8 @@ pytestmark = pytest.mark.looptime
 MAPS = kinds.CONFIG_MAPS
 SOON_S = 0.01
 EVERYTHING = calls.any_at_all
+RUNS = kinds.PIPELINE_RUNS
+NOTHING = calls.creates("nothing")
 
 
 def a_map(name: str) -> dict[str, object]:
@@ -33,6 +37,10 @@ async def create(api: Api, name: str) -> Reply:
     return await api.create(MAPS, "default", {"metadata": {"name": name}})
 
 
+def kind_of(resource: ResourceType) -> dict[str, object]:
+    return {"apiVersion": resource.api_version, "kind": resource.kind}
+
+
 def stored(cluster: FakeCluster) -> list[str]:
     return [each["metadata"]["name"] for each in cluster.items(MAPS)]
 
@@ -40,6 +48,34 @@ def stored(cluster: FakeCluster) -> list[str]:
 def test_every_code_of_the_catalogue_is_there() -> None:
     assert list(catalogue.CATALOGUE) == [f"F{number}" for number in range(1, 15)]
     assert all(code == fault.code for code, fault in catalogue.CATALOGUE.items())
+
+
+class TestMet:
+    async def ask(self, cluster: FakeCluster, api: Api, name: str) -> None:
+        """A watch with an event, a list, and a create; whatever becomes of them."""
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, Refused):
+            async with asyncio.timeout(60):
+                await api.create(RUNS, "default", {"metadata": {"name": name}, "spec": {}})
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, Refused):
+            async with asyncio.timeout(60):
+                await api.list(RUNS, "default")
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, Refused):
+            async with asyncio.timeout(60), api.watch(RUNS, "default") as watch:
+                metadata = {"name": f"{name}-more", "namespace": "default"}
+                cluster.create({**kind_of(RUNS), "metadata": metadata, "spec": {}})
+                await watch.take(1)
+
+    @pytest.mark.parametrize("code", list(catalogue.CATALOGUE))
+    async def test_fault_counts_what_it_met_and_nothing_else(
+        self, cluster: FakeCluster, proxy: Proxy, api: Api, code: str
+    ) -> None:
+        begin = catalogue.CATALOGUE[code].begin
+        fault, other = begin(proxy, calls.of_group("tekton.dev")), begin(proxy, NOTHING)
+        assert (fault.met, other.met) == (0, 0)
+        for name in ("a", "b"):
+            await self.ask(cluster, api, name)
+        assert fault.met > 0
+        assert other.met == 0
 
 
 class TestBlackHole:
