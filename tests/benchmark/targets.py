@@ -101,6 +101,8 @@ def _row(target: Target, value: float, results: Results) -> Row:
 
 def _peer(target: Target, results: Results) -> str:
     """The same figure of the kopf peer, where it ran beside the controller."""
+    if target.value in (_floor, _floor_start):
+        return ""
     value = target.value(results.of(Subject.KOPF), target.scenario)
     return "" if value is None else _text(value, target.unit)
 

@@ -128,6 +128,17 @@ def test_a_ratio_is_taken_in_each_round() -> None:
     assert shown["burst of 1,000 with TaskRuns: share of the reactive floor"].met is False
 
 
+def test_the_floor_has_no_peer() -> None:
+    subjects = ("controller", "floor6", "kopf")
+    measured = [it for who in subjects for it in rounds("burst", *speeds(40), subject=who)]
+    found = targets.rows(results.Results("2026-01-01", FACTS, measured))
+    assert {it.what.partition(": ")[2]: it.kopf for it in found} == {
+        "finished": "40 /s",
+        "finished by the reactive floor": "",
+        "share of the reactive floor": "1",
+    }
+
+
 def test_memory_above_rest_is_taken_in_each_round() -> None:
     figures = [
         {"peak_mb": peak, "rest_mb": rest}
