@@ -82,16 +82,19 @@ def without_leader_s(requests: Sequence[Request], *, killed: float, heir: str) -
     Raises:
         Failed: no leader was killed while there was something to do.
     """
-    runs = [it for it in requests if it.kind == "create pipelineruns" and it.succeeded]
+    runs = _runs(requests)
     inherited = [it.received for it in runs if it.agent.endswith(heir)]
     if not killed or len(inherited) in {0, len(runs)}:
         raise Failed(f"of {len(runs)} runs the second leader has created {len(inherited)}")
     return min(inherited) - killed
 
 
+def _runs(requests: Sequence[Request]) -> list[Request]:
+    """The creates of runs that the API server did."""
+    return [it for it in requests if it.kind == "create pipelineruns" and it.succeeded]
+
+
 def _doubles(requests: Sequence[Request]) -> int:
     """Executions for which more than one run was created: their names are their own."""
-    created = collections.Counter(
-        it.name for it in requests if it.kind == "create pipelineruns" and it.succeeded
-    )
+    created = collections.Counter(it.name for it in _runs(requests))
     return sum(count - 1 for count in created.values())

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from tests.benchmark import access, client, objects
 from tests.benchmark.client import JsonObject
+from workflowexecution.runtime import manager
 
 USER_AGENT = "load-generator"
 
@@ -54,7 +55,8 @@ def run(way: access.Access, shape: Shape, *, check: Callable[[], None]) -> Cours
     try:
         return asyncio.run(_run(way, shape, check))
     except BaseExceptionGroup as failures:
-        raise _first(failures) from failures
+        # The first is why all others were ended.
+        raise manager.causes(failures)[0] from failures
 
 
 def delete_all(way: access.Access, size: int, *, limit_s: float) -> int:
@@ -133,12 +135,6 @@ async def _checked(step: asyncio.Task[None], check: Callable[[], None]) -> None:
     while not step.done():
         check()
         await asyncio.wait([step], timeout=_CHECK_S)
-
-
-def _first(failures: BaseExceptionGroup) -> BaseException:
-    """Why all others were ended."""
-    failure = failures.exceptions[0]
-    return _first(failure) if isinstance(failure, BaseExceptionGroup) else failure
 
 
 async def _create(api: client.Client, shape: Shape, course: Course) -> None:

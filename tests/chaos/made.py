@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING, cast
 
-from tests.chaos.checks.evidence import CREATES_RUN, Evidence
+from tests.chaos.checks.evidence import Evidence
 from tests.chaos.plan import Plan, Wish
+from tests.integration import audit
 from tests.integration.audit import Request
 from tests.integration.world import World
 
@@ -57,7 +58,7 @@ def request(  # noqa: PLR0913 - as many as a line of the log has
 
 def create(execution: str, seconds: float, *, run: str = RUNS[0], by: str = LEADER) -> Request:
     """The create of a run."""
-    return request(CREATES_RUN, run, seconds, owner=f"uid-{execution}", by=by)
+    return request(audit.CREATE, run, seconds, owner=f"uid-{execution}", by=by)
 
 
 def ended(execution: str, phase: str, *, run: str = "", **status: object) -> JsonObject:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from tests.integration import audit
 from tests.integration.story import Story
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 JsonObject = dict[str, Any]
 
-CREATES_RUN = "create pipelineruns"
 ENDS = {"Completed": "completed", "Failed": "failed", "Skipped": "skipped"}
 """Last phases, and the record of each."""
 
@@ -60,7 +60,7 @@ class Evidence:
     @cached_property
     def created(self) -> list[Request]:
         """The creates of runs that the server did."""
-        return [it for it in self.requests if it.kind == CREATES_RUN and it.code < 300]
+        return [it for it in self.requests if it.kind == audit.CREATE and it.code < 300]
 
     @cached_property
     def runs(self) -> collections.Counter[str]:
