@@ -9,9 +9,12 @@ class Watchdog:
 
     - A thread of faulthandler, which needs no turn of the loop and no lock of the interpreter. It
       writes to standard error what every thread is at, and exits with code 1.
-    - An alarm of the kernel somewhat later. It ends a process that was stopped (SIGSTOP, a frozen
-      cgroup) before its next instruction when it is continued, since a pending signal goes first.
-      The exit code is that of SIGALRM, 142 in a shell or a container.
+    - An alarm of the kernel somewhat later, which needs no thread either: 142 in a shell or a
+      container, the exit code of SIGALRM.
+
+    A process that was stopped (SIGSTOP, a frozen cgroup) until both were due ends by whichever the
+    kernel lets go first when it is continued. Its own code goes no further in either case, since a
+    pending signal comes before the next instruction.
 
     Both clocks stand still while the machine is suspended; what was asleep is for the fence.
 
