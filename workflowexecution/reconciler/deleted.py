@@ -65,7 +65,7 @@ async def _step(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> 
     run = await _own_run(tools, seen)
     if not seen.ended:
         await _say(tools, seen, run)
-        return Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
+        return common.LOOK_AT_ONCE
     if run is None:
         if not overdue and await _is_survived(tools, seen):
             return Result(requeue_after_s=_pods_due_s(tools, seen), priority=queue.Priority.LOW)

@@ -13,7 +13,7 @@ import structlog
 from workflowexecution.api.status import ConditionReason, ConditionStatus, ConditionType
 from workflowexecution.domain import status, stopping
 from workflowexecution.reconciler import tools as common
-from workflowexecution.runtime import errors, queue
+from workflowexecution.runtime import errors
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ async def climb(
         case stopping.Step.STUCK:
             _log.error("Run cannot be ended", run=run.place, cause=cause.value)
             left_s = STUCK_AGAIN_S
-    return step, Result(requeue_after_s=left_s, priority=queue.Priority.HIGH)
+    return step, Result(requeue_after_s=left_s)
 
 
 def note(step: stopping.Step, stop: stopping.Stop, run: tekton.PipelineRun) -> status.Note:

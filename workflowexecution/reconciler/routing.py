@@ -85,11 +85,11 @@ class Router:
         if old is new or new.ended:
             self._queue.add(new.key, queue.Priority.LOW)
         elif old is None:
-            self._queue.add(new.key, queue.Priority.HIGH)
+            self._queue.add(new.key, _urgency(new))
         elif new.cancelling and not old.cancelling:
             self._queue.add(new.key, queue.Priority.URGENT)
         elif old.essence != new.essence and not _is_own_start(old, new):
-            self._queue.add(new.key, queue.Priority.HIGH)
+            self._queue.add(new.key, _urgency(new))
 
     def run_changed(self, delta: store.Delta[RunT]) -> None:
         """Wake the run's execution: for an end, which others may wait for, or for progress."""
@@ -97,7 +97,7 @@ class Router:
         if run is None:
             return
         if delta.new is None:
-            self._wake(run.owner_uid, queue.Priority.HIGH)
+            self._wake(run.owner_uid, queue.Priority.NORMAL)
             self._wake_next(run.key.name)
         elif run.is_done:
             self._wake(run.owner_uid, queue.Priority.NORMAL)
@@ -145,7 +145,7 @@ class Router:
         """Wake an execution that is over, of which a run has begun all the same."""
         for execution in self._executions.by_index(view.BY_UID, owner_uid):
             if execution.ended:
-                self._queue.add(execution.key, queue.Priority.HIGH)
+                self._queue.add(execution.key, queue.Priority.NORMAL)
 
 
 def _leaves(old: view.Execution, new: view.Execution | None) -> bool:
@@ -153,6 +153,11 @@ def _leaves(old: view.Execution, new: view.Execution | None) -> bool:
     if new is None:
         return True
     return old.phase is not new.phase or (_in_line(old) and not _in_line(new))
+
+
+def _urgency(it: view.Execution) -> queue.Priority:
+    """Only a start goes before an end: behind a thousand of them everything else would wait."""
+    return queue.Priority.HIGH if it.phase is Phase.PENDING else queue.Priority.NORMAL
 
 
 def _in_line(it: view.Execution) -> bool:

@@ -123,7 +123,7 @@ class Mirror:
         if not settled and case.seen.key not in self._unsettled:
             # The run's end came by one watch before its tasks' ends came by the other.
             self._unsettled[case.seen.key] = SETTLE_S
-            return Result(requeue_after_s=SETTLE_S, priority=queue.Priority.HIGH)
+            return Result(requeue_after_s=SETTLE_S)
         succeeded = _has_succeeded(case, run)
         if not (settled and succeeded):
             # The cache may lack a task that the run does not name: it proves nothing.

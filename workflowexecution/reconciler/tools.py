@@ -18,7 +18,6 @@ from workflowexecution.api.status import (
 )
 from workflowexecution.domain import events, failure, history, status
 from workflowexecution.reconciler import duty
-from workflowexecution.runtime import queue
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 
 # A run that is met, not made, may be over already: nothing further would wake its execution.
-LOOK_AT_ONCE = Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
+LOOK_AT_ONCE = Result(requeue_after_s=0.0)
 
 # What kept it waiting does so no more.
 _OVER = (

@@ -21,9 +21,9 @@ class Priority(enum.IntEnum):
     URGENT = 0
     """Somebody waits for a cancellation."""
     HIGH = 1
-    """Starts, and what others wait for."""
+    """Starts."""
     NORMAL = 2
-    """Ends; behind starts for a second at most."""
+    """Ends, and whatever else is asked of what has begun; behind starts for a second at most."""
     LOW = 3
     """Progress, resync and retention."""
 

@@ -72,7 +72,7 @@ async def test_it_comes_again_when_the_name_is_free_by_now() -> None:
 )
 async def test_a_run_of_its_own_is_taken_on(run: tekton.PipelineRun) -> None:
     it = Taken(run)
-    assert await it.meet() == Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
+    assert await it.meet() == Result(requeue_after_s=0.0)
     assert it.world.journal == ["read", "status"]
     assert it.world.status.phase is Phase.RUNNING
     ref = it.world.status.pipeline_run_ref

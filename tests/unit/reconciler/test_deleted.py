@@ -17,9 +17,9 @@ from workflowexecution.runtime.controller import Result
 
 LOCK = locking.run_name(builders.TARGET)
 CHANGE, DELETE = f"change {LOCK}", f"delete {LOCK}"
-AT_ONCE = Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
+AT_ONCE = Result(requeue_after_s=0.0)
 LATER = Result(requeue_after_s=deleted.LOOK_AGAIN_S, priority=queue.Priority.LOW)
-STUCK = Result(requeue_after_s=ladder.STUCK_AGAIN_S, priority=queue.Priority.HIGH)
+STUCK = Result(requeue_after_s=ladder.STUCK_AGAIN_S)
 OVER = ("True", "Succeeded", "")
 GONE_SOON = {"deletionTimestamp": builders.stamp()}
 RUN, KEPT = builders.run(), builders.run(condition=OVER)
@@ -140,7 +140,7 @@ async def test_a_live_run_of_a_deleted_one_goes_down_the_ladder() -> None:
         ({names.ANNOTATION_CANCEL_REQUESTED_AT: builders.stamp(60 - 300)}, "Cancelled"),
     ]:
         made.engine.show(working(marks))
-        again = Result(requeue_after_s=ladder.AGAIN_S, priority=queue.Priority.HIGH)
+        again = Result(requeue_after_s=ladder.AGAIN_S)
         assert await reconcile(made) == again
         assert made.engine.changes[-1]["spec"] == {"status": status_asked}
         cause = made.engine.changes[-1]["metadata"]["annotations"][names.ANNOTATION_CANCEL_CAUSE]

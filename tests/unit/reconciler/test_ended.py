@@ -19,7 +19,7 @@ DELETE = f"delete {LOCK}"
 ENDED = {"phase": "Completed", "completionTime": builders.stamp()}
 OVER = ("True", "Succeeded", "")
 RUN = builders.run(condition=OVER)
-AGAIN = Result(requeue_after_s=ladder.AGAIN_S, priority=queue.Priority.HIGH)
+AGAIN = Result(requeue_after_s=ladder.AGAIN_S)
 STALE = Result(requeue_after_s=ended.STALE_S, priority=queue.Priority.LOW)
 
 

@@ -19,7 +19,7 @@ from workflowexecution.api.status import (
 from workflowexecution.domain import locking, status, stopping
 from workflowexecution.domain.stopping import Cause, Step
 from workflowexecution.reconciler import ladder
-from workflowexecution.runtime import errors, queue
+from workflowexecution.runtime import errors
 from workflowexecution.runtime.controller import Result
 
 LOCK = locking.run_name(builders.TARGET)
@@ -46,7 +46,7 @@ async def climb(
 
 
 def high(seconds: float) -> Result:
-    return Result(requeue_after_s=seconds, priority=queue.Priority.HIGH)
+    return Result(requeue_after_s=seconds)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
 
 LOCK = locking.run_name(builders.TARGET)
-AT_ONCE = Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
+AT_ONCE = Result(requeue_after_s=0.0)
 # It was created a minute ago: no change of it may come for another nine, to the whole second.
 STARTED = Result(requeue_after_s=541.0, priority=queue.Priority.LOW)
 CREATED = ConditionType.TEKTON_PIPELINE_CREATED

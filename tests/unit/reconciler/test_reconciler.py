@@ -73,7 +73,7 @@ async def test_a_run_that_is_met_is_looked_at_at_once() -> None:
     one = One()
     one.world.put()
     one.world.engine.show(builders.run())
-    assert await one.reconcile() == Result(requeue_after_s=0.0, priority=queue.Priority.HIGH)
+    assert await one.reconcile() == Result(requeue_after_s=0.0)
 
 
 async def test_progress_keeps_away_from_the_start() -> None:
@@ -128,7 +128,7 @@ async def test_what_is_remembered_of_a_running_one_goes_with_it() -> None:
     one.world.put(status=running)
     named = builders.run(condition=SUCCEEDED, status={"childReferences": [builders.child()]})
     one.world.engine.show(named, BUSY)
-    wait = Result(requeue_after_s=0.5, priority=queue.Priority.HIGH)
+    wait = Result(requeue_after_s=0.5)
     assert await one.reconcile() == wait
     one.world.executions.remove(fakes.KEY)
     await one.reconciler.reconcile(fakes.KEY)

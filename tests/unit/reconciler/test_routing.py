@@ -74,15 +74,17 @@ NOW_HIGH, NOW, NOW_LOW = ((0.0, it) for it in (Priority.HIGH, Priority.NORMAL, P
     ("old", "new", "asked"),
     [
         pytest.param(None, PENDING, [NOW_HIGH], id="arrival"),
+        pytest.param(None, RUNNING, [NOW], id="arrival-of-a-running-one"),
         pytest.param(None, ENDED, [NOW_LOW], id="arrival-of-an-ended-one"),
         pytest.param(RUNNING, RUNNING, [NOW_LOW], id="resync"),
         pytest.param(RUNNING, execution("Running"), [], id="own-status-write"),
         pytest.param(PENDING, RUNNING, [], id="own-start"),
-        pytest.param(PENDING, execution("Running", generation=2), [NOW_HIGH], id="start-and-spec"),
-        pytest.param(PENDING, execution("Running", **DELETED), [NOW_HIGH], id="start-and-delete"),
+        pytest.param(PENDING, execution("Running", generation=2), [NOW], id="start-and-spec"),
+        pytest.param(PENDING, execution("Running", **DELETED), [NOW], id="start-and-delete"),
         pytest.param(RUNNING, ENDED, [NOW_LOW], id="own-end"),
-        pytest.param(RUNNING, execution("Running", generation=2), [NOW_HIGH], id="spec"),
-        pytest.param(RUNNING, execution("Running", **DELETED), [NOW_HIGH], id="deletion"),
+        pytest.param(PENDING, execution("Pending", generation=2), [NOW_HIGH], id="spec-of-a-start"),
+        pytest.param(RUNNING, execution("Running", generation=2), [NOW], id="spec"),
+        pytest.param(RUNNING, execution("Running", **DELETED), [NOW], id="deletion"),
         pytest.param(OTHERS, PENDING, [NOW_HIGH], id="handed-over"),
         pytest.param(PENDING, OTHERS, [], id="handed-away"),
         pytest.param(RUNNING, None, [NOW_LOW], id="gone"),
@@ -208,7 +210,7 @@ def test_a_clearance_wakes_its_execution() -> None:
         pytest.param(None, run(DONE), [NOW], id="arrival-of-an-ended-one"),
         pytest.param(run(), run(), [SOON], id="progress"),
         pytest.param(run(), run(DONE), [NOW], id="end"),
-        pytest.param(run(), None, [NOW_HIGH], id="gone"),
+        pytest.param(run(), None, [NOW], id="gone"),
         pytest.param(None, None, [], id="nothing"),
     ],
 )
@@ -231,7 +233,7 @@ def test_progress_of_a_run_wakes_no_execution_that_has_ended() -> None:
 def test_a_run_that_begins_after_the_end_of_its_execution_wakes_it_at_once() -> None:
     routes = Routes(ENDED)
     routes.router.run_changed(store.Delta(None, run()))
-    assert routes.asked == [NOW_HIGH]
+    assert routes.asked == [NOW]
 
 
 def test_a_run_of_nobody_wakes_nobody() -> None:

@@ -371,7 +371,7 @@ async def test_the_outcome_follows_the_reason(
 async def test_an_end_that_came_before_its_tasks_ends_waits_for_them_once() -> None:
     it = Running()
     it.show(SUCCESS, BUSY)
-    wait = Result(requeue_after_s=running.SETTLE_S, priority=queue.Priority.HIGH)
+    wait = Result(requeue_after_s=running.SETTLE_S)
     assert await it.reconcile() == wait
     it.world.engine.live_tasks = (DONE,)
     assert await it.reconcile() == Result()
@@ -423,7 +423,7 @@ async def test_an_engine_that_was_away_is_said_to_be_back() -> None:
 async def test_a_later_execution_of_the_same_name_starts_afresh() -> None:
     it = Running()
     it.show(FAILURE, BUSY)
-    wait = Result(requeue_after_s=running.SETTLE_S, priority=queue.Priority.HIGH)
+    wait = Result(requeue_after_s=running.SETTLE_S)
     assert await it.reconcile() == wait
     it.show(FAILURE, FAILED)
     assert await it.reconcile() == Result()
@@ -437,7 +437,7 @@ async def test_forgetting_forgets_when_it_was_written() -> None:
     it.show(FAILURE, BUSY)
     await it.reconcile()
     it.mirror.forget(fakes.KEY)
-    wait = Result(requeue_after_s=running.SETTLE_S, priority=queue.Priority.HIGH)
+    wait = Result(requeue_after_s=running.SETTLE_S)
     assert await it.reconcile() == wait
 
 

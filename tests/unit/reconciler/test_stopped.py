@@ -23,13 +23,13 @@ from workflowexecution.api import names, tekton
 from workflowexecution.api.status import ConditionStatus, ConditionType, Outcome, Phase
 from workflowexecution.domain import status
 from workflowexecution.reconciler import ladder, running
-from workflowexecution.runtime import errors, queue
+from workflowexecution.runtime import errors
 from workflowexecution.runtime.controller import Result
 
 pytestmark = pytest.mark.looptime
 
 CHANGE = f"change {LOCK}"
-AGAIN = Result(requeue_after_s=ladder.AGAIN_S, priority=queue.Priority.HIGH)
+AGAIN = Result(requeue_after_s=ladder.AGAIN_S)
 CONFIRMED = ConditionType.CANCEL_CONFIRMED
 CANCEL = {"cancel": {"requestedBy": "ann", "reason": "wrong target"}}
 CANCELLED = "The execution was cancelled by ann: wrong target"
