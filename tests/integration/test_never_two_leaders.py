@@ -110,3 +110,4 @@ async def test_leader_whose_loop_does_not_turn_is_ended_before_another_acts(
         assert "time.sleep" in first.tail() or "_block" in first.tail()
         await elected.works("after")
         assert await elected.in_turn(audit, first, second)
+        await elected.one_run_each(audit)
