@@ -99,7 +99,10 @@ def build_object() -> str:
         "metadata": {
             "name": "workflowexecution-controller",
             "namespace": "kubernaut-system",
-            "labels": {"app.kubernetes.io/name": "workflowexecution-controller"},
+            "labels": {
+                "app.kubernetes.io/name": "workflowexecution-controller",
+                "app.kubernetes.io/part-of": "kubernaut",
+            },
         },
         "spec": {"groups": groups()},
     }

@@ -90,9 +90,9 @@ def test_api_server_is_reached_by_a_policy_of_its_own() -> None:
 
 
 def test_prometheus_shows_the_token_of_who_may_read_metrics_alone() -> None:
-    (monitor,) = installation.documents("overlays/monitoring/servicemonitor.yaml")
+    (monitor,) = installation.documents("monitoring/servicemonitor.yaml")
     (endpoint,) = monitor["spec"]["endpoints"]
-    account, secret, binding = installation.documents("overlays/monitoring/access.yaml")
+    account, secret, binding = installation.documents("monitoring/access.yaml")
     assert endpoint["authorization"]["credentials"] == {
         "name": secret["metadata"]["name"], "key": "token",
     }  # fmt: skip
