@@ -11,9 +11,11 @@ import yaml
 from tests.stack import binaries
 from tests.stack.cluster import Parts, Stack
 from tests.support import chart, installation
+from workflowexecution import config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 PLACE = installation.SYSTEM, installation.CONTROLLER
 KEEP = "helm.sh/resource-policy"
@@ -54,6 +56,13 @@ def refused(*values: str) -> str:
     done = template(*(f"--set={it}" for it in values))
     assert done.returncode != 0
     return done.stderr
+
+
+def with_file(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
+    """What helm says to values as a file has them."""
+    path = folder / "values.yaml"
+    path.write_text(text, "utf-8")
+    return template(f"--values={path}")
 
 
 def pod(made: dict[tuple[str, str, str], Any]) -> Any:  # noqa: ANN401 - raw object
@@ -152,6 +161,57 @@ def test_chart_tells_everything_that_is_wrong_at_once() -> None:
 )
 def test_chart_takes_what_is_as_it_is_anyway(values: Sequence[str]) -> None:
     assert "Deployment" in {key[0] for key in rendered(*values)}
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        pytest.param(
+            'config: {controller: {leaderElection: "false"}}', "boolean", id="text-for-a-boolean"
+        ),
+        pytest.param("config:", "replicas must be 0 or 1, not 2", id="no-config"),
+        pytest.param("config: {controller: }", "replicas must be 0 or 1", id="empty-controller"),
+        pytest.param(
+            "config: {controller: {leaderElection: true, shutdownGrace: 1m1.5s}}",
+            "must be at least 10 s more than config.controller.shutdownGrace, 1m1.5s, not 40",
+            id="grace-of-minutes",
+        ),
+        pytest.param("config: {controller: {shutdownGrace: 31}}", "Grace, 31, not 40", id="number"),
+        pytest.param("terminationGracePeriodSeconds: 39", "Grace, 30s, not 39", id="default-grace"),
+    ],
+)
+def test_chart_refuses_what_a_file_says_wrongly(tmp_path: Path, values: str, says: str) -> None:
+    done = with_file(tmp_path, values)
+    assert done.returncode != 0
+    assert says in done.stderr
+
+
+EMPTY = "execution: , datastorage: {buffer: }, controller: {metricsTLS: , leaderElection: true}"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param("{replicas: 1, config: }", id="no-config"),
+        pytest.param(f"config: {{{EMPTY}}}", id="empty-sections"),
+        pytest.param("config: {controller: {shutdownGrace: 30.0}}", id="number"),
+        pytest.param(
+            "{terminationGracePeriodSeconds: 91, config: {controller: {shutdownGrace: 1m20500ms}}}",
+            id="longer-grace",
+        ),
+    ],
+)
+def test_chart_takes_what_the_program_does(tmp_path: Path, values: str) -> None:
+    done = with_file(tmp_path, values)
+    assert done.returncode == 0, done.stderr
+    made = by_name(done.stdout)["ConfigMap", installation.SYSTEM, "workflowexecution-config"]
+    path = tmp_path / "config.yaml"
+    path.write_text(made["data"]["config.yaml"], "utf-8")
+    assert config.load(path, {}) is not None
+
+
+def test_chart_leaves_a_duration_that_is_none_to_the_program(tmp_path: Path) -> None:
+    assert with_file(tmp_path, "config: {controller: {shutdownGrace: soon}}").returncode == 0
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from tests.support import installation
 from workflowexecution import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 CHART: Final = installation.MANIFESTS / "helm"
@@ -66,7 +65,9 @@ def _template(source: str, text: str) -> str:
             text = before + mark + _replaced(policy, ports, _PORTS)
         case "controller/config.yaml":
             before, mark, _ = text.partition("  config.yaml: |\n")
-            text = f"{before}{mark}    {{{{- toYaml .Values.config | nindent 4 }}}}\n"
+            text = (
+                f"{before}{mark}    {{{{- toYaml (default dict .Values.config) | nindent 4 }}}}\n"
+            )
         case "namespaces/system.yaml" | "namespaces/workflows.yaml":
             which = source.removeprefix("namespaces/").removesuffix(".yaml")
             # Others may live in them, and whoever takes the release away does not mean those.
@@ -146,20 +147,27 @@ def _schema() -> str:
             "affinity": some,
             # Helm's own, which it adds.
             "global": some,
-            "config": _closed(_settings(key.split(".") for key, _ in settings.known_keys())),
+            "config": _section(_settings()),
         }),
     }
     return json.dumps(schema, indent=2) + "\n"
 
 
-def _settings(keys: Iterator[list[str]]) -> dict[str, Any]:
+def _settings() -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for *sections, last in keys:
+    for key, field in settings.known_keys():
+        *sections, last = key.split(".")
         place = found
         for section in sections:
-            place = place.setdefault(section, _closed({}))["properties"]
-        place[last] = {}
+            place = place.setdefault(section, _section({}))["properties"]
+        # A text is true to Helm, whatever it says to the program.
+        place[last] = {"type": "boolean"} if field.annotation is bool else {}
     return found
+
+
+def _section(properties: dict[str, Any]) -> dict[str, Any]:
+    """A section of the settings, which may have nothing in it."""
+    return {**_closed(properties), "type": ["object", "null"]}
 
 
 def _closed(properties: dict[str, Any], *required: str) -> dict[str, Any]:

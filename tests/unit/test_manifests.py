@@ -11,7 +11,7 @@ import yaml
 from tests.support import chart, installation, posture, rights
 from workflowexecution import config, settings
 from workflowexecution.adapters import guard, outbox
-from workflowexecution.api import names
+from workflowexecution.api import duration, names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +62,12 @@ def test_pod_has_longer_to_end_than_its_work() -> None:
     (deployment,) = installation.documents("controller/deployment.yaml")
     grace_s = deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
     assert grace_s >= settings.Controller().shutdown_grace + 10
+
+
+def test_chart_knows_how_long_work_has_to_end() -> None:
+    checks = (chart.CHART / "templates" / "checks.yaml").read_text("utf-8")
+    (said,) = re.findall(r'dig "shutdownGrace" "(\w+)"', checks)
+    assert duration.parse(said) == settings.Controller().shutdown_grace
 
 
 def test_single_replica_can_be_drained_away() -> None:
