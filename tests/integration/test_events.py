@@ -92,5 +92,6 @@ async def test_executions_of_a_namespace_on_its_way_out_end_all_the_same(
         await world.api.delete(kinds.NAMESPACES, "", world.namespace)
         await world.until_gone("leaves", deadline_s=COLLECTED_S)
         assert program.process.poll() is None
-    dropped = [it for it in program.log.read_text().splitlines() if "Event dropped" in it]
-    assert len(dropped) == 1
+    dropped = [it for it in program.log.read_text().splitlines() if "Events dropped" in it]
+    # The first one, and those that followed by the stop.
+    assert 1 <= len(dropped) <= 2

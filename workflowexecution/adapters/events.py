@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
+from workflowexecution.adapters import losses
 from workflowexecution.api import names, times
 from workflowexecution.domain import events as stories
 from workflowexecution.runtime import backoff, errors, resource
@@ -42,7 +43,6 @@ _BACKOFF_BASE_S = 0.5
 _BACKOFF_CAP_S = 8.0
 _NAME_MAX = 253
 _HASH_DIGITS = 16
-_COMPLAINTS = 100
 
 _PASSING = (
     errors.TransportError,
@@ -128,8 +128,8 @@ class Events:
     - Writing gives way to reconciles for up to a second for each event. What waits is bounded; the
       oldest is dropped.
     - A passing failure is tried again with growing delays, five times in all. A refusal (a
-      namespace on its way out, a missing right) is logged once for each namespace, and dropped: no
-      event matters so much.
+      namespace on its way out, a missing right) is not: no event matters so much. The log tells
+      what is dropped, once a minute at most for each reason.
 
     Lock-free: it changes only between awaits.
     """
@@ -157,7 +157,7 @@ class Events:
         self._waiting: OrderedDict[_Id, _Event] = OrderedDict()
         self._resting: OrderedDict[_Id, _Event] = OrderedDict()
         self._told: OrderedDict[_Id, _Told] = OrderedDict()
-        self._complained: set[str] = set()
+        self._losses = losses.Losses()
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
 
@@ -187,6 +187,7 @@ class Events:
             self._wake.set()
             await asyncio.wait({writing}, timeout=FLUSH_S)
             writing.cancel()
+        self._losses.close()
         if self._waiting:
             _log.warning("Events are lost at the stop", events=len(self._waiting))
 
@@ -224,8 +225,8 @@ class Events:
             asyncio.get_running_loop().call_at(due, self._rested, name)
         line[name] = event
         if len(line) > MAX_WAITING:
-            line.popitem(last=False)
-            self._observer.dropped("full")
+            _, oldest = line.popitem(last=False)
+            self._lose(oldest, "full", f"{MAX_WAITING} wait already")
         self._wake.set()
 
     def _due(self, name: _Id) -> float | None:
@@ -323,16 +324,11 @@ class Events:
     def _drop(self, name: _Id, event: _Event, why: str, error: errors.ClusterError) -> None:
         # Remembered without a count, so that the same does not come again at once.
         self._remember(name, 0)
+        self._lose(event, why, str(error))
+
+    def _lose(self, event: _Event, why: str, error: str) -> None:
         self._observer.dropped(why)
-        namespace = event.key.namespace
-        if namespace not in self._complained and len(self._complained) < _COMPLAINTS:
-            self._complained.add(namespace)
-            _log.warning(
-                "Event dropped, and likewise what follows in its namespace",
-                namespace=namespace,
-                reason=event.reason,
-                error=str(error),
-            )
+        self._losses.note(why, namespace=event.key.namespace, reason=event.reason, error=error)
 
 
 def _object_name(event: _Event) -> str:

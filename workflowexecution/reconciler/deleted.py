@@ -55,9 +55,10 @@ async def reconcile(tools: common.Tools, seen: view.Execution) -> Result:
         if left_s > 0:
             return Result(requeue_after_s=left_s, priority=queue.Priority.LOW)
         # The run, should there be one, stays and holds its target.
-        _log.error("Deleted execution released after a failure", error=str(error))
+        place = f"{tools.policy.defaults.namespace}/{seen.lock}"
+        _log.error("Deleted execution released after a failure", run=place, error=str(error))
         await ended.release(tools, seen)
-        _give_up(tools, seen, f"Released without its run being deleted: {error}")
+        _give_up(tools, seen, f"Released without PipelineRun {place} being deleted: {error}")
         return Result()
 
 

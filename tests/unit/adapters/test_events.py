@@ -11,7 +11,7 @@ import structlog.testing
 from tests import builders
 from tests.unit.adapters import fakes
 from workflowexecution import ports
-from workflowexecution.adapters import events
+from workflowexecution.adapters import events, losses
 from workflowexecution.api.status import Status
 from workflowexecution.domain import events as stories
 from workflowexecution.runtime import errors, resource
@@ -290,23 +290,52 @@ async def test_failure_that_does_not_pass_is_given_up_after_five_attempts(rig: R
 
 
 @pytest.mark.parametrize("kind", [errors.Forbidden, errors.NotFound, errors.Invalid])
-async def test_refusal_is_logged_once_for_a_namespace_and_dropped(
+async def test_refusal_is_dropped_and_logged_once_a_minute(
     rig: Rig, kind: type[errors.ApiError]
 ) -> None:
-    rig.server.refusals = [fakes.refusal(kind) for _ in range(3)]
+    rig.server.refusals = [fakes.refusal(kind) for _ in range(4)]
     with structlog.testing.capture_logs() as logs:
         async with rig.running() as server:
             rig.say(uid="a")
             rig.say(uid="b")
             rig.say(uid="c", key=resource.ObjectKey("other", "x"))
-    assert server.verbs == ["create"] * 3
-    assert rig.fates == ["refused"] * 3
-    assert [line["namespace"] for line in logs] == ["payment", "other"]
+            await asyncio.sleep(losses.EVERY_S + 1)
+            assert [line["events"] for line in logs] == [1, 2]
+            await asyncio.sleep(losses.EVERY_S + 1)
+            rig.say(uid="d")
+    assert server.verbs == ["create"] * 4
+    assert rig.fates == ["refused"] * 4
+    assert [(line["namespace"], line["events"]) for line in logs] == [
+        ("payment", 1), ("other", 2), ("payment", 1),
+    ]  # fmt: skip
+    assert {(line["event"], line["why"]) for line in logs} == {("Events dropped", "refused")}
+    assert all(str(fakes.refusal(kind)) in line["error"] for line in logs)
+
+
+async def test_what_has_been_dropped_is_told_at_the_stop(rig: Rig) -> None:
+    rig.server.refusals = [fakes.refusal(errors.Forbidden) for _ in range(3)]
+    with structlog.testing.capture_logs() as logs:
+        async with rig.running():
+            for uid in "abc":
+                rig.say(uid=uid)
+    assert [line["events"] for line in logs] == [1, 2]
+
+
+async def test_reasons_of_drops_are_told_apart(rig: Rig) -> None:
+    rig.server.refusals = [fakes.refusal(errors.Forbidden)] + [errors.TransportError("broken")] * 5
+    with structlog.testing.capture_logs() as logs:
+        async with rig.running():
+            rig.say(uid="a")
+            rig.say(uid="b")
+            await asyncio.sleep(30)
+    assert [(line["why"], line["events"]) for line in logs] == [("refused", 1), ("failed", 1)]
 
 
 async def test_what_waits_is_bounded_and_the_oldest_goes(rig: Rig) -> None:
-    for number in range(events.MAX_WAITING + 2):
-        rig.say(uid=str(number))
+    with structlog.testing.capture_logs() as logs:
+        for number in range(events.MAX_WAITING + 2):
+            rig.say(uid=str(number))
+    assert [(line["why"], line["reason"]) for line in logs] == [("full", "LockReleased")]
     assert len(rig.events) == events.MAX_WAITING
     assert rig.fates == ["full", "full"]
     async with rig.running() as server:

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 import pytest
+import structlog.testing
 
 from tests import builders
 from tests.unit.reconciler import fakes
@@ -311,9 +312,12 @@ async def test_one_that_is_let_go_after_a_failure_is_told_and_counted() -> None:
     made.engine.show(RUN)
     made.engine.delete_error = fakes.refusal(errors.Forbidden, "not allowed")
     made.clock.advance(600.1)
-    assert await reconcile(made) == Result()
+    with structlog.testing.capture_logs() as logs:
+        assert await reconcile(made) == Result()
     ((reason, kind, message),) = made.witness.events
     assert (reason, kind) == ("CleanupFailed", "Warning")
     assert message.startswith(fakes.ABOUT)
     assert "not allowed" in message
+    assert f"kubernaut-workflows/{LOCK}" in message
+    assert [it["run"] for it in logs] == [f"kubernaut-workflows/{LOCK}"]
     assert made.witness.incidents == ["deletion_given_up"]

@@ -54,12 +54,14 @@ class Exporter(sdk.SpanProcessor):
         self._some = asyncio.Event()
         self._stopping = asyncio.Event()
         self._troubled = False
+        self._overflowed = False
         self.lost = 0
         """Spans that were pushed out, or that the collector refused."""
 
     def on_end(self, span: sdk.ReadableSpan) -> None:
         """Take a span."""
-        self.lost += len(self._waiting) == MAX_WAITING
+        if len(self._waiting) == MAX_WAITING:
+            self._push_out(1)
         self._waiting.append(span)
         self._some.set()
 
@@ -105,6 +107,7 @@ class Exporter(sdk.SpanProcessor):
                 self._troubled = True
                 return False
             self._troubled = False
+        self._overflowed = False
         self._some.clear()
         return True
 
@@ -132,8 +135,16 @@ class Exporter(sdk.SpanProcessor):
         """Wait again, before what has come since; the oldest give way."""
         room = MAX_WAITING - len(self._waiting)
         kept = batch[max(0, len(batch) - room) :]
-        self.lost += len(batch) - len(kept)
+        if len(kept) < len(batch):
+            self._push_out(len(batch) - len(kept))
         self._waiting.extendleft(reversed(kept))
+
+    def _push_out(self, count: int) -> None:
+        """Count spans that find no room, and tell of the first since everything was sent."""
+        self.lost += count
+        if not self._overflowed:
+            _log.warning("Spans begin to be lost", url=self.url, waiting=MAX_WAITING)
+        self._overflowed = True
 
 
 def _has_path(url: str) -> bool:

@@ -106,8 +106,35 @@ async def test_memory_is_bounded_while_the_collector_is_away() -> None:
             rig.tell(10)
             await asyncio.sleep(20)
     assert rig.exporter.lost == 10
-    assert [it["event"] for it in logs] == ["Spans cannot be sent", "Spans are lost"]
+    assert [it["event"] for it in logs] == [
+        "Spans cannot be sent", "Spans begin to be lost", "Spans are lost",
+    ]  # fmt: skip
     assert logs[-1]["spans"] == exporter.MAX_WAITING + 10
+
+
+async def overflow(rig: Rig, collector: Collector) -> None:
+    """An outage in which there is room for four spans, and seven are told."""
+    collector.statuses = [503] * 3
+    rig.tell(3)
+    await asyncio.sleep(3)
+    rig.tell(2)
+    rig.tell(2)
+    await asyncio.sleep(30)
+
+
+async def test_each_outage_tells_when_spans_begin_to_be_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(exporter, "MAX_WAITING", 4)
+    with structlog.testing.capture_logs() as logs:
+        async with Collector().running() as collector:
+            rig = Rig(collector.url)
+            async with rig.running():
+                await overflow(rig, collector)
+                await overflow(rig, collector)
+    began = [it for it in logs if it["event"] == "Spans begin to be lost"]
+    assert [it["url"] for it in began] == [rig.exporter.url] * 2
+    assert rig.exporter.lost == 6
 
 
 async def test_oldest_give_way_when_a_batch_comes_back_to_a_full_line() -> None:
