@@ -73,7 +73,9 @@ FIELDS: Final[dict[str, str]] = {
     "status.skipDetails.recentRemediation.targetResource": "Its target.",
     "status.skipDetails.recentRemediation.cooldownRemaining": "How long it goes on standing there.",
     "status.consecutiveFailures": "Failures of the target in a row before anything ran.",
-    "status.nextAllowedExecution": "Until then the back-off refuses the target.",
+    "status.nextAllowedExecution": (
+        "Until then the back-off refuses the target; at its limit a person is needed later, too."
+    ),
     "status.lockedUntil": "End of the cooldown or the back-off that this one has brought.",
     "status.blockClearance.clearedAt": "When the person gave it.",
     "status.blockClearance.clearedBy": "The person's own name; the admission policy proves it.",

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from workflowexecution import cli, config, settings
+from workflowexecution.adapters import place
 from workflowexecution.api import duration
 
 if TYPE_CHECKING:
@@ -105,6 +106,33 @@ def test_modules_are_all_on_the_map() -> None:
     modules = {it.relative_to(PACKAGE).as_posix() for it in PACKAGE.rglob("*.py")}
     said = set(re.findall(r"`([a-z_/]+\.py)`", text_of("ARCHITECTURE.md")))
     assert said == {it for it in modules if not it.endswith("__init__.py")}
+
+
+@pytest.mark.parametrize("path", documents(), ids=str)
+def test_log_of_several_pods_is_asked_for_whole(path: Path) -> None:
+    """A Deployment stands for one of its pods, and with a selector kubectl shows ten lines."""
+    asked = [*re.findall(r"`(kubectl logs[^`]*)`", text_of(path))]
+    asked += re.findall(r"^ *(kubectl logs .*)$", text_of(path), re.MULTILINE)
+    assert [it for it in asked if "deployment/" in it] == []
+    assert [
+        it for it in asked if " -l " in it and not {"--tail=-1", "--prefix"} <= set(it.split())
+    ] == []
+
+
+def test_log_lines_that_an_alert_names_are_written() -> None:
+    text = " ".join(text_of("docs/alerts.md").split())
+    named = set(re.findall(r"log lines? `([^`]+)`", text))
+    code = "".join(it.read_text("utf-8") for it in PACKAGE.rglob("*.py"))
+    assert [it for it in named if f'"{it}"' not in code] == []
+    assert len(named) > 5
+
+
+async def test_every_trouble_with_the_place_of_runs_is_in_the_table() -> None:
+    absent, shut = place.Place("…"), place.Place("…")
+    absent.absent()
+    shut.shut()
+    text = text_of("docs/troubleshooting.md")
+    assert [it.trouble for it in (absent, shut) if f"`{it.trouble}`" not in text] == []
 
 
 def test_news_of_the_next_release_have_a_kind() -> None:
