@@ -184,6 +184,7 @@ class App:
             place=self._watches.place,
             runs=self._caches.runs,
             tasks=self._caches.tasks,
+            gone=self._watches.gone,
             informers=(self._watches.runs, self._watches.tasks),
         )
         self._events = events.Events(
@@ -272,7 +273,6 @@ class App:
             run_is_done=self._run_is_done,
         )
         self._watches.executions.subscribe(router.execution_changed)
-        self._watches.runs.subscribe(self._engine.note)
         self._watches.runs.subscribe(router.run_changed)
         self._watches.tasks.subscribe(router.task_changed)
         self._watches.executions.on_state(self._reach.look)

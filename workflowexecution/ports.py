@@ -291,7 +291,10 @@ class ExecutionEngine(Protocol):
         ...
 
     def last_seen(self, owner_uid: str) -> tekton.PipelineRun | None:
-        """The last state of a run that is gone, if this process saw it go."""
+        """The last known state of a run that the cache does not have.
+
+        This process saw it go, or made it a moment ago, or the execution itself once named it.
+        """
         ...
 
     async def create(self, owner: ObjectKey, manifest: dict[str, Any]) -> tekton.PipelineRun:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workflowexecution.adapters import podwarnings
@@ -14,7 +13,7 @@ from workflowexecution.runtime import errors, resource
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from workflowexecution.adapters import place
+    from workflowexecution.adapters import gone, place
     from workflowexecution.runtime import client, freshness, store
     from workflowexecution.runtime.resource import ObjectKey
 
@@ -28,7 +27,6 @@ CRDS = resource.Resource(
 
 BY_OWNER = "owner"
 BY_RUN = "run"
-_REMEMBERED = 1000
 # One more than is kept tells whether the log was longer.
 _LOG_LINES = evidence.MAX_LOG_LINES + 1
 _LOG_BYTES = 2 * 1024 * 1024
@@ -85,11 +83,10 @@ class Watched(Protocol):
 class TektonEngine:
     """The `ExecutionEngine` over Tekton's v1 API.
 
-    Reads come from the caches but for those named `read`; a run that disappears is remembered for a
-    while, since its last state may be the only record of how it ended.
+    Reads come from the caches but for those named `read`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only collaborators, each of its own
         self,
         *,
         client: client.Client,
@@ -97,6 +94,7 @@ class TektonEngine:
         place: place.Place,
         runs: store.Store[Run],
         tasks: store.Store[Task],
+        gone: gone.Gone,
         informers: Sequence[Watched],
     ) -> None:
         """Work in this place, over these caches."""
@@ -107,7 +105,7 @@ class TektonEngine:
         self._runs = runs
         self._tasks = tasks
         self._informers = informers
-        self._gone: OrderedDict[str, Run] = OrderedDict()
+        self._gone = gone
         self._pod_warnings = podwarnings.PodWarnings(client, place.namespace, self._live_pods)
 
     def unavailable(self) -> str:
@@ -135,15 +133,8 @@ class TektonEngine:
         return tuple(self._tasks.by_index(BY_RUN, run_uid))
 
     def last_seen(self, owner_uid: str) -> tekton.PipelineRun | None:
-        """The last state of a run that is gone, if this process saw it go."""
-        return self._gone.get(owner_uid)
-
-    def note(self, delta: store.Delta[Run]) -> None:
-        """Remember a run that disappears."""
-        if delta.new is None and delta.old is not None:
-            self._gone[delta.old.owner_uid] = delta.old
-            while len(self._gone) > _REMEMBERED:
-                self._gone.popitem(last=False)
+        """The last known state of a run that the cache does not have."""
+        return self._gone.last(owner_uid)
 
     async def create(self, owner: ObjectKey, manifest: dict[str, Any]) -> tekton.PipelineRun:
         """Create the run; atomic by its name."""
@@ -156,7 +147,10 @@ class TektonEngine:
                 raise
             write.answered(answer)
         self._place.present()
-        return project_run(answer)
+        run = project_run(answer)
+        if self.observe(run.owner_uid) is None:
+            self._gone.created(run)
+        return run
 
     async def read(self, name: str) -> tekton.PipelineRun | None:
         """The run of that name from the server itself; None when it is not there."""

@@ -66,7 +66,8 @@ class Feed(Generic[T]):
     """Projects objects into a store and tells subscribers each change.
 
     An object that cannot be projected is logged once and skipped; what the cache holds of it stays,
-    for it does exist. The version observer hears of a change before the subscribers do.
+    for it does exist. The version observer hears of a change before the subscribers do, and so do
+    witnesses: of a whole list at once, so that nobody can act on it before they know.
 
     Lock-free: it changes only between awaits.
     """
@@ -85,6 +86,7 @@ class Feed(Generic[T]):
         self._cache = cache
         self._versions = versions
         self._subscribers: list[Callable[[store.Delta[T]], None]] = []
+        self._witnesses: list[Callable[[store.Delta[T]], None]] = []
         self._poison: set[resource.ObjectKey] = set()
 
     @property
@@ -95,6 +97,10 @@ class Feed(Generic[T]):
     def subscribe(self, callback: Callable[[store.Delta[T]], None]) -> None:
         """Call back, synchronously, for each change from now on; the callback must not raise."""
         self._subscribers.append(callback)
+
+    def witness(self, callback: Callable[[store.Delta[T]], None]) -> None:
+        """The same, with nothing between the change of the cache and the call."""
+        self._witnesses.append(callback)
 
     def read(self, listing: Listing[T], item: resource.JsonObject) -> None:
         """Add an item to a list; of one that cannot be projected, what the cache holds."""
@@ -184,6 +190,8 @@ class Feed(Generic[T]):
             self._versions.seen(self._kind, new.key, new.uid, new.resource_version)
         elif delta.old is not None:  # pragma: no branch - one of them is there
             self._versions.seen(self._kind, delta.old.key, delta.old.uid, "")
+        for callback in self._witnesses:
+            callback(delta)
 
 
 def _key_of(raw: resource.JsonObject) -> resource.ObjectKey | None:

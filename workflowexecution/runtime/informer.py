@@ -199,6 +199,10 @@ class Informer(Generic[T]):
         """Call back, synchronously, for each change from now on; the callback must not raise."""
         self._feed.subscribe(callback)
 
+    def witness(self, callback: Callable[[store.Delta[T]], None]) -> None:
+        """The same, cheap, and called for a whole list before anything else has a turn."""
+        self._feed.witness(callback)
+
     def on_state(self, callback: Callable[[], None]) -> None:
         """Call back when `missing`, `synced` or `in_doubt` changes."""
         self._on_state.append(callback)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from workflowexecution.adapters import place, tekton
+from workflowexecution.adapters import gone, place, tekton
 from workflowexecution.reconciler import view
 from workflowexecution.runtime import informer, store
 
@@ -84,6 +84,13 @@ class Watches:
         self.executions = build(view.EXECUTIONS, ours, caches.executions, made_by_us=False)
         self.runs = build(tekton.PIPELINERUNS, tekton.project_run, caches.runs)
         self.tasks = build(tekton.TASKRUNS, tekton.project_task, caches.tasks)
+        self.gone = gone.Gone(
+            settings.execution.namespace,
+            owner=lambda uid: next(iter(caches.executions.by_index(view.BY_UID, uid)), None),
+        )
+        """Runs that the cache of them does not have."""
+        self.executions.witness(self.gone.execution_changed)
+        self.runs.witness(self.gone.run_changed)
 
     def by_name(self) -> dict[str, informer.Informer[Any]]:
         """Every informer, by the plural of what it watches."""

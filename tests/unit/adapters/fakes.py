@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests import builders
-from workflowexecution.adapters import place, tekton
+from workflowexecution.adapters import gone, place, tekton
 from workflowexecution.runtime import client, errors, freshness, resource, store
 
 if TYPE_CHECKING:
@@ -126,12 +126,14 @@ class Bed:
         )
         self.informers = [FakeInformer(), FakeInformer()]
         self.place = place.Place("kubernaut-workflows")
+        self.gone = gone.Gone("kubernaut-workflows", owner=lambda uid: None)
         self.engine = tekton.TektonEngine(
             client=self.client,
             freshness=self.freshness,
             place=self.place,
             runs=self.runs,
             tasks=self.tasks,
+            gone=self.gone,
             informers=self.informers,
         )
 

@@ -76,20 +76,18 @@ async def test_children_finds_tasks_by_their_run(bed: fakes.Bed) -> None:
 
 
 async def test_a_run_that_disappears_is_remembered(bed: fakes.Bed) -> None:
-    bed.engine.note(store.Delta(None, fakes.run()))
-    bed.engine.note(store.Delta(fakes.run(), fakes.run()))
     assert bed.engine.last_seen(UID) is None
-    bed.engine.note(store.Delta(fakes.run(), None))
+    bed.gone.run_changed(store.Delta(fakes.run(), None))
     assert bed.engine.last_seen(UID) == fakes.run()
 
 
-async def test_the_memory_of_runs_has_an_end(bed: fakes.Bed) -> None:
-    for number in range(1001):
-        labels = {names.LABEL_EXECUTION_UID: str(number)}
-        bed.engine.note(store.Delta(fakes.run(labels=labels), None))
-    assert bed.engine.last_seen("0") is None
-    assert bed.engine.last_seen("1") is not None
-    assert bed.engine.last_seen("1000") is not None
+@pytest.mark.parametrize("cached", [False, True], ids=["cache-late", "cache-first"])
+async def test_a_created_run_is_known_before_the_cache_has_it(bed: fakes.Bed, cached: bool) -> None:
+    bed.client.answer = builders.raw_run()
+    if cached:
+        bed.runs.apply(fakes.run())
+    await bed.engine.create(fakes.KEY, {"metadata": {"name": NAME}})
+    assert bed.engine.last_seen(UID) == (None if cached else fakes.run())
 
 
 async def test_create_makes_the_run_and_waits_for_the_cache(bed: fakes.Bed) -> None:

@@ -54,6 +54,17 @@ def test_arrival_is_cached_noted_and_told() -> None:
     assert rig.noted == [("one", "uid-one", "3")]
 
 
+def test_witness_knows_a_whole_list_before_anything_of_it_is_told() -> None:
+    rig = Rig(objects.widget("gone"))
+    known: list[store.Delta[objects.Widget]] = []
+    rig.feed.witness(known.append)
+    deltas = rig.list(objects.raw("one"))
+    assert [it.old or it.new for it in known] == [objects.widget("gone"), objects.widget("one")]
+    assert (known, rig.told) == (deltas, [])
+    rig.send("DELETED", objects.raw("one", version="2"))
+    assert known[2:] == rig.told == [Delta(objects.widget("one", version="2"), None)]
+
+
 def test_change_is_told_with_what_was_before() -> None:
     old, new = objects.widget(version="1"), objects.widget(version="2")
     rig = Rig(old)
