@@ -283,7 +283,7 @@ class ExecutionEngine(Protocol):
         ...
 
     def observe(self, owner_uid: str) -> tekton.PipelineRun | None:
-        """The run of an execution, from the cache."""
+        """The run of an execution, from the cache; "none" means nothing while it is unavailable."""
         ...
 
     def children(self, run_uid: str) -> Sequence[tekton.TaskRun]:

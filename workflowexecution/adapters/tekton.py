@@ -125,7 +125,9 @@ class TektonEngine:
         return self.unavailable() or self.closed()
 
     def observe(self, owner_uid: str) -> tekton.PipelineRun | None:
-        """The run of an execution, from the cache."""
+        """The run of an execution, from the cache; none until its tasks have been listed, too."""
+        if not self._tasks.synced:
+            return None
         return next(iter(self._runs.by_index(BY_OWNER, owner_uid)), None)
 
     def children(self, run_uid: str) -> Sequence[tekton.TaskRun]:

@@ -61,7 +61,7 @@ class Start:
         problems = case.unreadable or tuple(
             validation.check(case.execution.spec, tools.policy.rules)
         )
-        if problems:
+        if problems and not _may_have_run(tools, case):
             _log.info("Execution refused", problems=problems)
             note = _not_created(ConditionReason.PIPELINE_CREATION_FAILED, problems[0])
             reason = FailureReason.CONFIGURATION_ERROR
@@ -194,6 +194,11 @@ async def _closed(tools: common.Tools, case: common.Case, error: errors.ApiError
     except errors.Forbidden:
         return tools.engine.closed()
     return ""
+
+
+def _may_have_run(tools: common.Tools, case: common.Case) -> bool:
+    """Whether a former life may have started what nobody can see now: it is not refused then."""
+    return case.seen.claimed and bool(tools.engine.unavailable())
 
 
 def _waiting(tools: common.Tools) -> status.Note | None:

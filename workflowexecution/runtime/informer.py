@@ -147,6 +147,7 @@ class Informer(Generic[T]):
         self._missing = False
         self._doubt_since: float | None = None
         self._synced = asyncio.Event()
+        self._known = asyncio.Event()
         self._on_state: list[Callable[[], None]] = []
         self._heard_at = float("-inf")
         self._due_at = float("inf")
@@ -212,16 +213,11 @@ class Informer(Generic[T]):
         await self._synced.wait()
 
     async def wait_known(self) -> None:
-        """Wait until the cache has been filled, or the API is known not to be served."""
-        known = asyncio.Event()
+        """Wait until the cache has been filled, or it is known why it cannot be for now.
 
-        def look() -> None:
-            if self.synced or self._missing:
-                known.set()
-
-        self.on_state(look)
-        look()
-        await known.wait()
+        The API is not served, or nobody may list it here: that may be so for long.
+        """
+        await self._known.wait()
 
     def hurry(self) -> None:
         """Try again now if it waits after a failure: somebody else has heard the server."""
@@ -258,6 +254,7 @@ class Informer(Generic[T]):
         self._set_doubt(False)
         if not self._synced.is_set():
             self._synced.set()
+            self._known.set()
             self._tell_state()
         for delta in deltas:
             self._feed.deliver(delta)
@@ -329,6 +326,8 @@ class Informer(Generic[T]):
         if isinstance(error, errors.EndpointMissing | errors.NotFound):
             self._lose_endpoint()
             return
+        if isinstance(error, errors.Forbidden):
+            self._known.set()
         silent = self.last_event_age_s >= self._watch_idle_s
         step = self._recovery.after(error, opened=opened, silent=silent)
         if step.lists:
@@ -360,6 +359,7 @@ class Informer(Generic[T]):
         self._pause_s = _MISSING_RETRY_S + _MISSING_SPREAD_S * self._uniform()
         if not self._missing:
             self._missing = True
+            self._known.set()
             _log.warning("API is not served", resource=self._resource.plural)
             self._tell_state()
 

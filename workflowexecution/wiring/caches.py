@@ -111,9 +111,16 @@ class Watches:
             watched.hurry()
 
     async def wait_known(self) -> None:
-        """Wait until every cache is filled; without Tekton, until that is known."""
+        """Wait until every cache is filled; of the runs, until it is known why it cannot be.
+
+        What needs no run goes on without them: refusals, deletions that give up, and a word to
+        those that wait. Nothing starts, since the engine is unavailable until all are listed.
+        """
         await self.executions.wait_synced()
         for watched in (self.runs, self.tasks):
             await watched.wait_known()
         held = self._caches
-        _log.info("Caches are filled", executions=len(held.executions), runs=len(held.runs))
+        if self.runs.synced and self.tasks.synced:
+            _log.info("Caches are filled", executions=len(held.executions), runs=len(held.runs))
+        else:
+            _log.warning("Runs cannot be listed: executions wait", executions=len(held.executions))

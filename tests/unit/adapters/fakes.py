@@ -115,10 +115,12 @@ class FakeInformer:
 class Bed:
     """A client, empty caches, and what knows which keys wait for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, listed: bool = True) -> None:
         self.client = FakeClient()
         self.runs = store.StoreWriter[tekton.Run](tekton.run_indexes())
         self.tasks = store.StoreWriter[tekton.Task](tekton.task_indexes())
+        if listed:
+            self.tasks.replace(())
         self.executions = store.StoreWriter[tekton.Run]()
         self.freshness = freshness.Freshness(
             stores=lambda kind: self.runs if kind == tekton.PIPELINERUNS else self.executions,

@@ -64,6 +64,14 @@ async def test_observe_finds_a_run_by_its_execution(bed: fakes.Bed) -> None:
     assert bed.engine.observe("") is None
 
 
+async def test_observe_finds_no_run_before_its_tasks_are_listed() -> None:
+    unlisted = fakes.Bed(listed=False)
+    unlisted.runs.apply(fakes.run())
+    assert unlisted.engine.observe(UID) is None
+    unlisted.tasks.replace(())
+    assert unlisted.engine.observe(UID) == fakes.run()
+
+
 async def test_children_finds_tasks_by_their_run(bed: fakes.Bed) -> None:
     task = tekton.project_task(builders.raw_task("restart"))
     stray = builders.raw_task("stray")

@@ -181,9 +181,10 @@ async def test_a_spec_that_cannot_run_is_refused(spec: dict[str, Any], problem: 
     assert world.said(CREATED).reason == ConditionReason.PIPELINE_CREATION_FAILED
 
 
-async def test_an_engine_that_is_away_keeps_it_waiting() -> None:
+@pytest.mark.parametrize("parts", [{}, {"spec": {"targetResource": "x"}, "metadata": CLAIMED}])
+async def test_an_engine_that_is_away_keeps_it_waiting(parts: dict[str, Any]) -> None:
     world = fakes.World()
-    world.put()
+    world.put(**parts)
     world.engine.away = "Tekton is not there"
     assert await reconcile(world) == Result()
     assert world.status.phase is Phase.PENDING

@@ -116,17 +116,17 @@ async def test_informer_is_synced_once_the_list_is_in() -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "at"), [(client.ListPage([], "1", ""), 0.8), (sources.refusal(404), 0.8)]
+    "page", [client.ListPage([], "1", ""), sources.refusal(404), sources.refusal(403)]
 )
-async def test_informer_is_known_once_the_list_is_in_or_there_is_no_api(
-    page: client.ListPage | errors.ApiError, at: float
+async def test_informer_is_known_once_the_list_is_in_or_why_it_cannot_be(
+    page: client.ListPage | errors.ApiError,
 ) -> None:
     rig = Rig()
     rig.source.pages = [RESET, page]
     async with asyncio.TaskGroup() as group:
         running = group.create_task(rig.informer.run())
         await rig.informer.wait_known()
-        assert sources.now() == at
+        assert sources.now() == 0.8
         await rig.informer.wait_known()
         running.cancel()
 
