@@ -77,12 +77,14 @@ class Router:
             self._wake_next(old.lock)
         if new is None:
             if old is not None:
-                self._forget(old.key)
-                self._queue.add(old.key, queue.Priority.LOW)
+                self._let_go(old.key)
             return
         if not new.served:
             return
         if old is new or new.ended:
+            if old is not None and not old.ended and new.ended:
+                # What another process has brought to its end is not urgent when this one begins.
+                self._queue.drop(new.key)
             self._queue.add(new.key, queue.Priority.LOW)
         elif old is None:
             self._queue.add(new.key, _urgency(new))
@@ -121,6 +123,12 @@ class Router:
         for execution in self._executions:
             if execution.served and (not execution.ended or execution.held):
                 self._queue.add(execution.key, queue.Priority.NORMAL)
+
+    def _let_go(self, key: ObjectKey) -> None:
+        """Have an execution forgotten that is gone, by those who work too, if anybody does."""
+        self._forget(key)
+        if not self._queue.drop(key):
+            self._queue.add(key, queue.Priority.LOW)
 
     def _wake(self, owner_uid: str, priority: queue.Priority) -> None:
         for execution in self._executions.by_index(view.BY_UID, owner_uid):

@@ -28,13 +28,12 @@ class Priority(enum.IntEnum):
     """Progress, resync and retention."""
 
 
-_NEVER_S = float("inf")
 # A key that has waited so long goes before those of more urgent classes, but for the first.
 _PATIENCE_S = {
     Priority.URGENT: 0.0,
-    Priority.HIGH: _NEVER_S,
+    Priority.HIGH: float("inf"),
     Priority.NORMAL: 1.0,
-    Priority.LOW: _NEVER_S,
+    Priority.LOW: float("inf"),
 }
 
 
@@ -102,7 +101,7 @@ class WorkQueue:
     starves, and the n-th oldest key is handed out within 9 n.
 
     A wait begins with the first `get` at the earliest: before it there is nobody to wait for, as in
-    a replica that does not lead and gathers keys all the same.
+    a replica that does not lead and gathers keys all the same, but for those it is told to drop.
 
     Lock-free: it changes only between awaits. Times are loop times, in seconds.
 
@@ -169,8 +168,7 @@ class WorkQueue:
     def oldest_s(self) -> float:
         """Return for how many seconds the key has waited that waits longest; 0 when none does."""
         oldest = min(self._waiting.values(), key=lambda entry: entry.since, default=None)
-        now = asyncio.get_running_loop().time()
-        return 0.0 if oldest is None else self._waited_s(oldest, now)
+        return 0.0 if oldest is None else self._waited_s(oldest, asyncio.get_running_loop().time())
 
     def is_waiting(self, *, before: Priority) -> bool:
         """Tell whether a key of a more urgent class could be handed out now."""
@@ -255,6 +253,19 @@ class WorkQueue:
             priority = Priority.NORMAL if current is None else current[0]
         self.add_after(key, delay_s, priority)
         return delay_s
+
+    def drop(self, key: resource.ObjectKey) -> bool:
+        """Take a key out and tell so; never once a key was handed out, for that left memories."""
+        if self._served_since is not None:
+            return False
+        self._waiting.pop(key, None)
+        self._delayed.pop(key, None)
+        if sum(map(len, self._classes)) > _COMPACT_ABOVE + 2 * len(self._waiting):
+            for entries in self._classes:
+                entries.clear()
+            for entry in self._waiting.values():
+                self._classes[entry.priority].append(entry)
+        return True
 
     def forget(self, key: resource.ObjectKey) -> None:
         """Reset the key's back-off; whoever waits goes on waiting."""

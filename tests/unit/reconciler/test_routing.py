@@ -21,6 +21,10 @@ class RecordingQueue(queue.WorkQueue):
     def __init__(self) -> None:
         super().__init__()
         self.asked: list[tuple[str, float, Priority]] = []
+        self.served = True
+
+    def drop(self, key: resource.ObjectKey) -> bool:
+        return not self.served and super().drop(key)
 
     def add(self, key: resource.ObjectKey, priority: Priority = Priority.NORMAL) -> None:
         self.asked.append((key.name, 0.0, priority))
@@ -103,6 +107,23 @@ def test_an_execution_that_is_gone_is_forgotten() -> None:
     routes = Routes()
     routes.router.execution_changed(store.Delta(RUNNING, None))
     assert routes.forgotten == [fakes.KEY]
+
+
+def test_an_execution_that_is_gone_is_asked_for_by_nobody_where_nobody_works() -> None:
+    routes = Routes()
+    routes.queue.served = False
+    routes.router.execution_changed(store.Delta(RUNNING, None))
+    assert (routes.asked, routes.forgotten) == ([], [fakes.KEY])
+
+
+async def test_an_end_is_less_urgent_than_a_start_where_nobody_works() -> None:
+    routes, waiting = Routes(), queue.WorkQueue()
+    router = routing.Router(
+        executions=routes.cache, queue=waiting, forget=lambda key: None, run_is_done=bool
+    )
+    for old, new in ((None, PENDING), (PENDING, RUNNING), (RUNNING, ENDED), (None, named("new"))):
+        router.execution_changed(store.Delta(old, new))
+    assert [(await waiting.get()).name for _ in range(2)] == ["new", "restart-payment"]
 
 
 DONE = ("True", "Succeeded", "")

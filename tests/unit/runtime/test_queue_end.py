@@ -1,7 +1,8 @@
-"""The queue's end, and its waiters when they are cancelled."""
+"""The queue's end, its waiters when they are cancelled, and a queue that nobody serves."""
 
 import asyncio
 import contextlib
+import tracemalloc
 
 import pytest
 
@@ -106,3 +107,39 @@ async def test_woken_getter_waits_on_when_another_was_faster() -> None:
         assert not slow.done()
         work.add(objects.key("b"))
         assert await slow == objects.key("b")
+
+
+async def test_queue_that_nobody_serves_keeps_what_is_not_dropped() -> None:
+    work = queue.WorkQueue()
+    for number in range(1000):
+        key = objects.key(str(number))
+        work.add(key, queue.Priority.LOW)
+        work.add(key, queue.Priority.HIGH)
+        work.add_after(key, 5)
+        if number % 10:
+            assert work.drop(key)
+    assert (len(work), work.delayed) == (100, 100)
+    assert [await take(work) for _ in range(3)] == ["0", "10", "20"]
+
+
+async def test_queue_that_nobody_serves_keeps_no_memory_of_what_is_dropped() -> None:
+    work = queue.WorkQueue()
+    tracemalloc.start()
+    try:
+        for number in range(3000):
+            key = objects.key(str(number))
+            work.add(key, queue.Priority.LOW)
+            work.add(key, queue.Priority.HIGH)
+            work.drop(key)
+        assert tracemalloc.get_traced_memory()[0] < 100_000
+    finally:
+        tracemalloc.stop()
+
+
+async def test_queue_that_is_served_drops_nothing() -> None:
+    work = queue.WorkQueue()
+    work.add(objects.key("a"))
+    work.add(objects.key("b"))
+    assert await take(work) == "a"
+    assert not work.drop(objects.key("b"))
+    assert await take(work) == "b"

@@ -54,6 +54,13 @@ class QueueMachine(stateful.RuleBasedStateMachine):
         self.call("add_after", key, delay_s, priority)
         self.delayed[key] = min(self.now + delay_s, self.delayed.get(key, float("inf")))
 
+    @stateful.rule(key=some_key)
+    def drop(self, key: resource.ObjectKey) -> None:
+        assert self.call("drop", key) == (not self.handed_out)
+        if not self.handed_out:
+            self.ready.discard(key)
+            self.delayed.pop(key, None)
+
     @stateful.rule(passed_s=st.integers(1, 10))
     def pass_time(self, passed_s: int) -> None:
         self.loop.run_until_complete(asyncio.sleep(passed_s))
