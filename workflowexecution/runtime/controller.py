@@ -12,6 +12,9 @@ from workflowexecution.runtime import errors, queue, resource
 
 _OF_THE_SERVER = (errors.TransportError, errors.ServerError, TimeoutError)
 
+KEYS_PER_TURN = 64
+"""Between two turns of the event loop: many a reconcile asks nobody, and so waits for nothing."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -55,6 +58,7 @@ class Controller:
     back-off; a 429 waits for what the server asked for; anything else, a missed deadline included,
     is logged and backs off. A held key is given back without a reconcile; who holds it adds it
     again. While the server is away, a key whose request failed waits again and has not failed.
+    After 64 keys other tasks get their turn, whether or not a reconcile has waited for anything.
 
     Source: controller-runtime pkg/internal/controller/controller.go.
     """
@@ -90,6 +94,7 @@ class Controller:
         self._away = away
         self._observer: ControllerObserver = observer or NoObserver()
         self._active = 0
+        self._in_turn = 0
         self._interrupted = False
         self._group: asyncio.TaskGroup | None = None
         self._crew: set[asyncio.Task[None]] = set()
@@ -157,6 +162,8 @@ class Controller:
             self._crew.discard(me)
 
     async def _work_once(self, me: asyncio.Task[None]) -> None:
+        while self._in_turn >= KEYS_PER_TURN:  # noqa: ASYNC110 - a turn is what is waited for
+            await asyncio.sleep(0)
         self._idle.add(me)
         try:
             key = await self._queue.get()
@@ -167,6 +174,16 @@ class Controller:
                 await self._handle(key)
         finally:
             self._queue.done(key)
+            self._count()
+
+    def _count(self) -> None:
+        """Note a key; after so many all workers wait for the loop's next turn."""
+        self._in_turn += 1
+        if self._in_turn == KEYS_PER_TURN:
+            asyncio.get_running_loop().call_soon(self._begin_turn)
+
+    def _begin_turn(self) -> None:
+        self._in_turn = 0
 
     async def _handle(self, key: resource.ObjectKey) -> None:
         loop = asyncio.get_running_loop()

@@ -1,4 +1,5 @@
 import asyncio
+import collections
 from collections.abc import Callable
 
 import pytest
@@ -230,6 +231,37 @@ async def test_workers_reconcile_different_keys_at_the_same_time() -> None:
         assert rig.controller.active == 0
         rig.controller.stop()
     assert rig.at == [0, 0, 10]
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["reconciled", "held"])
+async def test_other_tasks_get_their_turn_between_many_keys(held: bool) -> None:
+    rig = Rig(workers=24)
+    seen: list[int] = []
+
+    def hold(key: resource.ObjectKey, priority: queue.Priority) -> bool:
+        seen.append(turns)
+        return held
+
+    rig.held, turns = hold, 0
+    for number in range(1000):
+        rig.queue.add(objects.key(str(number)))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(rig.controller.run())
+        while len(rig.queue):
+            turns += 1
+            await asyncio.sleep(0)
+        rig.controller.stop()
+    assert max(collections.Counter(seen).values()) == controller.KEYS_PER_TURN
+    assert (len(seen), len(rig.keys)) == (1000, 0 if held else 1000)
+
+
+async def test_keys_that_wait_for_something_need_no_further_turn() -> None:
+    rig = Rig(*[0.1] * 200, workers=10)
+    for number in range(200):
+        rig.queue.add(objects.key(str(number)))
+    await rig.run_for(10)
+    assert len(rig.outcomes) == 200
+    assert max(rig.at) == pytest.approx(1.9)
 
 
 async def test_stop_lets_the_running_reconcile_end_and_starts_no_other() -> None:
