@@ -26,6 +26,8 @@ from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from workflowexecution.api import tekton
     from workflowexecution.runtime.resource import ObjectKey
 
@@ -57,23 +59,19 @@ class Start:
             await common.write(tools, case, common.adopt(case, run))
             return common.LOOK_AT_ONCE
         if case.execution.spec.cancel is not None:
-            return await _cancel(tools, case)
+            return await _taken_on(tools, case) or await _cancel(tools, case)
         problems = case.unreadable or tuple(
             validation.check(case.execution.spec, tools.policy.rules)
         )
-        if problems and not _may_have_run(tools, case):
-            _log.info("Execution refused", problems=problems)
-            note = _not_created(ConditionReason.PIPELINE_CREATION_FAILED, problems[0])
-            reason = FailureReason.CONFIGURATION_ERROR
-            await common.refuse(tools, case, reason, "; ".join(problems), [note])
-            return Result()
+        if problems:
+            return await _taken_on(tools, case) or await _refuse(tools, case, problems)
         waiting = _waiting(tools)
         if waiting is not None:
             await common.write(tools, case, status.pending(case.status, case.moment, [waiting]))
             return Result()
         obstacle = await self._admission.check(case.seen)
         if obstacle is not None:
-            return await skipping.meet(tools, case, obstacle)
+            return await _taken_on(tools, case) or await skipping.meet(tools, case, obstacle)
         return await self._start(case)
 
     async def _start(self, case: common.Case) -> Result:
@@ -109,7 +107,8 @@ class Start:
             if why:
                 await _wait(tools, case, version, why)
                 raise
-            return await _refused(tools, case, version, error)
+            taken_on = await _taken_on(tools, case, version)
+            return taken_on or await _refused(tools, case, version, error)
         _log.info("PipelineRun created", run=run.place, run_uid=run.uid)
         await common.write(tools, case, common.adopt(case, run), version=version)
         # Nothing of Tekton's may ever wake this again; what is overdue is looked for all the same.
@@ -142,24 +141,50 @@ class Start:
         raise error
 
 
-async def _cancel(tools: common.Tools, case: common.Case) -> Result:
-    """Nothing is to be started any more; what a former life may have started is taken on first.
+async def _taken_on(tools: common.Tools, case: common.Case, version: str = "") -> Result | None:
+    """Before an execution ends unstarted: take on the run that a former try may have created.
+
+    Its create may have been done without anybody knowing, and the watch of runs may be late.
+
+    Args:
+        tools: the collaborators.
+        case: the execution.
+        version: the resourceVersion of an own write since the case was opened.
+
+    Returns:
+        When to come again; None where it is known that there is no run of it.
 
     Raises:
         ClusterError: whether there is a run is not known; the execution stays as it is.
     """
-    if case.seen.claimed:
-        run, why = await _claimed_run(tools, case)
-        if why:
-            await _wait(tools, case, "", why)
-            return Result(requeue_after_s=running.UNWATCHED_S, priority=queue.Priority.LOW)
-        if run is not None and run.owner_uid == case.seen.uid:
-            await common.write(tools, case, common.adopt(case, run))
-            return common.LOOK_AT_ONCE
+    if not case.seen.claimed:
+        return None
+    run, why = await _claimed_run(tools, case)
+    if why:
+        await _wait(tools, case, version, why)
+        return Result(requeue_after_s=running.UNWATCHED_S, priority=queue.Priority.LOW)
+    if run is None or run.owner_uid != case.seen.uid:
+        return None
+    _log.info("PipelineRun adopted", run=run.place, run_uid=run.uid)
+    await common.write(tools, case, common.adopt(case, run), version=version)
+    return common.LOOK_AT_ONCE
+
+
+async def _cancel(tools: common.Tools, case: common.Case) -> Result:
+    """Nothing is to be started any more."""
     message = stopping.cancelled_by(case.execution.spec)
     _log.info("Execution cancelled before its start")
     note = _not_created(ConditionReason.CANCELLED, message)
     await common.refuse(tools, case, FailureReason.CANCELLED, message, [note])
+    return Result()
+
+
+async def _refuse(tools: common.Tools, case: common.Case, problems: Sequence[str]) -> Result:
+    """What is asked for may not, or cannot, be run."""
+    _log.info("Execution refused", problems=problems)
+    note = _not_created(ConditionReason.PIPELINE_CREATION_FAILED, problems[0])
+    reason = FailureReason.CONFIGURATION_ERROR
+    await common.refuse(tools, case, reason, "; ".join(problems), [note])
     return Result()
 
 
@@ -194,11 +219,6 @@ async def _closed(tools: common.Tools, case: common.Case, error: errors.ApiError
     except errors.Forbidden:
         return tools.engine.closed()
     return ""
-
-
-def _may_have_run(tools: common.Tools, case: common.Case) -> bool:
-    """Whether a former life may have started what nobody can see now: it is not refused then."""
-    return case.seen.claimed and bool(tools.engine.unavailable())
 
 
 def _waiting(tools: common.Tools) -> status.Note | None:
