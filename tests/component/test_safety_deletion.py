@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ from tests.component import hands, pasts, world
 from tests.fake import kinds, statuses
 from tests.fake.paths import Match
 from workflowexecution.api import names
+from workflowexecution.reconciler import view
 
 if TYPE_CHECKING:
     from tests.component.world import World
@@ -120,6 +122,34 @@ async def test_target_stays_locked_when_execution_and_run_are_deleted_but_a_pod_
         await world.until(lambda: here.execution() is None)
         here.ask("third", spec=pasts.spec(pasts.OTHER))
         await here.until_phase("Running", "third")
+
+
+@pytest.mark.parametrize("behind_s", [0.4, 30.4])
+async def test_target_stays_locked_when_the_clock_is_behind_by_what_no_header_shows(
+    here: World, behind_s: float
+) -> None:
+    """Both are deleted just after a second of the server began; here the one before goes on."""
+
+    def late() -> datetime.datetime:
+        return world.virtual_now() - datetime.timedelta(seconds=behind_s)
+
+    async with here.way(now=late) as way, here.program(way):
+        run = await running(here, stubborn=True)
+        for _ in range(40):
+            # Any traffic: the offset is the median of what whole seconds show.
+            await asyncio.sleep(1.37)
+            await way.api.list_page(view.EXECUTIONS)
+        at = asyncio.get_running_loop().time()
+        await asyncio.sleep(int(at) + 2.05 - at)
+        delete(here)
+        here.cluster.delete(
+            kinds.PIPELINE_RUNS, world.NAMESPACE, world.RUN, propagation="Background"
+        )
+        await asyncio.sleep(1)
+        here.ask("second", spec=pasts.spec(pasts.OTHER))
+        await here.until_phase("Skipped", "second")
+        hands.Hands(here.cluster).end_pod(run["metadata"]["uid"])
+        await world.until(lambda: here.execution() is None)
 
 
 async def test_skipped_execution_takes_no_run_with_it(here: World) -> None:

@@ -103,9 +103,11 @@ class World:
             yield
 
     @contextlib.asynccontextmanager
-    async def way(self) -> AsyncIterator[app.Cluster]:
-        """The program's way to the cluster."""
-        server_clock = clock.ServerClock(now=virtual_now)
+    async def way(
+        self, now: Callable[[], datetime.datetime] = virtual_now
+    ) -> AsyncIterator[app.Cluster]:
+        """The program's way to the cluster, on a machine with this time."""
+        server_clock = clock.ServerClock(now=now)
         api = client.Client(
             connection=await self.connect(),
             user_agent=identity.user_agent(_WHO),

@@ -211,6 +211,17 @@ async def test_one_whose_run_was_created_a_moment_before_has_started_it(
     assert made.journal == ["read", "status"]
 
 
+@pytest.mark.parametrize("behind_s", [0.4, 30.0])
+async def test_an_end_by_deletion_is_never_told_before_the_deletion(behind_s: float) -> None:
+    """A clock may be behind the server's unseen; what tells such an end from others is its time."""
+    made = world({"phase": "Running", "pipelineRunRef": REF})
+    made.clock.advance(-60 - behind_s)
+    assert await reconcile(made) == AT_ONCE
+    assert made.status.completion_time == builders.NOW
+    assert made.sync().was_running_when_deleted
+    assert made.sync().occupies
+
+
 async def test_one_with_an_odd_spec_is_let_go_as_well() -> None:
     made = world({"phase": "Pending"})
     made.writer.stored[fakes.KEY]["spec"] = 7
