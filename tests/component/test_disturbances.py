@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 from typing import TYPE_CHECKING
@@ -102,6 +103,46 @@ async def test_execution_fails_when_its_create_has_failed_for_too_long(here: Wor
     assert status["failureDetails"]["wasExecutionFailure"] is False
     assert "could not be created" in status["failureDetails"]["message"]
     assert here.cluster.items(kinds.PIPELINE_RUNS) == []
+
+
+async def test_time_in_which_tekton_is_away_is_no_time_in_which_a_create_fails(
+    here: World,
+) -> None:
+    """Tekton is installed anew; its webhook comes up a moment after its API."""
+    here.cluster.faults.add(faults.bad_gateway(500), CREATE, times=None)
+    async with here.controller():
+        here.ask()
+        await world.until(lambda: created(here) == "False")
+        here.cluster.remove_api(kinds.PIPELINE_RUNS)
+        here.cluster.faults.drop_watches()
+        here.cluster.faults.heal()
+        await world.until(lambda: created(here) == "Unknown")
+        await asyncio.sleep(900)
+        here.cluster.faults.add(faults.bad_gateway(500), CREATE, times=1)
+        here.cluster.restore_api(kinds.PIPELINE_RUNS)
+        await here.until_phase("Running")
+    assert created(here) == "True"
+
+
+async def test_time_in_which_no_controller_runs_is_no_time_in_which_a_create_fails(
+    here: World,
+) -> None:
+    here.cluster.faults.add(faults.bad_gateway(500), CREATE, times=None)
+    async with here.controller():
+        here.ask()
+        await world.until(lambda: created(here) == "False")
+    await asyncio.sleep(900)
+    here.cluster.faults.heal()
+    here.cluster.faults.add(faults.bad_gateway(500), CREATE, times=1)
+    async with here.controller():
+        await here.until_phase("Running")
+
+
+def created(here: World) -> str:
+    """What the execution says of its create."""
+    conditions = ((here.execution() or {}).get("status") or {}).get("conditions") or ()
+    said = {it["type"]: it["status"] for it in conditions}
+    return str(said.get("TektonPipelineCreated", ""))
 
 
 @pytest.mark.parametrize(

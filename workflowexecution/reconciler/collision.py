@@ -94,6 +94,5 @@ class Collision:
             ConditionReason.RELEASING,
             f"PipelineRun {run.place} has ended and is being deleted",
         )
-        after = status.pending(case.status, case.moment, [note])
-        await common.write(tools, case, after, version=version)
+        await common.write(tools, case, common.waits(case, note), version=version)
         return Result(requeue_after_s=RELEASING_S, priority=queue.Priority.NORMAL)

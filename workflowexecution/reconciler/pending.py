@@ -20,7 +20,14 @@ from workflowexecution.api.status import (
     FailureReason,
 )
 from workflowexecution.domain import locking, pipelinerun, status, stopping, validation
-from workflowexecution.reconciler import admission, collision, pacing, running, skipping
+from workflowexecution.reconciler import (
+    admission,
+    collision,
+    failures,
+    pacing,
+    running,
+    skipping,
+)
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
@@ -44,10 +51,12 @@ class Start:
         self._tools = tools
         self._admission = admission.Admission(tools)
         self._collision = collision.Collision(tools, self._admission)
+        self._failing = failures.Failures()
 
     def forget(self, key: ObjectKey) -> None:
         """Drop what is remembered of an execution that is not pending any more."""
         self._admission.forget(key)
+        self._failing.forget(key)
 
     async def reconcile(self, case: common.Case) -> Result:
         """Bring a pending execution nearer to its run, or to the reason why it gets none."""
@@ -67,7 +76,7 @@ class Start:
             return await _taken_on(tools, case) or await _refuse(tools, case, problems)
         waiting = _waiting(tools)
         if waiting is not None:
-            await common.write(tools, case, status.pending(case.status, case.moment, [waiting]))
+            await common.write(tools, case, common.waits(case, waiting))
             return Result()
         obstacle = await self._admission.check(case.seen)
         if obstacle is not None:
@@ -122,16 +131,16 @@ class Start:
                 again; either way the execution stays Pending.
         """
         tools = self._tools
-        since = status.condition(case.status, ConditionType.TEKTON_PIPELINE_CREATED)
-        limit = datetime.timedelta(seconds=tools.policy.create_retry_for_s)
-        is_over = since is not None and case.moment.now - since.last_transition_time >= limit
+        is_over = self._is_over(case)
         if is_over or not isinstance(error, errors.Throttled):
             # A server that was too busy has done nothing, and is asked no more than it must be.
             run = await tools.engine.read(case.seen.lock)
             if run is not None:
                 return await self._collision.meet_run(case, run, version)
+        self._failing.note(case.seen.key, case.moment.now)
         note = _not_created(ConditionReason.PIPELINE_CREATION_FAILED, str(error))
         if is_over:
+            limit = datetime.timedelta(seconds=tools.policy.create_retry_for_s)
             message = f"The PipelineRun could not be created for {limit}: {error}"
             reason = FailureReason.UNKNOWN
             await common.refuse(tools, case, reason, message, [note], version=version)
@@ -139,6 +148,21 @@ class Start:
         after = status.pending(case.status, case.moment, [note])
         await common.write(tools, case, after, version=version)
         raise error
+
+    def _is_over(self, case: common.Case) -> bool:
+        """Whether the create has failed for so long that this failure is the last one.
+
+        By the status, which outlives this process. It tells nothing of a time in which nobody has
+        tried, as while no controller ran, so this process has seen it fail for a while, too.
+        """
+        said = status.condition(case.status, ConditionType.TEKTON_PIPELINE_CREATED)
+        if said is None or said.status is not ConditionStatus.FALSE:
+            return False
+        now, limit_s = case.moment.now, self._tools.policy.create_retry_for_s
+        if (now - said.last_transition_time).total_seconds() < limit_s:
+            return False
+        seen_s = self._failing.lasted_s(case.seen.key, now)
+        return seen_s >= min(limit_s, failures.LASTING_S)
 
 
 async def _taken_on(tools: common.Tools, case: common.Case, version: str = "") -> Result | None:
@@ -270,7 +294,7 @@ def _classify(error: errors.ApiError) -> tuple[FailureReason, ConditionReason]:
 
 
 async def _wait(tools: common.Tools, case: common.Case, version: str, why: str) -> None:
-    after = status.pending(case.status, case.moment, [common.engine_missing(why)])
+    after = common.waits(case, common.engine_missing(why))
     await common.write(tools, case, after, version=version)
 
 

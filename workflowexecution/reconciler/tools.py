@@ -246,6 +246,19 @@ def adopt(case: Case, run: tekton.PipelineRun) -> Status:
     return status.started(case.status, case.moment, ref, at=at, notes=over)
 
 
+def waits(case: Case, note: status.Note) -> Status:
+    """The status of a pending execution that waits for something else than its own create.
+
+    Meanwhile nobody tries that create: what it failed of is not said any more, and the time for
+    which it may fail begins anew.
+    """
+    notes = [note]
+    created = ConditionType.TEKTON_PIPELINE_CREATED
+    if status.condition(case.status, created) is not None:
+        notes.append(status.Note(created, ConditionStatus.UNKNOWN, note.reason, note.message))
+    return status.pending(case.status, case.moment, notes)
+
+
 async def is_live(tools: Tools, run: tekton.PipelineRun) -> bool:
     """Whether anything of a run still works on its target, by the server.
 

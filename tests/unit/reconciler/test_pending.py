@@ -12,7 +12,6 @@ from workflowexecution.api.status import (
     ConditionReason,
     ConditionStatus,
     ConditionType,
-    FailureReason,
     Outcome,
     Phase,
     SkipReason,
@@ -315,36 +314,6 @@ async def test_a_create_that_a_busy_server_refuses_is_tried_again_when_it_says()
     said = world.said(CREATED)
     assert (said.status, said.reason) == (ConditionStatus.FALSE, "PipelineCreationFailed")
     assert "too many requests" in said.message
-
-
-@pytest.mark.parametrize("error", [BROKEN, BUSY], ids=["broken", "busy"])
-async def test_a_create_is_given_up_after_its_time(error: errors.ApiError) -> None:
-    world = fakes.World(create_retry_for_s=600.0)
-    world.put()
-    world.engine.create_error = error
-    for seconds in (0.0, 599.0):
-        world.clock.advance(seconds)
-        with pytest.raises(type(error)):
-            await reconcile(world)
-    world.clock.advance(1.0)
-    assert await reconcile(world) == Result()
-    details = world.status.failure_details
-    assert details is not None
-    assert (details.reason, details.was_execution_failure) == (FailureReason.UNKNOWN, False)
-    assert f"could not be created for 0:10:00: {error}" in details.message
-    assert world.journal[-3:] == ["create", "read", "status"]
-
-
-async def test_a_create_that_landed_is_adopted_when_its_time_is_over_on_a_busy_server() -> None:
-    world = fakes.World(create_retry_for_s=600.0)
-    world.put()
-    world.engine.create_error = BUSY
-    with pytest.raises(errors.Throttled):
-        await reconcile(world)
-    world.clock.advance(600.0)
-    world.engine.create_lands = True
-    assert await reconcile(world) == AT_ONCE
-    assert world.status.phase is Phase.RUNNING
 
 
 @pytest.mark.parametrize("kind", [errors.Unauthorized, errors.Conflict])

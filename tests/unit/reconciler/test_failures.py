@@ -1,0 +1,55 @@
+"""For how long something fails counts only while it is tried."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+
+from tests import builders
+from tests.unit.reconciler import fakes
+from workflowexecution.reconciler import failures
+from workflowexecution.runtime import resource
+
+OTHER = resource.ObjectKey("payment", "other")
+
+
+def at(seconds: float) -> datetime.datetime:
+    return builders.NOW + datetime.timedelta(seconds=seconds)
+
+
+def test_what_has_never_failed_has_not_lasted() -> None:
+    known = failures.Failures()
+    assert known.lasted_s(fakes.KEY, at(0)) == 0
+    assert len(known) == 0
+
+
+def test_failures_last_from_the_first_of_them() -> None:
+    known = failures.Failures()
+    assert [known.note(fakes.KEY, at(it)) for it in (0, 60, 130)] == [0, 60, 130]
+    assert known.lasted_s(fakes.KEY, at(140)) == 140
+    assert known.lasted_s(OTHER, at(140)) == 0
+
+
+@pytest.mark.parametrize(("silent_s", "lasted_s"), [(180, 240), (181, 0)])
+def test_time_in_which_nothing_was_tried_begins_it_anew(silent_s: float, lasted_s: float) -> None:
+    known = failures.Failures()
+    known.note(fakes.KEY, at(0))
+    known.note(fakes.KEY, at(60))
+    assert known.lasted_s(fakes.KEY, at(60 + silent_s)) == lasted_s
+    assert known.note(fakes.KEY, at(60 + silent_s)) == lasted_s
+
+
+def test_a_failure_of_another_kind_begins_it_anew() -> None:
+    known = failures.Failures()
+    known.note(fakes.KEY, at(0), "no answer")
+    assert known.note(fakes.KEY, at(60), "refused") == 0
+    assert known.note(fakes.KEY, at(90), "refused") == 30
+
+
+def test_what_is_forgotten_begins_anew() -> None:
+    known = failures.Failures()
+    known.note(fakes.KEY, at(0))
+    known.forget(fakes.KEY)
+    known.forget(fakes.KEY)
+    assert known.note(fakes.KEY, at(60)) == 0

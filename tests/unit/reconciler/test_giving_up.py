@@ -1,0 +1,155 @@
+"""A create that goes on failing is given up; time in which nothing was tried does not count."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests import builders
+from tests.unit.reconciler import fakes
+from workflowexecution.api.status import ConditionStatus, ConditionType, FailureReason, Phase
+from workflowexecution.domain import locking
+from workflowexecution.reconciler import pending
+from workflowexecution.runtime import errors
+from workflowexecution.runtime.controller import Result
+
+LOCK = locking.run_name(builders.TARGET)
+CREATED = ConditionType.TEKTON_PIPELINE_CREATED
+LOST = errors.TransportError("no answer")
+BROKEN = fakes.refusal(errors.ServerError, "failed calling webhook")
+BUSY = fakes.refusal(errors.Throttled, "too many requests")
+
+
+class Process:
+    """One life of the controller over a world."""
+
+    def __init__(self, world: fakes.World) -> None:
+        self.world = world
+        self.start = pending.Start(world.tools)
+
+    async def once(self) -> Result:
+        return await self.start.reconcile(self.world.case())
+
+    async def fails(self, seconds: float) -> None:
+        """The create fails, over and over, for some time, and is not given up."""
+        error = self.world.engine.create_error
+        assert error is not None
+        for step in (0.0, seconds / 2, seconds / 2):
+            self.world.clock.advance(step)
+            with pytest.raises(type(error)):
+                await self.once()
+        assert self.world.status.phase is Phase.PENDING
+
+    async def gives_up(self) -> bool:
+        """One more try: whether it is the last."""
+        try:
+            await self.once()
+        except errors.ClusterError:
+            return False
+        return self.world.status.phase is Phase.FAILED
+
+
+def failing(error: errors.ClusterError = BROKEN, **policy: Any) -> Process:  # noqa: ANN401 - as World
+    world = fakes.World(**{"create_retry_for_s": 300.0, **policy})
+    world.put()
+    world.engine.create_error = error
+    return Process(world)
+
+
+@pytest.mark.parametrize("error", [BROKEN, BUSY], ids=["broken", "busy"])
+async def test_a_create_is_given_up_after_its_time(error: errors.ApiError) -> None:
+    it = failing(error)
+    await it.fails(299)
+    it.world.clock.advance(1)
+    assert await it.once() == Result()
+    details = it.world.status.failure_details
+    assert details is not None
+    assert (details.reason, details.was_execution_failure) == (FailureReason.UNKNOWN, False)
+    assert f"could not be created for 0:05:00: {error}" in details.message
+    assert it.world.journal[-3:] == ["create", "read", "status"]
+
+
+async def test_a_create_that_landed_is_adopted_when_its_time_is_over_on_a_busy_server() -> None:
+    it = failing(BUSY)
+    await it.fails(299)
+    it.world.clock.advance(1)
+    it.world.engine.create_lands = True
+    assert await it.once() == Result(requeue_after_s=0.0)
+    assert it.world.status.phase is Phase.RUNNING
+
+
+async def test_a_limit_below_a_minute_is_kept() -> None:
+    it = failing(create_retry_for_s=10.0)
+    await it.fails(9)
+    it.world.clock.advance(1)
+    assert await it.gives_up()
+
+
+@pytest.mark.parametrize("how", ["engine", "api", "place", "suspended"])
+async def test_time_in_which_it_waits_for_something_else_does_not_count(how: str) -> None:
+    it = failing()
+    world, settled = it.world, it.world.policy
+    await it.fails(200)
+    if how == "suspended":
+        world.policy = fakes.World(create_retry_for_s=300.0, suspend=True).policy
+    world.engine.away = "no Tekton" if how == "engine" else ""
+    gone = {"api": errors.EndpointMissing, "place": errors.NotFound}.get(how)
+    world.engine.create_error = fakes.refusal(gone, "not here") if gone else BROKEN
+    assert not await it.gives_up()
+    said = world.said(CREATED)
+    reason = "Suspended" if how == "suspended" else "EngineUnavailable"
+    assert (said.status, said.reason) == (ConditionStatus.UNKNOWN, reason)
+    world.clock.advance(600)
+    world.policy, world.engine.away, world.engine.create_error = settled, "", BROKEN
+    await it.fails(299)
+    assert world.said(CREATED).status is ConditionStatus.FALSE
+    world.clock.advance(1)
+    assert await it.gives_up()
+
+
+async def test_it_is_not_said_to_fail_while_a_kept_run_makes_room() -> None:
+    it = failing()
+    await it.fails(200)
+    it.world.engine.create_error = None
+    it.world.engine.live[LOCK] = builders.run(owner="other", condition=("True", "Succeeded", ""))
+    await it.once()
+    said = it.world.said(CREATED)
+    assert (said.status, said.reason) == (ConditionStatus.UNKNOWN, "Releasing")
+
+
+async def test_one_that_has_not_been_tried_yet_says_nothing_of_its_create_while_it_waits() -> None:
+    it = failing()
+    it.world.engine.away = "no Tekton"
+    assert await it.once() == Result()
+    assert [c.type for c in it.world.status.conditions or ()] == [ConditionType.ENGINE_AVAILABLE]
+
+
+async def test_time_in_which_no_controller_ran_does_not_count() -> None:
+    it = failing()
+    await it.fails(10)
+    it.world.clock.advance(900)
+    later = Process(it.world)
+    await later.fails(59)
+    it.world.clock.advance(1)
+    assert await later.gives_up()
+
+
+async def test_time_in_which_the_server_was_away_does_not_count() -> None:
+    it = failing()
+    await it.fails(200)
+    it.world.engine.create_error = it.world.engine.read_error = LOST
+    for _ in range(90):
+        it.world.clock.advance(10)
+        with pytest.raises(errors.TransportError):
+            await it.once()
+    it.world.engine.create_error, it.world.engine.read_error = BROKEN, None
+    await it.fails(59)
+
+
+async def test_what_failed_is_forgotten_when_it_is_pending_no_more() -> None:
+    it = failing()
+    await it.fails(299)
+    it.world.clock.advance(1)
+    it.start.forget(fakes.KEY)
+    assert not await it.gives_up()

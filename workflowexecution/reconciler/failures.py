@@ -1,0 +1,64 @@
+"""Failures: for how long something has failed for an execution, as this process has seen it.
+
+Time in which nothing is tried is no time in which it fails. So a restart begins anew, and so does
+an execution that was not tried for longer than any back-off takes, as while the server was away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import datetime
+
+    from workflowexecution.runtime.resource import ObjectKey
+
+LASTING_S = 60.0
+"""What fails for so long is not about to pass."""
+SILENCE_S = 180.0
+"""No two tries in a row are further apart: three times the longest back-off."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Failures of one kind, one after the other."""
+
+    kind: str
+    first: datetime.datetime
+    last: datetime.datetime
+
+
+class Failures:
+    """Remembers, for executions of which something fails, since when it does.
+
+    Lock-free: it changes only between awaits.
+    """
+
+    def __init__(self) -> None:
+        """Know of no failure."""
+        self._rows: dict[ObjectKey, _Row] = {}
+
+    def __len__(self) -> int:
+        """Count the executions of which something fails."""
+        return len(self._rows)
+
+    def note(self, key: ObjectKey, now: datetime.datetime, kind: str = "") -> float:
+        """Note a failure; returns for how many seconds those of its kind have gone on."""
+        row = self._rows.get(key)
+        first = now if row is None or row.kind != kind or _is_over(row, now) else row.first
+        self._rows[key] = _Row(kind, first, now)
+        return (now - first).total_seconds()
+
+    def lasted_s(self, key: ObjectKey, now: datetime.datetime) -> float:
+        """For how many seconds it has failed, if it fails now as well."""
+        row = self._rows.get(key)
+        return 0.0 if row is None or _is_over(row, now) else (now - row.first).total_seconds()
+
+    def forget(self, key: ObjectKey) -> None:
+        """Drop what is remembered: it went well, or is tried no more."""
+        self._rows.pop(key, None)
+
+
+def _is_over(row: _Row, now: datetime.datetime) -> bool:
+    return (now - row.last).total_seconds() > SILENCE_S
