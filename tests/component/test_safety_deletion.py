@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.component import hands, pasts, world
-from tests.fake import kinds, statuses
+from tests.fake import faults, kinds, statuses
 from tests.fake.paths import Match
 from workflowexecution.api import names
 from workflowexecution.reconciler import view
@@ -23,6 +23,9 @@ pytestmark = pytest.mark.looptime
 
 NAME = "restart-payment"
 CREATE = Match(verbs=("create",), resource="pipelineruns")
+STATUS = Match(
+    verbs=("patch",), resource="workflowexecutions", subresource="status", agent=world.AGENT
+)
 
 
 def told(here: World) -> str:
@@ -150,6 +153,62 @@ async def test_target_stays_locked_when_the_clock_is_behind_by_what_no_header_sh
         await here.until_phase("Skipped", "second")
         hands.Hands(here.cluster).end_pod(run["metadata"]["uid"])
         await world.until(lambda: here.execution() is None)
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["all-well", "first-write-fails"])
+async def test_end_is_said_and_finally_has_its_time_when_deleted_while_no_controller_ran(
+    here: World, *, fails: bool
+) -> None:
+    async with here.controller():
+        await running(here)
+    delete(here)
+    await asyncio.sleep(660)
+    if fails:
+        here.cluster.faults.add(faults.bad_gateway(500), STATUS, times=1)
+    async with here.controller():
+        await world.until(lambda: told(here))
+        assert told(here) == "CancelledRunFinally"
+        status = (here.execution() or {})["status"]
+        assert (status["phase"], status["outcome"]) == ("Failed", "Cancelled")
+        at = asyncio.get_running_loop().time()
+        await asyncio.sleep(299)
+        assert told(here) == "CancelledRunFinally"
+        # Tekton does not obey: it goes all the same, and takes its run along.
+        await world.until(lambda: here.execution() is None, within_s=200)
+        assert asyncio.get_running_loop().time() - at <= 430
+    assert here.run() is None
+
+
+async def test_end_is_said_when_tekton_was_uninstalled_and_the_controller_is_a_new_one(
+    here: World,
+) -> None:
+    async with here.controller():
+        await running(here)
+    for kind in (kinds.PIPELINE_RUNS, kinds.TASK_RUNS):
+        here.cluster.remove_api(kind)
+    async with here.controller():
+        delete(here)
+        status = await here.until_phase("Failed")
+        assert status["outcome"] == "Cancelled"
+        assert status["failureDetails"]["wasExecutionFailure"] is True
+        assert "what has become of its run is not known" in status["failureDetails"]["message"]
+        await asyncio.sleep(590)
+        assert here.execution() is not None
+        await world.until(lambda: here.execution() is None, within_s=80)
+
+
+async def test_execution_whose_end_cannot_be_said_goes_all_the_same_in_the_end(
+    here: World,
+) -> None:
+    """A policy of the cluster refuses its status, say: it must not hold up its namespace."""
+    async with here.controller():
+        await running(here)
+        here.cluster.faults.add(faults.bad_gateway(500), STATUS, times=None)
+        delete(here)
+        await asyncio.sleep(599)
+        assert here.execution() is not None
+        await world.until(lambda: here.execution() is None, within_s=240)
+    assert here.run() is None
 
 
 async def test_skipped_execution_takes_no_run_with_it(here: World) -> None:

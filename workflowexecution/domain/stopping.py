@@ -259,6 +259,11 @@ def cause_of(run: api.PipelineRun) -> Cause | None:
     return Cause(text) if text in set(Cause) else None
 
 
+def asked_at(run: api.PipelineRun) -> datetime.datetime | None:
+    """When it was asked to end, None while nobody has."""
+    return _at(run, names.ANNOTATION_CANCEL_REQUESTED_AT)
+
+
 def is_to_nudge(run: api.PipelineRun) -> bool:
     """Whether Tekton is to be made to look again at a run that stands still: once."""
     return is_resolving(run) and names.ANNOTATION_NUDGED_AT not in run.annotations
@@ -299,7 +304,7 @@ def next_step(run: api.PipelineRun, cause: Cause, now: datetime.datetime) -> tup
     if cause is Cause.LINGERING:
         # Nothing of Tekton's is left to be told.
         return Step.DELETE, 0.0
-    asked = _at(run, names.ANNOTATION_CANCEL_REQUESTED_AT)
+    asked = asked_at(run)
     if asked is None:
         return Step.ASK, 0.0
     forced = _at(run, names.ANNOTATION_CANCEL_FORCED_AT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,7 +18,7 @@ from workflowexecution.api.status import (
 )
 from workflowexecution.domain import failure, status, stopping
 from workflowexecution.domain.events import Reason
-from workflowexecution.reconciler import ended, ladder
+from workflowexecution.reconciler import ended, failures, ladder
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
@@ -30,10 +31,19 @@ _log = structlog.get_logger(__name__)
 
 LOOK_AGAIN_S = 30.0
 _SOONEST_S = 1.0
+_UNANSWERED = frozenset({502, 503, 504})
+"""What a gateway says for a server that does not answer."""
 
 
-async def reconcile(tools: common.Tools, seen: view.Execution) -> Result:
-    """Say the end, delete the run, wait until it is gone, let the execution go.
+async def reconcile(
+    tools: common.Tools, seen: view.Execution, failing: failures.Failures
+) -> Result:
+    """Say the end, end the run, delete it, wait until it is gone, let the execution go.
+
+    Args:
+        tools: the collaborators.
+        seen: the execution.
+        failing: what has failed so far of those that are on their way out.
 
     Raises:
         ClusterError: a step failed or its outcome is not known; the finalizer stays.
@@ -42,15 +52,20 @@ async def reconcile(tools: common.Tools, seen: view.Execution) -> Result:
         return Result()
     overdue = is_overdue(tools, seen)
     try:
-        return await _step(tools, seen, overdue=overdue)
+        result = await _step(tools, seen, overdue=overdue)
     except (errors.Conflict, errors.Throttled):
         raise
     except errors.NotFound:
         # It has gone meanwhile, and the watch is late with the word of it.
         return Result()
     except errors.ClusterError as error:
-        if not overdue:
+        # It is on its way out for long already where no controller ran: one failure is no reason.
+        lasted_s = failing.note(seen.key, tools.clock.now(), _kind(error))
+        if not overdue or lasted_s < failures.LASTING_S:
             raise
+        if await _is_deleted_at_last(tools, seen):
+            failing.forget(seen.key)
+            return Result(requeue_after_s=LOOK_AGAIN_S, priority=queue.Priority.LOW)
         left_s = await tools.audit.part(seen, overdue=True)
         if left_s > 0:
             return Result(requeue_after_s=left_s, priority=queue.Priority.LOW)
@@ -60,13 +75,15 @@ async def reconcile(tools: common.Tools, seen: view.Execution) -> Result:
         await ended.release(tools, seen)
         _give_up(tools, seen, f"Released without PipelineRun {place} being deleted: {error}")
         return Result()
+    failing.forget(seen.key)
+    return result
 
 
 async def _step(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> Result:
-    run = await _own_run(tools, seen)
     if not seen.ended:
-        await _say(tools, seen, run)
+        await _say(tools, seen, await _sight(tools, seen, overdue=overdue))
         return common.LOOK_AT_ONCE
+    run = await _own_run(tools, seen, live=overdue)
     if run is None:
         if not overdue and await _is_survived(tools, seen):
             return Result(requeue_after_s=_pods_due_s(tools, seen), priority=queue.Priority.LOW)
@@ -88,14 +105,54 @@ async def _step(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> 
         why = f"Released before PipelineRun {run.place} was gone: it holds its target"
         _give_up(tools, seen, why)
         return Result()
-    if not (run.is_done or overdue):
+    time_s = None if run.is_done else _time_s(tools, seen, run)
+    if not run.is_done and (time_s is None or time_s > 0):
         # In order where something works already; whatever is stuck ends with a deletion.
         _, result = await ladder.climb(tools, seen.key, run, stopping.Cause.DELETED)
-        return result
+        return common.sooner(result, Result(time_s, queue.Priority.LOW))
     if not run.deleting:
         await tools.engine.delete(seen.key, run)
         _log.info("Run of a deleted execution deleted", run=run.place)
     return Result(requeue_after_s=LOOK_AGAIN_S, priority=queue.Priority.LOW)
+
+
+def _time_s(tools: common.Tools, seen: view.Execution, run: tekton.PipelineRun) -> float | None:
+    """Seconds until a run that works is deleted, on whichever step it is; None: not asked to end.
+
+    They count from where it was asked: `finally` has its time also where the deletion was seen
+    late, as by a controller that did not run.
+    """
+    since, asked = times.parse(seen.deletion_time), stopping.asked_at(run)
+    if since is None or asked is None:
+        return None
+    waited_s = (tools.clock.now() - max(since, asked)).total_seconds()
+    return tools.policy.deletion_give_up_s - waited_s
+
+
+async def _is_deleted_at_last(tools: common.Tools, seen: view.Execution) -> bool:
+    """Whether the run is on its way out at least, where every other step goes on failing.
+
+    Raises:
+        Conflict: the server would take it another time.
+        Throttled: the same.
+    """
+    try:
+        run = await _own_run(tools, seen)
+        if run is None or run.deleting:
+            return False
+        await tools.engine.delete(seen.key, run)
+    except (errors.Conflict, errors.Throttled):
+        raise
+    except errors.ClusterError:
+        return False
+    _log.warning("Run of a deleted execution deleted after a failure", run=run.place)
+    return True
+
+
+def _kind(error: errors.ClusterError) -> str:
+    """What goes unanswered, as in an outage, tells nothing of what is refused after it."""
+    is_answer = isinstance(error, errors.ApiError) and error.status not in _UNANSWERED
+    return "refused" if is_answer else "unanswered"
 
 
 async def _is_survived(tools: common.Tools, seen: view.Execution) -> bool:
@@ -135,25 +192,68 @@ def is_overdue(tools: common.Tools, seen: view.Execution) -> bool:
     return (tools.clock.now() - since).total_seconds() > tools.policy.deletion_give_up_s
 
 
-async def _own_run(tools: common.Tools, seen: view.Execution) -> tekton.PipelineRun | None:
-    run = tools.engine.observe(seen.uid)
+async def _own_run(
+    tools: common.Tools, seen: view.Execution, *, live: bool = False
+) -> tekton.PipelineRun | None:
+    """The run of the execution, if there is one.
+
+    Args:
+        tools: the collaborators.
+        seen: the execution.
+        live: by the server alone, as where the cache of runs may be in doubt: what is overdue does
+            not wait for it.
+
+    Raises:
+        ClusterError: nothing is known.
+    """
+    run = None if live else tools.engine.observe(seen.uid)
     if run is not None:
         return run
     # A run that was created a moment ago may not have come by the watch yet.
     try:
-        live = await tools.engine.read(seen.lock)
+        found = await tools.engine.read(seen.lock)
     except errors.EndpointMissing:
         if seen.claimed:
             raise
         # No create comes before the claim: there is nothing that could be hidden.
         return None
-    if live is None:
+    if found is None:
         return None
     # By its UID too: the labels may have been taken off.
-    return live if live.owner_uid == seen.uid or live.uid == seen.run_uid else None
+    return found if found.owner_uid == seen.uid or found.uid == seen.run_uid else None
 
 
-async def _say(tools: common.Tools, seen: view.Execution, run: tekton.PipelineRun | None) -> None:
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What is known of the run of an execution whose end is to be said.
+
+    Attributes:
+        run: it, if it is there.
+        is_certain: whether it is known that there is no other.
+    """
+
+    run: tekton.PipelineRun | None
+    is_certain: bool = True
+
+
+async def _sight(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> _Sight:
+    """The run, or that nothing is known of it: an end by deletion can be said without.
+
+    Raises:
+        ClusterError: whether it has started one is not known, and there is time to ask again.
+    """
+    try:
+        return _Sight(await _own_run(tools, seen, live=overdue))
+    except errors.Throttled:
+        raise
+    except errors.ClusterError:
+        if not (overdue or seen.phase is Phase.RUNNING):
+            raise
+    # No create comes before the claim.
+    return _Sight(None, is_certain=not seen.claimed)
+
+
+async def _say(tools: common.Tools, seen: view.Execution, sight: _Sight) -> None:
     case = common.open_case(tools, seen)
     # An end is told to the second, and clocks differ by less than that unseen. One that comes by a
     # deletion is never before it: that is how it is known, and what holds the target.
@@ -161,13 +261,14 @@ async def _say(tools: common.Tools, seen: view.Execution, run: tekton.PipelineRu
     message = stopping.DELETED
     details = failure.refused(FailureReason.CANCELLED, message, case.subject, now)
     # A run that is gone by now was there all the same.
-    known = run or tools.engine.last_seen(seen.uid)
+    known = sight.run or tools.engine.last_seen(seen.uid)
     had_run = known is not None or seen.phase is Phase.RUNNING
-    if had_run:
+    if had_run or not sight.is_certain:
+        is_gone = sight.is_certain or known is not None
         facts = failure.Facts(
-            run,
+            sight.run,
             (),
-            vanished=f"{message}; {'its run is gone' if run is None else 'its run goes with it'}",
+            vanished=f"{message}; {_fate(seen, sight.run, is_gone=is_gone)}",
             vanished_reason=FailureReason.CANCELLED,
         )
         details = failure.classify_run(facts, case.subject, now)
@@ -186,3 +287,14 @@ async def _say(tools: common.Tools, seen: view.Execution, run: tekton.PipelineRu
         before, case.moment, details, outcome=Outcome.CANCELLED, at=now, notes=notes
     )
     await common.write(tools, case, after)
+
+
+def _fate(seen: view.Execution, run: tekton.PipelineRun | None, *, is_gone: bool) -> str:
+    """What becomes of the run."""
+    if run is not None:
+        return "its run goes with it"
+    if is_gone:
+        return "its run is gone"
+    if seen.phase is Phase.RUNNING:
+        return "what has become of its run is not known"
+    return "whether a run of it was created is not known"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from workflowexecution.api.status import Phase
-from workflowexecution.reconciler import deleted, ended, pending, running
+from workflowexecution.reconciler import deleted, ended, failures, pending, running
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import queue
 from workflowexecution.runtime.controller import Result
@@ -26,6 +26,7 @@ class WorkflowExecutionReconciler:
         self._start = pending.Start(tools)
         self._mirror = running.Mirror(tools)
         self._retention = ended.Retention(tools)
+        self._failing = failures.Failures()
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Read, decide, act, write the status once.
@@ -41,6 +42,7 @@ class WorkflowExecutionReconciler:
             self._start.forget(key)
             self._mirror.forget(key)
             self._retention.forget(key)
+            self._failing.forget(key)
             return Result()
         structlog.contextvars.bind_contextvars(
             namespace=key.namespace, name=key.name, uid=seen.uid, correlation_id=seen.correlation_id
@@ -53,7 +55,7 @@ class WorkflowExecutionReconciler:
         if seen.deleting:
             self._mirror.forget(seen.key)
             self._retention.forget(seen.key)
-            return await deleted.reconcile(self._tools, seen)
+            return await deleted.reconcile(self._tools, seen, self._failing)
         match seen.phase:
             case Phase.PENDING:
                 result = await self._start.reconcile(common.open_case(self._tools, seen))

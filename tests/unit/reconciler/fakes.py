@@ -59,6 +59,7 @@ class FakeWriter:
         self.stored: dict[resource.ObjectKey, dict[str, Any]] = {}
         self.patches: list[dict[str, Any]] = []
         self.error: errors.ClusterError | None = None
+        self.status_error: errors.ClusterError | None = None
 
     async def patch(
         self, key: resource.ObjectKey, changes: dict[str, Any], *, resource_version: str
@@ -74,8 +75,9 @@ class FakeWriter:
         self, what: str, key: resource.ObjectKey, changes: dict[str, Any], version: str
     ) -> str:
         self.journal.append(what)
-        if self.error is not None:
-            raise self.error
+        error = self.error or (self.status_error if what == "status" else None)
+        if error is not None:
+            raise error
         found = self.stored[key]
         if found["metadata"]["resourceVersion"] != version:
             raise refusal(errors.Conflict, "the object has been modified")

@@ -16,7 +16,7 @@ from workflowexecution import ports
 from workflowexecution.api import names
 from workflowexecution.api.status import ConditionStatus, ConditionType, FailureReason
 from workflowexecution.domain import auditevent, locking, status
-from workflowexecution.reconciler import auditing, deleted, duty, ended, tools
+from workflowexecution.reconciler import auditing, deleted, duty, ended, failures, tools
 from workflowexecution.runtime import errors
 from workflowexecution.runtime.controller import Result
 
@@ -372,24 +372,24 @@ class TestDeletion:
 
     async def test_goes_at_once_when_all_is_recorded(self) -> None:
         bed = self.bed(auditedTransitions=list(ALL))
-        await deleted.reconcile(bed.tools, bed.world.sync())
+        await deleted.reconcile(bed.tools, bed.world.sync(), failures.Failures())
         assert bed.world.journal == ["read", "patch"]
 
     async def test_waits_for_its_records_and_goes_without_another_status(self) -> None:
         bed = self.bed()
         async with bed.sweeping():
-            result = await deleted.reconcile(bed.tools, bed.world.sync())
+            result = await deleted.reconcile(bed.tools, bed.world.sync(), failures.Failures())
             assert result.requeue_after_s == 240.0
             bed.trail.record(*ALL)
         assert bed.woken == [fakes.KEY]
-        await deleted.reconcile(bed.tools, bed.world.sync())
+        await deleted.reconcile(bed.tools, bed.world.sync(), failures.Failures())
         assert bed.world.journal == ["read", "read", "patch"]
 
     async def test_moves_what_is_due_when_the_time_is_over(self) -> None:
         bed = self.bed(after_s=240.0, auditedTransitions=["created"])
         async with bed.sweeping():
             bed.trail.record("started")
-        await deleted.reconcile(bed.tools, bed.world.sync())
+        await deleted.reconcile(bed.tools, bed.world.sync(), failures.Failures())
         assert (bed.outbox.kept, bed.auditor.counts.moved) == (["completed"], 1)
         assert bed.world.journal[-1] == "patch"
 
@@ -400,11 +400,11 @@ class TestDeletion:
         bed = self.bed(after_s=240.0)
         bed.outbox.error = error
         with structlog.testing.capture_logs():
-            result = await deleted.reconcile(bed.tools, bed.world.sync())
+            result = await deleted.reconcile(bed.tools, bed.world.sync(), failures.Failures())
         assert result.requeue_after_s == auditing.OUTBOX_AGAIN_S
         assert (bed.logged, bed.auditor.counts.lost) == ([], 0)
         bed.outbox.error = None
-        await deleted.reconcile(bed.tools, bed.world.sync())
+        await deleted.reconcile(bed.tools, bed.world.sync(), failures.Failures())
         assert bed.outbox.kept == list(ALL)
         assert bed.world.journal == ["read", "read", "patch"]
 
@@ -417,7 +417,7 @@ class TestDeletion:
         bed = self.bed(after_s=700.0)
         bed.outbox.error = error
         with structlog.testing.capture_logs():
-            await deleted.reconcile(bed.tools, bed.world.sync())
+            await deleted.reconcile(bed.tools, bed.world.sync(), failures.Failures())
         assert [line.split(":")[0] for line in bed.logged] == list(ALL)
         assert bed.auditor.counts.lost == 3
         assert bed.world.journal[-1] == "patch"
@@ -426,10 +426,10 @@ class TestDeletion:
         bed = self.bed(after_s=700.0)
         bed.read_error = errors.TransportError("lost")
         with structlog.testing.capture_logs():
-            result = await deleted.reconcile(bed.tools, bed.world.sync())
+            result = await deleted.reconcile(bed.tools, bed.world.sync(), failures.Failures())
         assert result.requeue_after_s == auditing.OUTBOX_AGAIN_S
         bed.read_error = None
-        await deleted.reconcile(bed.tools, bed.world.sync())
+        await deleted.reconcile(bed.tools, bed.world.sync(), failures.Failures())
         assert bed.outbox.kept == list(ALL)
 
     async def test_takes_its_records_along_when_it_is_overdue_and_its_run_cannot_be_read(
@@ -437,8 +437,11 @@ class TestDeletion:
     ) -> None:
         bed = self.bed(after_s=700.0)
         bed.world.engine.read_error = errors.TransportError("lost")
+        failing = failures.Failures()
+        failing.note(fakes.KEY, bed.world.clock.now(), "unanswered")
+        bed.world.clock.advance(failures.LASTING_S)
         with structlog.testing.capture_logs():
-            await deleted.reconcile(bed.tools, bed.world.sync())
+            await deleted.reconcile(bed.tools, bed.world.sync(), failing)
         assert bed.outbox.kept == list(ALL)
         assert bed.world.journal[-1] == "patch"
 
@@ -446,14 +449,14 @@ class TestDeletion:
         bed = self.bed(after_s=700.0)
         going = builders.raw_run()["metadata"] | {"deletionTimestamp": builders.stamp()}
         bed.world.engine.show(builders.run(metadata=going))
-        await deleted.reconcile(bed.tools, bed.world.sync())
+        await deleted.reconcile(bed.tools, bed.world.sync(), failures.Failures())
         assert bed.outbox.kept == list(ALL)
 
     async def test_writes_on_the_log_what_the_dialect_has_no_word_for(self) -> None:
         bed = self.bed(after_s=240.0)
         bed.style = auditevent.Style(dialect="current")
         bed.renew()
-        await deleted.reconcile(bed.tools, bed.world.sync())
+        await deleted.reconcile(bed.tools, bed.world.sync(), failures.Failures())
         assert bed.outbox.kept == ["started", "completed"]
         assert bed.logged == ["created: the dialect has no word for it"]
 

@@ -4,7 +4,6 @@ import dataclasses
 from typing import Any
 
 import pytest
-import structlog.testing
 
 from tests import builders
 from tests.unit.reconciler import fakes
@@ -12,7 +11,7 @@ from workflowexecution.api import names, tekton
 from workflowexecution.api.status import ConditionType, FailureReason, Outcome, Phase
 from workflowexecution.domain import audit, locking, status, stopping
 from workflowexecution.domain.audit import Transition
-from workflowexecution.reconciler import deleted, ladder
+from workflowexecution.reconciler import deleted, failures, ladder
 from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
 
@@ -38,8 +37,9 @@ def world(
     return made
 
 
-async def reconcile(made: fakes.World) -> Result:
-    return await deleted.reconcile(made.tools, made.sync())
+async def reconcile(made: fakes.World, failing: failures.Failures | None = None) -> Result:
+    known = failures.Failures() if failing is None else failing
+    return await deleted.reconcile(made.tools, made.sync(), known)
 
 
 def finalizers(made: fakes.World) -> object:
@@ -229,19 +229,6 @@ async def test_one_with_an_odd_spec_is_let_go_as_well() -> None:
     assert made.status.phase is Phase.FAILED
 
 
-async def test_it_waits_while_nothing_is_known_of_its_run() -> None:
-    made = world()
-    made.engine.read_error = errors.TransportError("away")
-    made.clock.advance(540)
-    with pytest.raises(errors.TransportError):
-        await reconcile(made)
-    assert finalizers(made) == [names.FINALIZER]
-    made.clock.advance(1)
-    assert await reconcile(made) == Result()
-    assert finalizers(made) is None
-    assert made.metrics.counted == ["deletion_given_up"]
-
-
 @pytest.mark.parametrize(
     ("run", "before"),
     [pytest.param(GOING, LATER, id="ended"), pytest.param(LINGERING, STUCK, id="working")],
@@ -257,45 +244,8 @@ async def test_it_does_not_wait_for_ever_for_its_run_to_go(
     assert made.metrics.counted == []
     made.clock.advance(1)
     assert await reconcile(made) == Result()
-    assert made.journal == ["patch"]
+    assert made.journal == ["read", "patch"]
     assert made.metrics.counted == ["deletion_given_up"]
-
-
-async def test_a_run_has_its_time_to_go_even_when_it_is_deleted_late() -> None:
-    made = world()
-    made.engine.show(RUN)
-    made.clock.advance(10**6)
-    assert await reconcile(made) == LATER
-    since = {"deletionTimestamp": builders.stamp(60 + 10**6)}
-    made.engine.show(builders.run(metadata=since))
-    made.clock.advance(stopping.DELETED_S - 1)
-    assert await reconcile(made) == LATER
-    assert finalizers(made) == [names.FINALIZER]
-    made.clock.advance(1)
-    assert await reconcile(made) == Result()
-    assert finalizers(made) is None
-
-
-@pytest.mark.parametrize("run", [RUN, KEPT], ids=["working", "ended"])
-async def test_a_run_is_deleted_once_however_late_it_is(run: tekton.PipelineRun) -> None:
-    made = world()
-    made.engine.show(run)
-    made.clock.advance(10**6)
-    assert await reconcile(made) == LATER
-    assert made.journal == [DELETE]
-
-
-@pytest.mark.parametrize("kind", [errors.Conflict, errors.Throttled])
-async def test_a_passing_refusal_releases_nothing_however_late_it_is(
-    kind: type[errors.ApiError],
-) -> None:
-    made = world()
-    made.engine.show(RUN)
-    made.engine.delete_error = fakes.refusal(kind)
-    made.clock.advance(10**6)
-    with pytest.raises(kind):
-        await reconcile(made)
-    assert made.journal == [DELETE]
 
 
 async def test_a_deletion_time_that_cannot_be_read_is_never_overdue() -> None:
@@ -315,20 +265,4 @@ async def test_one_that_is_let_go_before_its_run_is_told_and_counted() -> None:
     assert (reason, kind) == ("CleanupFailed", "Warning")
     assert message.startswith(fakes.ABOUT)
     assert f"kubernaut-workflows/{LOCK}" in message
-    assert made.witness.incidents == ["deletion_given_up"]
-
-
-async def test_one_that_is_let_go_after_a_failure_is_told_and_counted() -> None:
-    made = world()
-    made.engine.show(RUN)
-    made.engine.delete_error = fakes.refusal(errors.Forbidden, "not allowed")
-    made.clock.advance(600.1)
-    with structlog.testing.capture_logs() as logs:
-        assert await reconcile(made) == Result()
-    ((reason, kind, message),) = made.witness.events
-    assert (reason, kind) == ("CleanupFailed", "Warning")
-    assert message.startswith(fakes.ABOUT)
-    assert "not allowed" in message
-    assert f"kubernaut-workflows/{LOCK}" in message
-    assert [it["run"] for it in logs] == [f"kubernaut-workflows/{LOCK}"]
     assert made.witness.incidents == ["deletion_given_up"]
