@@ -269,7 +269,7 @@ class App:
         router = routing.Router(
             executions=self._caches.executions,
             queue=self._queue,
-            forget=self._freshness.forget,
+            forget=self._forget,
             run_is_done=self._run_is_done,
         )
         self._watches.executions.subscribe(router.execution_changed)
@@ -353,6 +353,11 @@ class App:
     def _wake_all(self) -> None:
         for execution in self._caches.executions:
             self._queue.add(execution.key, queue.Priority.LOW)
+
+    def _forget(self, gone: view.Execution) -> None:
+        """Drop what is remembered of an execution beside its reconciles, which drop their own."""
+        self._freshness.forget(gone.key)
+        self._trail.audit.forget(gone.uid)
 
     def _is_long_deleted(self, key: resource.ObjectKey) -> bool:
         """Whether an execution holds up its namespace; only a cache of executions can tell."""

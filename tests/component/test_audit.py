@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.component import world
 from tests.component.world import SUCCEEDED, World, until
+from tests.fake import kinds
+from workflowexecution import app
 
 if TYPE_CHECKING:
     from tests.fake.statuses import JsonObject
@@ -78,3 +82,22 @@ async def test_sink_none_leaves_no_word_of_audit(here: World) -> None:
         status = await here.until_phase("Completed")
     assert "auditedTransitions" not in status
     assert "AuditRecorded" not in str(status["conditions"])
+
+
+async def test_nothing_is_kept_of_an_execution_that_went_before_its_acknowledgements(
+    here: World,
+) -> None:
+    here.ask()
+    async with here.way() as way:
+        program = app.App(world.settings_of(**LOG), way)
+        async with world.running(program):
+            await here.until_phase("Running")
+            auditor = program._trail.auditor
+            assert auditor is not None
+            await until(lambda: auditor.remembered == 1)
+            here.cluster.patch(
+                kinds.EXECUTIONS, world.TEAM, "restart-payment", {"metadata": {"finalizers": None}}
+            )
+            here.cluster.delete(kinds.EXECUTIONS, world.TEAM, "restart-payment")
+            await asyncio.sleep(5)
+            assert (here.execution(), auditor.remembered) == (None, 0)

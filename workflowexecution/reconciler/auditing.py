@@ -115,7 +115,8 @@ class Auditor:
     @property
     def remembered(self) -> int:
         """Of how many executions something is kept in memory."""
-        return len(self._ledgers)
+        # There is no recollection without a ledger.
+        return max(len(self._ledgers), len(self._recollection))
 
     # As an observer of statuses.
 
@@ -125,9 +126,9 @@ class Auditor:
         execution = change.execution.model_copy(update={"status": change.after})
         # Records are offered after a status write alone: before the first one there was none.
         earlier = audit.made(before) if before.phase is not None else ()
-        ledger = self._offer_due(change.key, execution, earlier)
-        if ledger is not None and change.after.phase in status.TERMINAL:
-            self._recollection.note(execution.metadata.uid, change.version, change.after)
+        self._offer_due(change.key, execution, earlier)
+        if change.after.phase in status.TERMINAL:
+            self._recall(execution.metadata.uid, change.version, change.after)
 
     # As the listener of the trail.
 
@@ -167,7 +168,7 @@ class Auditor:
         """Write the acknowledgements of an ended execution once the last one is there."""
         ledger = self._ledgers.get(seen.uid)
         if not seen.due:
-            self._forget(seen.uid)
+            self.forget(seen.uid)
             return False
         if ledger is None or not ledger.covers(seen.due):
             # What is under way wakes it by its answer; what is not is for the sweep.
@@ -184,7 +185,7 @@ class Auditor:
             seen.key, changes, resource_version=seen.resource_version
         )
         if audit.due(after):
-            self._recollection.note(seen.uid, version, after)
+            self._recall(seen.uid, version, after)
         else:
             self._recollection.forget(seen.uid)
         return True
@@ -197,7 +198,7 @@ class Auditor:
     async def part(self, seen: view.Execution, *, overdue: bool) -> float:
         """Wait for the records of an execution that is being deleted, then move them."""
         if self.may_go(seen):
-            self._forget(seen.uid)
+            self.forget(seen.uid)
             return 0.0
         left_s = self._left_s(seen)
         if left_s > 0 and not overdue:
@@ -205,8 +206,16 @@ class Auditor:
             return left_s
         if not await self._move(seen, overdue=overdue):
             return OUTBOX_AGAIN_S
-        self._forget(seen.uid)
+        self.forget(seen.uid)
         return 0.0
+
+    def forget(self, uid: str) -> None:
+        """Drop the account of an execution that is gone, and with it what was refused.
+
+        What is on its way needs no account to arrive, and its answer finds none.
+        """
+        self._ledgers.pop(uid, None)
+        self._recollection.forget(uid)
 
     async def sweep(self) -> None:
         """Offer again what was left behind, whenever there is room; never returns."""
@@ -270,16 +279,13 @@ class Auditor:
 
     def _offer_due(
         self, key: ObjectKey, execution: api.WorkflowExecution, doubtful: Collection[Transition]
-    ) -> _Ledger | None:
+    ) -> None:
         """Offer each record that is due and neither answered nor under way.
 
         Args:
             key: of the execution.
             execution: with the status that the records are due by.
             doubtful: transitions whose record an earlier life may have sent.
-
-        Returns:
-            The account, if there is anything to keep account of.
         """
         uid = execution.metadata.uid
         ledger = self._ledgers.setdefault(uid, _Ledger(key))
@@ -291,25 +297,27 @@ class Auditor:
             ledger.under_way.add(transition)
             if not self._trail.offer(event, doubtful=transition in doubtful):
                 ledger.under_way.discard(transition)
-        return None if self._tidy(uid, ledger) else ledger
+        self._tidy(uid, ledger)
 
-    def _tidy(self, uid: str, ledger: _Ledger) -> bool:
-        """Forget an account that has nothing in it; whether it had."""
-        if ledger.under_way or ledger.recorded or ledger.refused:
-            return False
-        self._forget(uid)
-        return True
+    def _tidy(self, uid: str, ledger: _Ledger) -> None:
+        """Forget an account that has nothing in it."""
+        if not (ledger.under_way or ledger.recorded or ledger.refused):
+            self.forget(uid)
 
-    def _forget(self, uid: str) -> None:
-        self._ledgers.pop(uid, None)
-        self._recollection.forget(uid)
+    def _recall(self, uid: str, version: str, after: Status) -> None:
+        """Remember a status that was written, for as long as there is an account.
+
+        An execution may be gone before the answer to its last write has come.
+        """
+        if uid in self._ledgers:
+            self._recollection.note(uid, version, after)
 
     def _answered(self, ledger: _Ledger, event: Event) -> None:
         """The last answer wakes an execution that nothing else would."""
         ledger.under_way.discard(event.transition)
         seen = self._executions.get(ledger.key)
         if seen is None or seen.uid != event.uid:
-            self._forget(event.uid)
+            self.forget(event.uid)
         elif not ledger.under_way and (seen.ended or seen.deleting):
             self._wake(ledger.key)
 

@@ -64,6 +64,10 @@ class Audit(Protocol):
         """
         ...
 
+    def forget(self, uid: str) -> None:
+        """Drop what is remembered of an execution that is gone."""
+        ...
+
 
 class NoAudit:
     """Nothing is due: the sink is `none`."""
@@ -83,3 +87,6 @@ class NoAudit:
     async def part(self, seen: view.Execution, *, overdue: bool) -> float:
         """Have nothing to wait for."""
         return 0.0
+
+    def forget(self, uid: str) -> None:
+        """Have nothing to drop."""

@@ -15,7 +15,6 @@ from workflowexecution.runtime import queue, store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from workflowexecution.runtime.resource import ObjectKey
 
 PROGRESS_DELAY_S = 0.5
 
@@ -53,7 +52,7 @@ class Router:
         *,
         executions: store.Store[view.Execution],
         queue: queue.WorkQueue,
-        forget: Callable[[ObjectKey], None],
+        forget: Callable[[view.Execution], None],
         run_is_done: Callable[[str], bool],
     ) -> None:
         """Route into this queue.
@@ -61,7 +60,7 @@ class Router:
         Args:
             executions: the cache, for the way from a run to its execution.
             queue: where keys go.
-            forget: told the key of an execution that is gone.
+            forget: told the last of an execution that is gone.
             run_is_done: whether the run of the execution of a UID has ended.
         """
         self._executions = executions
@@ -77,7 +76,7 @@ class Router:
             self._wake_next(old.lock)
         if new is None:
             if old is not None:
-                self._let_go(old.key)
+                self._let_go(old)
             return
         if not new.served:
             return
@@ -124,11 +123,11 @@ class Router:
             if execution.served and (not execution.ended or execution.held):
                 self._queue.add(execution.key, queue.Priority.NORMAL)
 
-    def _let_go(self, key: ObjectKey) -> None:
+    def _let_go(self, gone: view.Execution) -> None:
         """Have an execution forgotten that is gone, by those who work too, if anybody does."""
-        self._forget(key)
-        if not self._queue.drop(key):
-            self._queue.add(key, queue.Priority.LOW)
+        self._forget(gone)
+        if not self._queue.drop(gone.key):
+            self._queue.add(gone.key, queue.Priority.LOW)
 
     def _wake(self, owner_uid: str, priority: queue.Priority) -> None:
         for execution in self._executions.by_index(view.BY_UID, owner_uid):

@@ -25,7 +25,7 @@ from workflowexecution.reconciler import tools, view
 from workflowexecution.runtime import errors, resource, store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 KEY = resource.ObjectKey("payment", "restart-payment")
 UID = "uid-restart-payment"
@@ -60,6 +60,8 @@ class FakeWriter:
         self.patches: list[dict[str, Any]] = []
         self.error: errors.ClusterError | None = None
         self.status_error: errors.ClusterError | None = None
+        self.meanwhile: Callable[[], None] = lambda: None
+        """What happens between a write that was taken and its answer."""
 
     async def patch(
         self, key: resource.ObjectKey, changes: dict[str, Any], *, resource_version: str
@@ -86,6 +88,7 @@ class FakeWriter:
         merged["metadata"]["resourceVersion"] = written
         self.stored[key] = merged
         self.patches.append(changes)
+        self.meanwhile()
         return written
 
 

@@ -43,7 +43,7 @@ class Routes:
         for execution in executions:
             self.cache.apply(execution)
         self.queue = RecordingQueue()
-        self.forgotten: list[resource.ObjectKey] = []
+        self.forgotten: list[view.Execution] = []
         self.done: set[str] = set()
         self.router = routing.Router(
             executions=self.cache,
@@ -106,7 +106,7 @@ def test_an_execution_is_woken_by_what_others_change(
 def test_an_execution_that_is_gone_is_forgotten() -> None:
     routes = Routes()
     routes.router.execution_changed(store.Delta(RUNNING, None))
-    assert routes.forgotten == [fakes.KEY]
+    assert [(it.key, it.uid) for it in routes.forgotten] == [(fakes.KEY, fakes.UID)]
 
 
 def test_an_execution_that_is_gone_is_asked_for_by_nobody_where_nobody_works() -> None:
