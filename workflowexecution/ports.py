@@ -60,7 +60,7 @@ class StatusWrite:
         execution: what was decided on; its own status is the one before.
         after: the status as written.
         now: when it was decided.
-        version: the resourceVersion that the write made.
+        version: the resourceVersion that the write made; empty where its answer was lost.
     """
 
     key: ObjectKey
@@ -128,10 +128,6 @@ class Metrics(Protocol):
         """A run without a known owner holds a target."""
         ...
 
-    def clearance_consumed(self) -> None:
-        """A clearance took an execution out of its target's history."""
-        ...
-
     def cancel_stuck(self) -> None:
         """A cancellation did not end its run; the lock stays."""
         ...
@@ -151,9 +147,6 @@ class NoMetrics:
         """Ignore it."""
 
     def foreign_run_met(self) -> None:
-        """Ignore it."""
-
-    def clearance_consumed(self) -> None:
         """Ignore it."""
 
     def cancel_stuck(self) -> None:

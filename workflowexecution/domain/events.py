@@ -5,6 +5,7 @@ Source: contract of the Go implementation for the reasons; Kubernetes, core/v1 E
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -106,7 +107,7 @@ class Story:
 
 
 def tell(execution: WorkflowExecution, after: Status) -> Story | None:
-    """The event of a status that was written, or None when the phase is what it was.
+    """The event of a status that was written, or None when neither phase nor history moved on.
 
     Args:
         execution: what was decided on; its own status is the one before.
@@ -115,7 +116,7 @@ def tell(execution: WorkflowExecution, after: Status) -> Story | None:
     # An absent phase means Pending.
     before = execution.status.phase or Phase.PENDING
     if after.phase is None or after.phase == before:
-        return None
+        return _cleared(execution, after)
     match after.phase:
         case Phase.PENDING:
             return None
@@ -129,6 +130,11 @@ def tell(execution: WorkflowExecution, after: Status) -> Story | None:
             return _story(Reason.SKIPPED, execution, after, "was skipped", _obstacle(after))
 
 
+def is_cleared(before: Status, after: Status) -> bool:
+    """Whether a clearance is taken up from one status to the other."""
+    return before.clearance_recorded_at is None and after.clearance_recorded_at is not None
+
+
 def remark(reason: Reason, subject: Subject, message: str) -> Story:
     """The event of what is no change of phase."""
     return _written(reason, subject, f"{subject.name} ({_facts(subject)})", message)
@@ -137,9 +143,24 @@ def remark(reason: Reason, subject: Subject, message: str) -> Story:
 def _story(
     reason: Reason, execution: WorkflowExecution, after: Status, verb: str, why: str = ""
 ) -> Story:
+    subject = _subject(execution, after)
+    lasted = f" after {after.duration}" if after.duration else ""
+    return _written(reason, subject, f"{subject.name} {verb}{lasted} ({_facts(subject)})", why)
+
+
+def _cleared(execution: WorkflowExecution, after: Status) -> Story | None:
+    given = after.block_clearance
+    if given is None or not is_cleared(execution.status, after):
+        return None
+    subject = dataclasses.replace(_subject(execution, after), lasted=after.duration or "")
+    message = f"Cleared by {given.cleared_by}: {given.clear_reason}"
+    return remark(Reason.BLOCK_CLEARED, subject, message)
+
+
+def _subject(execution: WorkflowExecution, after: Status) -> Subject:
     spec = execution.spec
     ref = spec.remediation_request_ref
-    subject = Subject(
+    return Subject(
         workflow_id=spec.workflow_ref.workflow_id,
         target=spec.target_resource,
         remediation=Remediation(
@@ -151,8 +172,6 @@ def _story(
         ),
         outcome=after.outcome or "",
     )
-    lasted = f" after {after.duration}" if after.duration else ""
-    return _written(reason, subject, f"{subject.name} {verb}{lasted} ({_facts(subject)})", why)
 
 
 def _facts(subject: Subject) -> str:

@@ -127,7 +127,7 @@ class Auditor:
         # Records are offered after a status write alone: before the first one there was none.
         earlier = audit.made(before) if before.phase is not None else ()
         self._offer_due(change.key, execution, earlier)
-        if change.after.phase in status.TERMINAL:
+        if change.version and change.after.phase in status.TERMINAL:
             self._recall(execution.metadata.uid, change.version, change.after)
 
     # As the listener of the trail.

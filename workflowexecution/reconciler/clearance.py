@@ -13,7 +13,6 @@ import structlog
 from workflowexecution.api import times
 from workflowexecution.api.status import ConditionReason, ConditionStatus, ConditionType
 from workflowexecution.domain import status
-from workflowexecution.domain.events import Reason
 from workflowexecution.reconciler import tools as common
 
 if TYPE_CHECKING:
@@ -50,9 +49,6 @@ async def take(tools: common.Tools, seen: view.Execution) -> None:
     await common.write(tools, case, after)
     if guarded:
         _log.info("Clearance recorded", cleared_by=given.cleared_by)
-        tools.metrics.clearance_consumed()
-        message = f"Cleared by {given.cleared_by}: {given.clear_reason}"
-        common.remark(tools, seen, Reason.BLOCK_CLEARED, message)
 
 
 def _note(*, guarded: bool) -> status.Note:

@@ -43,10 +43,12 @@ class WorkflowExecutionReconciler:
             self._mirror.forget(key)
             self._retention.forget(key)
             self._failing.forget(key)
+            self._tools.unanswered.forget(key)
             return Result()
         structlog.contextvars.bind_contextvars(
             namespace=key.namespace, name=key.name, uid=seen.uid, correlation_id=seen.correlation_id
         )
+        common.catch_up(self._tools, seen)
         return await self._dispatch(seen)
 
     async def _dispatch(self, seen: view.Execution) -> Result:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pydantic
+import structlog
 
 from workflowexecution import ports
 from workflowexecution.api import names
@@ -17,7 +18,7 @@ from workflowexecution.api.status import (
     PipelineRunRef,
 )
 from workflowexecution.domain import events, failure, history, status
-from workflowexecution.reconciler import duty
+from workflowexecution.reconciler import duty, unanswered
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from workflowexecution.reconciler import view
     from workflowexecution.runtime import resource, store
 
+_log = structlog.get_logger(__name__)
 
 # A run that is met, not made, may be over already: nothing further would wake its execution.
 LOOK_AT_ONCE = Result(requeue_after_s=0.0)
@@ -84,6 +86,7 @@ class Tools:
     metrics: ports.Metrics = field(default_factory=ports.NoMetrics)
     audit: duty.Audit = _NO_AUDIT
     marks: ports.RunMarks = field(default_factory=ports.NoMarks)
+    unanswered: unanswered.Unanswered = field(default_factory=unanswered.Unanswered)
 
     @property
     def policy(self) -> Policy:
@@ -183,10 +186,27 @@ async def write(tools: Tools, case: Case, after: Status, *, version: str = "") -
     version = version or await _held(tools, case.seen)
     after = tools.audit.merged(case, after)
     changes = status.patch(case.status, after)
-    version = await tools.writer.patch_status(case.seen.key, changes, resource_version=version)
-    written = ports.StatusWrite(case.seen.key, case.execution, after, case.moment.now, version)
+    key, now = case.seen.key, case.moment.now
+    try:
+        version = await tools.writer.patch_status(key, changes, resource_version=version)
+    except unanswered.UNKNOWN:
+        tools.unanswered.keep(ports.StatusWrite(key, case.execution, after, now))
+        raise
+    tools.unanswered.forget(key)
+    _tell(tools, ports.StatusWrite(key, case.execution, after, now, version))
+
+
+def catch_up(tools: Tools, seen: view.Execution) -> None:
+    """Tell the observers of a status whose answer was lost, once the cache has it."""
+    change = tools.unanswered.taken(seen)
+    if change is not None:
+        _log.info("Status was taken though its answer was lost", phase=seen.phase)
+        _tell(tools, change)
+
+
+def _tell(tools: Tools, change: ports.StatusWrite) -> None:
     for observer in tools.observers:
-        observer.wrote(written)
+        observer.wrote(change)
 
 
 async def _held(tools: Tools, seen: view.Execution) -> str:

@@ -166,6 +166,41 @@ def test_remark_says_what_it_is_about(
     }
 
 
+GIVEN = {
+    "clearedAt": builders.stamp(),
+    "clearedBy": "ann",
+    "clearReason": "rolled it back",
+    "clearMethod": "StatusField",
+}
+TAKEN = {**FAILED, "blockClearance": GIVEN, "clearanceRecordedAt": builders.stamp(120)}
+
+
+def test_clearance_is_told_when_it_is_taken_up() -> None:
+    story = tell(TAKEN, "Failed")
+    assert story is not None
+    assert (story.reason, story.warning) == (Reason.BLOCK_CLEARED, False)
+    assert story.message == (
+        "Workflow restart-deployment on payment/deployment/payment-api (outcome Failed after "
+        "1m30s, RemediationRequest payment/rr-1): Cleared by ann: rolled it back"
+    )
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param({**FAILED, "blockClearance": GIVEN}, id="given"),
+        pytest.param({**FAILED, "clearanceRecordedAt": builders.stamp()}, id="taken-back"),
+    ],
+)
+def test_clearance_that_is_not_taken_up_is_not_told(after: dict[str, Any]) -> None:
+    assert tell(after, "Failed") is None
+
+
+def test_clearance_is_told_once() -> None:
+    execution = builders.execution(status=TAKEN)
+    assert events.tell(execution, Status.model_validate(TAKEN)) is None
+
+
 def test_remark_is_redacted_and_fits_the_server() -> None:
     nobody = events.Subject("w", "a/b/c", events.Remediation())
     story = events.remark(Reason.BLOCK_CLEARED, nobody, f"token=abcdefgh {'x' * 3000}")

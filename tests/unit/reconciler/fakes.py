@@ -27,6 +27,8 @@ from workflowexecution.runtime import errors, resource, store
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from workflowexecution import ports
+
 KEY = resource.ObjectKey("payment", "restart-payment")
 UID = "uid-restart-payment"
 ACCOUNT = "kubernaut-workflow-runner"
@@ -303,9 +305,6 @@ class FakeMetrics:
     def foreign_run_met(self) -> None:
         self.counted.append("foreign_run_met")
 
-    def clearance_consumed(self) -> None:
-        self.counted.append("clearance_consumed")
-
     def cancel_stuck(self) -> None:
         self.counted.append("cancel_stuck")
 
@@ -331,6 +330,16 @@ class FakeEvents:
         self.said.append((key.name, story.reason, story.message))
         kind = "Warning" if story.warning else "Normal"
         self._witness.events.append((story.reason, kind, story.message))
+
+
+class Listener:
+    """An observer of statuses that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.heard: list[ports.StatusWrite] = []
+
+    def wrote(self, change: ports.StatusWrite) -> None:
+        self.heard.append(change)
 
 
 class World:

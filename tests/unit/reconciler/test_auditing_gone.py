@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,20 +10,7 @@ from tests.unit.reconciler import fakes
 from tests.unit.reconciler.audited import HELD, Bed
 from workflowexecution.reconciler import duty
 
-if TYPE_CHECKING:
-    from workflowexecution import ports
-
 pytestmark = pytest.mark.looptime
-
-
-class Late:
-    """Keeps what it is told, for later."""
-
-    def __init__(self) -> None:
-        self.told: list[ports.StatusWrite] = []
-
-    def wrote(self, change: ports.StatusWrite) -> None:
-        self.told.append(change)
 
 
 def go(bed: Bed) -> None:
@@ -74,11 +60,11 @@ async def test_a_write_that_is_answered_after_the_execution_is_gone_leaves_nothi
     bed = Bed()
     bed.trail.prompt = True
     await bed.start()
-    late = Late()
+    late = fakes.Listener()
     bed.tools = dataclasses.replace(bed.tools, observers=(late,))
     await bed.end()
     go(bed)
-    for change in late.told:
+    for change in late.heard:
         bed.auditor.wrote(change)
     assert bed.auditor.remembered == 0
 

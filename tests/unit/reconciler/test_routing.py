@@ -113,7 +113,7 @@ def test_an_execution_that_is_gone_is_asked_for_by_nobody_where_nobody_works() -
     routes = Routes()
     routes.queue.served = False
     routes.router.execution_changed(store.Delta(RUNNING, None))
-    assert (routes.asked, routes.forgotten) == ([], [fakes.KEY])
+    assert (routes.asked, routes.forgotten) == ([], [RUNNING])
 
 
 async def test_an_end_is_less_urgent_than_a_start_where_nobody_works() -> None:

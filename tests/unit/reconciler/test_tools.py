@@ -15,20 +15,9 @@ from workflowexecution.reconciler import tools
 from workflowexecution.runtime import controller, errors
 
 if TYPE_CHECKING:
-    from workflowexecution import ports
     from workflowexecution.api import tekton
 
 NOTE = status.Note(ConditionType.SUSPENDED, ConditionStatus.TRUE, ConditionReason.SUSPENDED)
-
-
-class Listener:
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.heard: list[ports.StatusWrite] = []
-
-    def wrote(self, change: ports.StatusWrite) -> None:
-        self.heard.append(change)
 
 
 class Heard:
@@ -36,7 +25,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.world = fakes.World()
-        self.listener = Listener()
+        self.listener = fakes.Listener()
         self.tools = dataclasses.replace(self.world.tools, observers=(self.listener,))
         self.world.put()
         self.case = self.world.case()

@@ -28,11 +28,6 @@ class Incidents:
             "Times that a run without a known owner was met on a target",
             from_zero=True,
         ).series()
-        self._cleared = families.counter(
-            "workflowexecution_clearances_consumed_total",
-            "Clearances that took an execution out of its target's history",
-            from_zero=True,
-        ).series()
         self._stuck = families.counter(
             "workflowexecution_cancellations_stuck_total",
             "Cancellations that did not end their run; the lock stays",
@@ -55,10 +50,6 @@ class Incidents:
     def foreign_run_met(self) -> None:
         """Count a foreign run."""
         self._foreign.add()
-
-    def clearance_consumed(self) -> None:
-        """Count a clearance."""
-        self._cleared.add()
 
     def cancel_stuck(self) -> None:
         """Count a cancellation without effect."""

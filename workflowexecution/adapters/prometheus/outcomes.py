@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workflowexecution.api.status import Outcome, Phase, SkipReason, Status
+from workflowexecution.domain import events
 
 if TYPE_CHECKING:
     from workflowexecution import ports
@@ -21,7 +22,7 @@ _BLOCKED = frozenset({SkipReason.EXHAUSTED_RETRIES, SkipReason.PREVIOUS_EXECUTIO
 
 
 class Outcomes:
-    """The `Observer` that counts ends, starts and refusals.
+    """The `Observer` that counts ends, starts, refusals and clearances.
 
     What it counts is scraped at 0 first: in most installations each failure is the first of its
     kind, and a replica that takes over has many ends to tell within its first second.
@@ -67,6 +68,11 @@ class Outcomes:
             from_zero=True,
         )
         self._blocked = {reason: blocked.series(reason.value) for reason in sorted(_BLOCKED)}
+        self._cleared = families.counter(
+            "workflowexecution_clearances_consumed_total",
+            "Clearances that took an execution out of its target's history",
+            from_zero=True,
+        ).series()
         self._known: set[str] = set()
         self._expected: set[str] = set()
 
@@ -85,10 +91,12 @@ class Outcomes:
         self._duration.series(Outcome.SUCCESS.value, workflow)
 
     def wrote(self, change: ports.StatusWrite) -> None:
-        """Count a change of phase."""
+        """Count a change of phase, or a clearance that is taken up."""
         before = change.execution.status.phase or Phase.PENDING
         after = change.after
         if after.phase is None or after.phase == before:
+            if events.is_cleared(change.execution.status, after):
+                self._cleared.add()
             return
         match after.phase:
             case Phase.PENDING:

@@ -90,7 +90,6 @@ def test_lags_of_cache_and_loop_are_apart(made: book.Book) -> None:
         ("lock_evicted", "lock_evictions"),
         ("late_run_cancelled", "late_runs_cancelled"),
         ("foreign_run_met", "foreign_runs"),
-        ("clearance_consumed", "clearances_consumed"),
         ("cancel_stuck", "cancellations_stuck"),
         ("deletion_given_up", "deletions_given_up"),
     ],

@@ -194,3 +194,12 @@ def test_series_stay_as_many_under_ten_thousand_unique_executions(rig: Rig) -> N
     for number in range(10_000):
         rig.end(workflow=f"w-{number}")
     assert size() == before
+
+
+def test_clearance_is_counted_when_it_is_taken_up(rig: Rig) -> None:
+    name = "workflowexecution_clearances_consumed_total"
+    rig.write("Failed", before="Failed")
+    assert rig.lines(name) == [f"{name} 0.0"]
+    rig.write("Failed", before="Failed", clearanceRecordedAt=builders.stamp())
+    assert rig.lines(name) == [f"{name} 1.0"]
+    assert rig.lines("workflowexecution_total") == []
