@@ -222,6 +222,7 @@ async def test_run_goes_too_when_the_execution_was_deleted_long_before_the_start
     here.cluster.delete(kinds.EXECUTIONS, world.TEAM, "restart-payment")
     await asyncio.sleep(3600)
     async with here.controller():
+        assert await here.obey() == "Cancelled"
         await world.until(lambda: here.execution() is None)
     assert here.run() is None
 

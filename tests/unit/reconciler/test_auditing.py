@@ -299,9 +299,7 @@ class TestDeletion:
         await deleted.reconcile(bed.tools, bed.world.sync(), failures.Failures())
         assert bed.outbox.kept == list(ALL)
 
-    async def test_takes_its_records_along_when_it_is_overdue_and_its_run_cannot_be_read(
-        self,
-    ) -> None:
+    async def test_takes_its_records_along_when_overdue_and_its_run_cannot_be_read(self) -> None:
         bed = self.bed(after_s=700.0)
         bed.world.engine.read_error = errors.TransportError("lost")
         failing = failures.Failures()
