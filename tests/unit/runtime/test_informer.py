@@ -427,6 +427,8 @@ async def test_informer_says_that_it_waits_after_a_failure() -> None:
 async def test_other_tasks_get_their_turn_between_many_events() -> None:
     rig = Rig(events_per_turn=10)
     seen: list[int] = []
+    known: list[store.Delta[objects.Widget]] = []
+    rig.informer.witness(known.append)
     rig.source.serve(*(objects.raw(f"l{number}") for number in range(30)))
     rig.source.watches = [
         [[sources.event("ADDED", objects.raw(f"w{number}")) for number in range(30)]]
@@ -435,6 +437,7 @@ async def test_other_tasks_get_their_turn_between_many_events() -> None:
     async def look() -> None:
         while len(rig.told) < 60:
             seen.append(len(rig.told))
+            assert len(known) >= (30 if rig.told else 0)
             await asyncio.sleep(0)
 
     async with asyncio.TaskGroup() as group:
