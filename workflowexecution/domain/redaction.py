@@ -37,8 +37,11 @@ _PROSE = (
     r"(?:is|are|was|has|must|may|should|can|cannot|or|and|not|requires?|needs?|flags?|options?"
     r"|arguments?|for|from|in|to|with)\b"
 )
+# Begun once in a word, with its first dash that may be a flag's: nothing in it is read again from
+# each of the others.
 _FLAG = re.compile(
-    rf"(?P<head>(?<![\w\-])--?[A-Za-z0-9_.\-]{{0,64}}?{_NAME}{_REST}"
+    r"(?P<head>(?<![\w.\-])(?>-|[\w\-]*+(?:\.(?!-)[\w\-]*+)*+\.-)"
+    rf"(?>[\w.\-]*?{_NAME})[\w.\-]*+"
     rf"(?:[ \t]{{1,8}}|{_QUOTE}\s{{0,8}},?\s{{0,8}}(?={_QUOTE})))"
     rf"(?!-|{_PROSE}){_VALUE}",
     re.IGNORECASE,
