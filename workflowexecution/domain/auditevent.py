@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from workflowexecution.api import times
 from workflowexecution.api.status import ConditionType, FailureReason, Phase
-from workflowexecution.domain import redaction, text
+from workflowexecution.domain import redaction, secretnames, text
 from workflowexecution.domain.audit import Transition
 
 if TYPE_CHECKING:
@@ -353,10 +353,13 @@ def _parameters(parameters: dict[str, str]) -> dict[str, str] | None:
     """Redacted, in stable order, as many as fit; the first that does not is cut, visibly."""
     kept: dict[str, str] = {}
     room = MAX_PARAMETERS_BYTES
+    # What is blanked takes no room, but time to look through.
+    left = 2 * redaction.MAX_TEXT
     for name in sorted(parameters):
         room -= len(name.encode("utf-8", "replace"))
-        if room < len(text.CUT_MARK.encode()):
+        if room < len(text.CUT_MARK.encode()) or left <= 0:
             break
+        left -= 0 if secretnames.is_secret(name) else len(parameters[name])
         kept[name] = text.cut(redaction.redact_value(name, parameters[name]), room)
         room -= len(kept[name].encode())
     return kept or None

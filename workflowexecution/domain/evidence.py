@@ -1,7 +1,7 @@
 """Evidence of a failure: the end of a step's log, and the events of its pod that matter.
 
-Kept in the status, since pods and events go. Secrets are blanked before anything is cut, so no cut
-lets a half of one through.
+Kept in the status, since pods and events go. Secrets are blanked before a text is cut to its
+budget, so no cut lets a half of one through.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from workflowexecution.api import raw as rawjson
 from workflowexecution.api import times
 from workflowexecution.api.status import PodEvent
-from workflowexecution.domain import redaction, text
+from workflowexecution.domain import logend, redaction, text
 
 if TYPE_CHECKING:
     import datetime
@@ -78,18 +78,24 @@ def log_tail(log: str) -> tuple[str, bool]:
     # Before it is redacted: colours hide what belongs together.
     log = text.plain(log)
     # Counted before that, too: a key of many lines is one word then.
-    is_short = log.rstrip("\n").count("\n") >= MAX_LOG_LINES
-    lines = redaction.redact(log).rstrip("\n").split("\n")
+    whole = log.rstrip("\n")
+    is_short = whole.count("\n") >= MAX_LOG_LINES
+    end, is_end = logend.redacted(whole)
+    lines = end.rstrip("\n").split("\n")
     tail, is_cut = text.tail("\n".join(lines[-MAX_LOG_LINES:]), MAX_LOG_BYTES)
-    return tail, is_cut or is_short
+    return tail, is_cut or is_end or is_short
 
 
 def pod_events(raws: Iterable[Mapping[str, Any]], origin: Origin) -> tuple[PodEvent, ...]:
     """The events that tell what befell a pod, the latest last."""
     telling = (raw for raw in raws if raw.get("reason") in _TELLING)
-    found = [_event(raw) for raw in telling if _is_of(raw, origin)]
-    found.sort(key=lambda it: (it.last_seen.timestamp() if it.last_seen else 0.0, it.reason))
-    return tuple(found[-MAX_EVENTS:])
+    found = sorted((raw for raw in telling if _is_of(raw, origin)), key=_rank)
+    return tuple(_event(raw) for raw in found[-MAX_EVENTS:])
+
+
+def _rank(raw: Mapping[str, Any]) -> tuple[float, str]:
+    seen = _last_seen(raw)
+    return seen.timestamp() if seen else 0.0, str(raw.get("reason"))
 
 
 def _is_of(raw: Mapping[str, Any], origin: Origin) -> bool:
@@ -104,21 +110,24 @@ def _is_of(raw: Mapping[str, Any], origin: Origin) -> bool:
         return True
     # By the server's clock where it can be: the other times are those of whoever tells.
     made = times.parse(rawjson.mapping(raw.get("metadata")).get("creationTimestamp"))
-    at = made or _event(raw).last_seen
+    at = made or _last_seen(raw)
     return at is not None and at >= origin.since
 
 
-def _event(raw: Mapping[str, Any]) -> PodEvent:
-    series = raw.get("series")
-    again = series if isinstance(series, dict) else {}
-    count = raw.get("count") or again.get("count")
+def _last_seen(raw: Mapping[str, Any]) -> datetime.datetime | None:
+    again = rawjson.mapping(raw.get("series"))
     seen = (
         raw.get("lastTimestamp"), again.get("lastObservedTime"), raw.get("eventTime"),
         raw.get("firstTimestamp"),
     )  # fmt: skip
+    return next((when for it in seen if (when := times.parse(it))), None)
+
+
+def _event(raw: Mapping[str, Any]) -> PodEvent:
+    count = raw.get("count") or rawjson.mapping(raw.get("series")).get("count")
     return PodEvent(
         reason=str(raw.get("reason")),
         message=text.cut(redaction.redact(str(raw.get("message") or "")), MAX_EVENT_BYTES),
         count=count if isinstance(count, int) else None,
-        last_seen=next((when for it in seen if (when := times.parse(it))), None),
+        last_seen=_last_seen(raw),
     )

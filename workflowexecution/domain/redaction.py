@@ -1,15 +1,21 @@
 """Blanks secrets in text that leaves the program: logs, events, status, audit.
 
-Never applied to the parameters that are passed to a run.
+Never applied to the parameters that are passed to a run. A text may be as long as an object or a
+log may be, and the event loop waits meanwhile: of a long one the beginning is taken, of a log its
+end (`logend`). What would be cut in two is left out.
 """
 
 from __future__ import annotations
 
 import re
 
-from workflowexecution.domain import secretnames, secretvalues
+from workflowexecution.domain import secretnames, secretvalues, text
 
 BLANK = secretvalues.BLANK
+MAX_TEXT = 32 * 1024
+"""Letters of a text that are looked through: several times what there is room for anywhere."""
+AROUND = 8 * 1024
+"""Letters around a cut in which a secret that it would part is looked for."""
 
 _QUOTE, _ASSIGNS, _VALUE = secretvalues.QUOTE, secretvalues.ASSIGNS, secretvalues.VALUE
 _NAME = secretnames.PATTERN
@@ -76,16 +82,15 @@ _LONG = re.compile(
     r"(?P<name>secret|token|key)(?P<sep>\W{1,24})(?P<value>[A-Za-z0-9+/]{32,}=*)", re.IGNORECASE
 )
 _OPAQUE = re.compile(r"[A-Za-z0-9+/]{32,}=*")
-# Texts without any of these cannot match: most cost a few cheap searches, in lower case. Beyond
-# ASCII, letters have more cases than two.
+# Texts without any of these cannot match: most cost a few cheap searches, in lower case.
 _HINTS = (
     "pass", "pwd", "key", "connection", "database", "auth", "token", "secret", "credential",
     "bearer", "basic", "eyj", "akia", "asia", "xox", "glpat", "github_pat", "curl", "mysql",
     "mariadb", "@",
 )  # fmt: skip
-_GITHUB = re.compile(r"gh[pousr]_", re.IGNORECASE)
-_HINT = re.compile(f"{'|'.join(_HINTS)}|{_GITHUB.pattern}", re.IGNORECASE)
-
+_GITHUB = re.compile(r"gh[pousr]_")
+# Letters beyond ASCII that are letters of it where case does not matter.
+_ALIKE = (("\u0130", "i"), ("\u0131", "i"), ("\u017f", "s"), ("\u212a", "k"))
 _BEFORE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/:")
 _MAX_BEFORE = 256
 _ACCOUNT = re.compile(r"system:serviceaccounts?:", re.IGNORECASE)
@@ -104,11 +109,23 @@ _TAG = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.\-]{{0,127}}(?=@sha256:|{_ENDED})")
 _NO_IMAGE = re.compile(r"pass|pwd|api[_\-]?key|private[_\-]?key|credential", re.IGNORECASE)
 
 
-def may_hold_secret(text: str) -> bool:
+_ALL = (
+    secretvalues.PRIVATE_KEY, _USERINFO, _HEADER, _BEARER, _NAMED, _ASSIGNED, _FLAG, _CURL,
+    _ATTACHED, _ELEMENT, secretvalues.JWT, secretvalues.TOKENS, _LONG,
+)  # fmt: skip
+
+
+def folded(whole: str) -> str:
+    """The text without regard to case: as long as it was, each letter in its place."""
+    if not whole.isascii():
+        for letter, like in _ALIKE:
+            whole = whole.replace(letter, like)
+    return whole.lower()
+
+
+def may_hold_secret(whole: str) -> bool:
     """Whether there is anything in a text, keys and values alike, that might have to be blanked."""
-    if not text.isascii():
-        return _HINT.search(text) is not None
-    lowered = text.lower()
+    lowered = folded(whole)
     # A loop: any() takes half as long again, and every line of the log comes by here.
     for hint in _HINTS:
         if hint in lowered:
@@ -116,25 +133,45 @@ def may_hold_secret(text: str) -> bool:
     return "gh" in lowered and _GITHUB.search(lowered) is not None
 
 
-def redact(text: str) -> str:
-    """Replace every value that looks secret by `key=***REDACTED***`, keeping the rest readable."""
-    if not may_hold_secret(text):
-        return text
-    if "-----" in text:
-        text = secretvalues.PRIVATE_KEY.sub(BLANK, text)
-    if "://" in text and "@" in text:
-        text = _USERINFO.sub(_keep_head, text)
-    text = _HEADER.sub(_keep_head, text)
-    text = _BEARER.sub(rf"\1 {BLANK}", text)
-    text = _NAMED.sub(_named, text)
-    text = _ASSIGNED.sub(_assigned, text)
-    text = _FLAG.sub(_keep_head, text)
-    text = _CURL.sub(_keep_head, text)
-    text = _ATTACHED.sub(_keep_head, text)
-    text = _ELEMENT.sub(_keep_head, text)
-    text = secretvalues.JWT.sub(BLANK, text)
-    text = secretvalues.TOKENS.sub(BLANK, text)
-    return _LONG.sub(_long, text)
+def redact(whole: str) -> str:
+    """Replace every value that looks secret by `key=***REDACTED***`, keeping the rest readable.
+
+    Of more than `MAX_TEXT` letters the beginning, visibly cut.
+    """
+    if len(whole) > MAX_TEXT:
+        begins, _ = parted(whole, MAX_TEXT)
+        return f"{redact(whole[:begins])}{text.CUT_MARK}"
+    if not may_hold_secret(whole):
+        return whole
+    if "-----" in whole:
+        whole = secretvalues.PRIVATE_KEY.sub(BLANK, whole)
+    if "://" in whole and "@" in whole:
+        whole = _USERINFO.sub(_keep_head, whole)
+    whole = _HEADER.sub(_keep_head, whole)
+    whole = _BEARER.sub(rf"\1 {BLANK}", whole)
+    whole = _NAMED.sub(_named, whole)
+    whole = _ASSIGNED.sub(_assigned, whole)
+    whole = _FLAG.sub(_keep_head, whole)
+    whole = _CURL.sub(_keep_head, whole)
+    whole = _ATTACHED.sub(_keep_head, whole)
+    whole = _ELEMENT.sub(_keep_head, whole)
+    whole = secretvalues.JWT.sub(BLANK, whole)
+    whole = secretvalues.TOKENS.sub(BLANK, whole)
+    return _LONG.sub(_long, whole)
+
+
+def parted(whole: str, at: int) -> tuple[int, int]:
+    """From where to where a cut would part what looks like a secret; twice the cut if nothing."""
+    begins, ends, limit = at, at, at + AROUND
+    for pattern in _ALL:
+        for found in pattern.finditer(whole, max(0, at - AROUND), limit):
+            if found.start() >= at:
+                break
+            if found.end() > at:
+                # It may go on where the search ends.
+                whole_of_it = pattern.match(whole, found.start()) or found
+                begins, ends = min(begins, found.start()), max(ends, whole_of_it.end())
+    return begins, ends
 
 
 def redact_value(key: str, value: str) -> str:

@@ -59,9 +59,9 @@ TOKENS = re.compile(
 )
 """Tokens that their makers have given a look of their own."""
 JWT = re.compile(r"\beyJ[A-Za-z0-9_\-]{5,}(?:\.[A-Za-z0-9_\-]*){0,2}")
-_END_OF_KEY = r"-----END [A-Z0-9 ]{0,64}?PRIVATE KEY[A-Z ]{0,16}-----"
+END_OF_KEY = re.compile(r"-----END [A-Z0-9 ]{0,64}?PRIVATE KEY[A-Z ]{0,16}-----")
 PRIVATE_KEY = re.compile(
-    rf"-----BEGIN [A-Z0-9 ]{{0,64}}?PRIVATE KEY(?s:.)*?(?:{_END_OF_KEY}|\Z)"
+    rf"-----BEGIN [A-Z0-9 ]{{0,64}}?PRIVATE KEY(?s:.)*?(?:{END_OF_KEY.pattern}|\Z)"
     # Of one whose beginning was cut off, as many lines as a large one has.
-    rf"|(?<![A-Za-z0-9+/=])(?:[A-Za-z0-9+/=]{{4,76}}(?:\r?\n|\\n)){{1,64}}{_END_OF_KEY}"
+    rf"|(?<![A-Za-z0-9+/=])(?:[A-Za-z0-9+/=]{{4,76}}(?:\r?\n|\\n)){{1,64}}{END_OF_KEY.pattern}"
 )

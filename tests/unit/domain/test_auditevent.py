@@ -340,6 +340,15 @@ def test_parameters_that_do_not_fit_are_cut_and_left_out() -> None:
     assert "B" not in data["parameters"]
 
 
+def test_parameters_are_looked_through_only_so_far() -> None:
+    """What is blanked takes no room; a value under a secret's name is not looked through."""
+    dump = f'token="{"s3cr3t" * 5000}"'
+    parameters = {"A_TOKEN": dump * 9, **{f"B{number}": dump for number in range(9)}}
+    data = built(Transition.STARTED, spec={"parameters": parameters}).document["event_data"]
+    assert list(data["parameters"]) == ["A_TOKEN", "B0", "B1", "B2"]
+    assert "s3cr3t" not in str(data)
+
+
 def test_years_before_1000_are_written_in_full() -> None:
     first = datetime.datetime(1, 1, 1, tzinfo=datetime.UTC)
     event = built(Transition.CREATED, metadata={"creationTimestamp": first.isoformat()})

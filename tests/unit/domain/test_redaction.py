@@ -1,3 +1,5 @@
+import re
+import sys
 import time
 
 import pytest
@@ -115,3 +117,34 @@ def test_redact_takes_time_in_proportion_when_the_text_is_long(piece: str) -> No
     # many places costs tens of times as much, and the more the longer the text is.
     ordinary = long("word ", 20_000)
     assert any(took_s(long(piece, 80_000)) < 4 * _MOST * took_s(ordinary) for _ in range(5))
+
+
+def test_redact_takes_the_beginning_of_a_text_that_is_long() -> None:
+    shown = redaction.redact("password=hunter2 " + "word " * 100_000)
+    assert shown.startswith(f"password={B} word ")
+    assert shown.endswith("…[cut]")
+    assert len(shown) < redaction.MAX_TEXT + 100
+
+
+@pytest.mark.parametrize("shown", [0, 5, 11, 14, 300])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        pytest.param("https://ann:s3cr3ts3cr3t@host/", id="url"),
+        pytest.param("password=s3cr3ts3cr3t", id="value"),
+        pytest.param("ghp_s3cr3ts3cr3ts3cr3t", id="token"),
+        pytest.param("s3cr3ts3\n" * 40 + "-----END PRIVATE KEY-----", id="end-of-a-key"),
+    ],
+)
+def test_redact_shows_no_secret_that_the_end_of_what_is_taken_parts(
+    secret: str, shown: int
+) -> None:
+    before = "x" * (redaction.MAX_TEXT - shown - 1)
+    assert "s3cr" not in redaction.redact(f"{before} {secret} {before}")
+
+
+def test_folded_keeps_the_place_of_each_letter_that_is_alike() -> None:
+    every = "".join(map(chr, range(sys.maxunicode + 1)))
+    lowered = redaction.folded(every)
+    alike = [it.start() for it in re.finditer("[a-z]", every, re.IGNORECASE)]
+    assert [it.start() for it in re.finditer("[a-z]", lowered)] == alike
