@@ -17,6 +17,8 @@ import yaml
 
 from tests.integration import people
 from workflowexecution.adapters.guard import AdmissionGuard
+from workflowexecution.api import names
+from workflowexecution.domain import locking
 from workflowexecution.runtime import client, connection
 
 if TYPE_CHECKING:
@@ -143,14 +145,19 @@ class TestGuide:
     @pytest_asyncio.fixture
     async def place(self, stack: Stack, world: World) -> dict[str, str]:
         """What stands for NAME and the like, and rights to clear by the guide's own words."""
-        made = await world.create(world.execution("blocked"))
+        target = f"{world.namespace}/Deployment/blocked"
+        execution = world.execution("blocked", targetResource=target)
+        # As its start marks it.
+        label = locking.target_label(locking.run_name(target))
+        execution["metadata"]["labels"] = {names.LABEL_TARGET: label}
+        await world.create(execution)
         reply: JsonObject = {"status": {"phase": "Failed"}}
         async with people.at_work(stack, "admin", world.namespace) as admin:
             (await admin.patch_status("blocked", reply)).accept()
         return {
             "NAME": "blocked",
             "NAMESPACE": world.namespace,
-            "TARGET": made["spec"]["targetResource"],
+            "TARGET": locking.canonical_target(target),
             "GROUP": "remediation",
         }
 
