@@ -6,10 +6,12 @@ function of the canonical target, so two executions that spell one target differ
 
 from __future__ import annotations
 
+import functools
 import hashlib
 
 NAME_PREFIX = "wfe-"
 _DIGITS = 16
+_REMEMBERED = 4096
 
 
 def canonical_target(target: str) -> str:
@@ -20,6 +22,7 @@ def canonical_target(target: str) -> str:
     return "/".join(parts)
 
 
+@functools.lru_cache(maxsize=_REMEMBERED)
 def run_name(target: str) -> str:
     """Name of the PipelineRun of a target, in any spelling.
 

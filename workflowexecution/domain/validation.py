@@ -128,7 +128,7 @@ def _target(target: str) -> Iterator[str]:
 def _bundle(spec: Spec, rules: Rules) -> Iterator[str]:
     field = "spec.workflowRef.containerImage"
     image, digest = spec.workflow_ref.container_image, spec.workflow_ref.container_digest
-    if not image or any(letter.isspace() for letter in image):
+    if image.split() != [image]:
         yield f"{field}: {image!r} is not an image reference"
         return
     carried = image_digest(image)

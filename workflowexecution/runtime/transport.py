@@ -8,7 +8,9 @@ from typing import NamedTuple, Protocol, TypeVar
 import aiohttp
 import aiohttp.abc
 import aiohttp.http
+import multidict
 import yarl
+from aiohttp import hdrs
 
 from workflowexecution.runtime import budget, connection, errors, fence
 
@@ -92,6 +94,12 @@ class NoObserver:
         """Ignore it."""
 
 
+def _release(response: aiohttp.ClientResponse) -> None:
+    """End a connection of which not all was read; any other is back in the pool already."""
+    if not response.closed:
+        response.close()
+
+
 def transport_error(error: BaseException) -> errors.TransportError:
     """Turn one of FOREIGN_ERRORS into an error of the tree; to be chained with `from`."""
     text = f"{type(error).__name__}: {error}"[:_MAX_ERROR_CHARS]
@@ -171,7 +179,11 @@ class Transport:
         self._observe_date = observe_date
         self._observer: RequestObserver = NoObserver()
         self._budget = budget.Budget(per_s=_REQUESTS_PER_S, burst=_BURST)
-        self._headers = {"Accept-Encoding": "identity", "User-Agent": user_agent}
+        # The library's own kind, keys included: it makes no other one of it for each request.
+        self._headers = multidict.CIMultiDict({
+            hdrs.ACCEPT_ENCODING: "identity",
+            hdrs.USER_AGENT: user_agent,
+        })
         self._timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_S)
         self._unsettled_at = float("-inf")
 
@@ -220,8 +232,7 @@ class Transport:
                     try:
                         return await read(response)
                     finally:
-                        # Does nothing when all was read: the connection is back in the pool then.
-                        response.close()
+                        _release(response)
             except FOREIGN_ERRORS as error:
                 raise transport_error(error) from error
 
@@ -314,11 +325,11 @@ class Transport:
     ) -> aiohttp.ClientResponse:
         query = f"?{urllib.parse.urlencode(call.params)}" if call.params else ""
         headers = self._headers.copy()
-        headers["Accept"] = call.accept
+        headers[hdrs.ACCEPT] = call.accept
         if authorization:
-            headers["Authorization"] = authorization
+            headers[hdrs.AUTHORIZATION] = authorization
         if call.body is not None:
-            headers["Content-Type"] = call.content_type
+            headers[hdrs.CONTENT_TYPE] = call.content_type
         body = None if call.body is None else _Body(call.body, call.guard)
         try:
             return await session.request(
