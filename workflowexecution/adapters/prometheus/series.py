@@ -7,6 +7,8 @@ are, so they are escaped here.
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -134,6 +136,35 @@ class Gauge(Family):
             self._collector.set(self._labelled(values), float(number))
 
 
+class Bins:
+    """One histogram series: how many numbers lie between two bounds, added up when it is read.
+
+    The library's own adds each number to every bucket above it, which is most of them.
+    """
+
+    __slots__ = ("_bounds", "_counts", "_sum", "scraped")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        """Start empty, with these upper bounds of the buckets, ascending and finite."""
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+        self.scraped = False
+
+    def observe(self, number: float) -> None:
+        """Count a number in; one that is a bound is within it."""
+        self._counts[bisect.bisect_left(self._bounds, number)] += 1
+        self._sum += number
+
+    def told(self) -> histogram.Histogram:
+        """The same as the library writes it, each bucket with all that is below."""
+        made = histogram.Histogram(*self._bounds)
+        totals = itertools.accumulate(self._counts)
+        made.buckets.update(zip(made.buckets, totals, strict=True))
+        made.sum, made.observations = self._sum, sum(self._counts)
+        return made
+
+
 class Histogram(Family):
     """Histograms that share a name and their buckets, whose upper bounds are ascending."""
 
@@ -150,32 +181,24 @@ class Histogram(Family):
     ) -> None:
         """Register the family; with `from_zero` the first scrape of a series reads it empty."""
         super().__init__(name, help_text, labels)
+        self._from_zero = from_zero
         self._buckets = tuple(buckets)
         self._collector = collectors.Histogram(
             name, help_text, registry=registry, buckets=self._buckets
         )
-        self._series: dict[tuple[str, ...], histogram.Histogram] = {}
-        self._from_zero = from_zero
-        self._unscraped: list[tuple[str, ...]] = []
-        self._shown_empty: list[tuple[str, ...]] = []
+        self._series: dict[tuple[str, ...], Bins] = {}
 
-    def series(self, *values: str) -> histogram.Histogram:
-        """The series of these label values; its `observe` takes a number."""
+    def series(self, *values: str) -> Bins:
+        """The series of these label values."""
         found = self._series.get(values)
         if found is None:
-            found = self._series[values] = histogram.Histogram(*self._buckets)
-            self._collector.set_value(self._labelled(values), found)
-            if self._from_zero:
-                self._unscraped.append(values)
+            found = self._series[values] = Bins(self._buckets)
         return found
 
     def publish(self, *, scraped: bool) -> None:
-        """Hand over those that were shown empty, and empty ones for those of a first scrape."""
-        for values in self._shown_empty:
-            self._collector.set_value(self._labelled(values), self._series[values])
-        self._shown_empty = []
-        if scraped:
-            for values in self._unscraped:
-                empty = histogram.Histogram(*self._buckets)
-                self._collector.set_value(self._labelled(values), empty)
-            self._shown_empty, self._unscraped = self._unscraped, []
+        """Hand the numbers over."""
+        for values, bins in self._series.items():
+            held_back = scraped and self._from_zero and not bins.scraped
+            bins.scraped = bins.scraped or scraped
+            shown = Bins(self._buckets) if held_back else bins
+            self._collector.set_value(self._labelled(values), shown.told())

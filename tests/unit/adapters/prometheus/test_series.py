@@ -1,4 +1,7 @@
 import pytest
+from aioprometheus import histogram
+from hypothesis import given
+from hypothesis import strategies as st
 
 from workflowexecution.adapters.prometheus import book, series
 
@@ -42,6 +45,21 @@ def test_histogram_counts_into_its_buckets(made: book.Book) -> None:
         'x_seconds_count{name="n"} 3.0',
         'x_seconds_sum{name="n"} 10.5',
     ]
+
+
+@given(st.lists(st.floats(-1, 9) | st.sampled_from([0.0, 0.5, 2.0, 8.0])))
+def test_bins_are_told_as_the_library_counts(numbers: list[float]) -> None:
+    bounds = (0.0, 0.5, 2.0, 8.0)
+    bins, librarys = series.Bins(bounds), histogram.Histogram(*bounds)
+    for number in numbers:
+        bins.observe(number)
+        librarys.observe(number)
+    told = bins.told()
+    assert (told.buckets, told.sum, told.observations) == (
+        librarys.buckets,
+        librarys.sum,
+        librarys.observations,
+    )
 
 
 def test_histogram_without_labels_is_there_before_anything_is_seen(made: book.Book) -> None:
