@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import orjson
 import structlog
 
+from workflowexecution import logcontext
 from workflowexecution.domain import auditevent, redaction
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def configure(*, level: str, form: str, identity: str) -> None:
     ]
     _configure_libraries(chain)
     structlog.configure(
-        processors=[_pass_over, structlog.contextvars.merge_contextvars, *chain],
+        processors=[_pass_over, logcontext.merge, *chain],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,

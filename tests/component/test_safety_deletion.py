@@ -11,8 +11,8 @@ import pytest
 from tests.component import hands, pasts, world
 from tests.fake import faults, kinds, statuses
 from tests.fake.paths import Match
+from workflowexecution.adapters import executions
 from workflowexecution.api import names
-from workflowexecution.reconciler import view
 
 if TYPE_CHECKING:
     from tests.component.world import World
@@ -141,7 +141,7 @@ async def test_target_stays_locked_when_the_clock_is_behind_by_what_no_header_sh
         for _ in range(40):
             # Any traffic: the offset is the median of what whole seconds show.
             await asyncio.sleep(1.37)
-            await way.api.list_page(view.EXECUTIONS)
+            await way.api.list_page(executions.EXECUTIONS)
         at = asyncio.get_running_loop().time()
         await asyncio.sleep(int(at) + 2.05 - at)
         delete(here)

@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from tests.support import sockets
+from workflowexecution import logcontext
 
 # A loaded machine is no reason to fail: an example that hangs meets the test's own time limit.
 hypothesis.settings.register_profile(
@@ -35,7 +36,7 @@ def logging_as_it_was() -> Iterator[None]:
     library = logging.getLogger("aiohttp")
     before = library.level
     yield
-    structlog.contextvars.clear_contextvars()
+    logcontext.clear()
     structlog.reset_defaults()
     logging.root.handlers[:] = handlers
     logging.root.setLevel(level)

@@ -11,7 +11,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflowexecution import logs
+from workflowexecution import logcontext, logs
 from workflowexecution.domain import redaction
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
@@ -35,7 +35,7 @@ def test_a_json_line_tells_what_when_who_and_about_what(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     configure()
-    structlog.contextvars.bind_contextvars(namespace="payment", name="x")
+    logcontext.bind({"namespace": "payment", "name": "x"})
     structlog.get_logger().info("PipelineRun created", run_uid="u", colour=Colour.RED, number=3)
     (line,) = lines(capsys)
     assert line.pop("timestamp").endswith("Z")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
-
+from workflowexecution import logcontext
 from workflowexecution.api.status import Phase
 from workflowexecution.reconciler import deleted, ended, failures, pending, running
 from workflowexecution.reconciler import tools as common
@@ -37,7 +36,7 @@ class WorkflowExecutionReconciler:
         seen = self._tools.executions.get(key)
         # Each worker is a task of its own: what is bound here stands on every line until its next
         # reconcile, the worker's own lines included.
-        structlog.contextvars.clear_contextvars()
+        logcontext.clear()
         if seen is None or not seen.served:
             self._start.forget(key)
             self._mirror.forget(key)
@@ -45,9 +44,12 @@ class WorkflowExecutionReconciler:
             self._failing.forget(key)
             self._tools.unanswered.forget(key)
             return Result()
-        structlog.contextvars.bind_contextvars(
-            namespace=key.namespace, name=key.name, uid=seen.uid, correlation_id=seen.correlation_id
-        )
+        logcontext.bind({
+            "namespace": key.namespace,
+            "name": key.name,
+            "uid": seen.uid,
+            "correlation_id": seen.correlation_id,
+        })
         common.catch_up(self._tools, seen)
         return await self._dispatch(seen)
 

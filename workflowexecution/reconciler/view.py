@@ -24,9 +24,6 @@ from workflowexecution.runtime import resource
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-EXECUTIONS = resource.Resource(
-    group=names.GROUP, version=names.VERSION, plural=names.PLURAL, kind=names.KIND
-)
 BY_UID = "uid"
 BY_LOCK_WAITING = "lock-waiting"
 BY_LOCK_RUNNING = "lock-running"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from workflowexecution.adapters import gone, place, tekton
+from workflowexecution.adapters import executions, gone, place, tekton
 from workflowexecution.reconciler import view
 from workflowexecution.runtime import informer, store
 
@@ -33,7 +33,7 @@ class Caches:
     def stores(self) -> dict[resource.Resource, store.Store[Any]]:
         """Every cache, by what it holds."""
         return {
-            view.EXECUTIONS: self.executions,
+            executions.EXECUTIONS: self.executions,
             tekton.PIPELINERUNS: self.runs,
             tekton.TASKRUNS: self.tasks,
         }
@@ -81,7 +81,7 @@ class Watches:
 
         mine = settings.controller
         ours = view.projection(mine.instance, watch_namespace=mine.watch_namespace)
-        self.executions = build(view.EXECUTIONS, ours, caches.executions, made_by_us=False)
+        self.executions = build(executions.EXECUTIONS, ours, caches.executions, made_by_us=False)
         self.runs = build(tekton.PIPELINERUNS, tekton.project_run, caches.runs)
         self.tasks = build(tekton.TASKRUNS, tekton.project_task, caches.tasks)
         self.gone = gone.Gone(
@@ -95,7 +95,7 @@ class Watches:
     def by_name(self) -> dict[str, informer.Informer[Any]]:
         """Every informer, by the plural of what it watches."""
         return {
-            view.EXECUTIONS.plural: self.executions,
+            executions.EXECUTIONS.plural: self.executions,
             tekton.PIPELINERUNS.plural: self.runs,
             tekton.TASKRUNS.plural: self.tasks,
         }

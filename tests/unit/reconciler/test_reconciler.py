@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-import structlog
 
 from tests import builders
 from tests.unit.reconciler import fakes
+from workflowexecution import logcontext
 from workflowexecution.api import names
 from workflowexecution.api.status import Phase
 from workflowexecution.domain import locking
@@ -111,14 +111,14 @@ async def test_lines_tell_which_execution_they_are_about() -> None:
     one = One()
     one.world.put(status={"phase": "Completed"})
     await one.reconcile()
-    assert structlog.contextvars.get_contextvars() == {
+    assert logcontext.bound() == {
         "namespace": "payment",
         "name": "restart-payment",
         "uid": fakes.UID,
         "correlation_id": "rr-1",
     }
     await one.reconciler.reconcile(resource.ObjectKey("no", "such"))
-    assert structlog.contextvars.get_contextvars() == {}
+    assert logcontext.bound() == {}
 
 
 async def test_what_is_remembered_of_a_running_one_goes_with_it() -> None:

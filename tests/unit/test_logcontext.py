@@ -1,0 +1,29 @@
+import asyncio
+
+from workflowexecution import logcontext
+
+
+def test_a_lines_own_values_go_before_what_is_bound() -> None:
+    logcontext.bind({"name": "bound", "uid": "u"})
+    assert logcontext.merge(None, "info", {"name": "own"}) == {"name": "own", "uid": "u"}
+
+
+def test_what_is_bound_takes_the_place_of_what_was() -> None:
+    logcontext.bind({"name": "x", "correlation_id": "rr"})
+    logcontext.bind({"name": "y"})
+    assert logcontext.bound() == {"name": "y"}
+    logcontext.clear()
+    assert logcontext.merge(None, "info", {}) == {}
+
+
+async def test_each_task_has_its_own() -> None:
+    async def work(name: str) -> dict[str, str]:
+        logcontext.bind({"name": name})
+        await asyncio.sleep(0)
+        return dict(logcontext.bound())
+
+    logcontext.bind({"name": "outer"})
+    async with asyncio.TaskGroup() as group:
+        works = [group.create_task(work(name)) for name in ("a", "b")]
+    assert [it.result() for it in works] == [{"name": "a"}, {"name": "b"}]
+    assert logcontext.bound() == {"name": "outer"}
