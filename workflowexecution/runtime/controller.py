@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from workflowexecution.runtime import errors, queue, resource
+from workflowexecution.runtime import deadlines, errors, queue, resource
 
 _OF_THE_SERVER = (errors.TransportError, errors.ServerError, TimeoutError)
 
@@ -90,6 +90,7 @@ class Controller:
         self._queue = queue
         self._workers = workers
         self._deadline_s = reconcile_deadline_s
+        self._deadlines = deadlines.Deadlines()
         self._held = held
         self._away = away
         self._observer: ControllerObserver = observer or NoObserver()
@@ -200,7 +201,7 @@ class Controller:
 
     async def _attempt(self, key: resource.ObjectKey) -> Outcome:
         try:
-            async with asyncio.timeout(self._deadline_s):
+            with self._deadlines.within(self._deadline_s):
                 result = await self._reconcile(key)
         except errors.TerminalError as error:
             self._queue.forget(key)

@@ -12,7 +12,7 @@ import multidict
 import yarl
 from aiohttp import hdrs
 
-from workflowexecution.runtime import budget, connection, errors, fence
+from workflowexecution.runtime import budget, connection, deadlines, errors, fence
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -185,6 +185,7 @@ class Transport:
             hdrs.USER_AGENT: user_agent,
         })
         self._timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_S)
+        self._deadlines = deadlines.Deadlines()
         self._unsettled_at = float("-inf")
 
     @property
@@ -224,7 +225,8 @@ class Transport:
 
         async def attempt(authorization: str) -> bytes:
             try:
-                async with asyncio.timeout(min(deadline_s, call.guard.check())) as deadline:
+                bound_s = min(deadline_s, call.guard.check())
+                with self._deadlines.within(bound_s) as deadline:
                     await self._budget.take(call.rank)
                     response = await self._send(
                         self._work, call, authorization, self._timeout, deadline.expired
