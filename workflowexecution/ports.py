@@ -6,8 +6,7 @@ The reconciler is handed implementations; `adapters/` has them. Errors are those
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import datetime
@@ -51,8 +50,7 @@ class ExecutionWriter(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class StatusWrite:
+class StatusWrite(NamedTuple):
     """A status that the server has taken.
 
     Attributes:

@@ -6,9 +6,8 @@ the status knows what was never acknowledged. `domain.auditevent` has the record
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workflowexecution.api.status import (
     ConditionReason,
@@ -40,8 +39,7 @@ _TERMINAL = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What condition AuditRecorded says."""
 
     status: ConditionStatus

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from workflowexecution.api import times
 from workflowexecution.api.status import ConditionType, FailureReason, Phase
@@ -84,8 +84,7 @@ class Style:
     skipped_outcome: str = "success"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One audit record.
 
     Attributes:

@@ -5,8 +5,6 @@ Source: contract of the Go implementation for the reasons; Kubernetes, core/v1 E
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -63,8 +61,7 @@ class Remediation(NamedTuple):
         return {key: value for key, value in said.items() if value} or None
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """Which execution an event is about, in the words that people and programs know it by.
 
     Attributes:
@@ -87,8 +84,7 @@ class Subject:
         return f"Workflow {self.workflow_id} on {self.target}"
 
 
-@dataclass(frozen=True, slots=True)
-class Story:
+class Story(NamedTuple):
     """One event.
 
     Attributes:
@@ -152,7 +148,7 @@ def _cleared(execution: WorkflowExecution, after: Status) -> Story | None:
     given = after.block_clearance
     if given is None or not is_cleared(execution.status, after):
         return None
-    subject = dataclasses.replace(_subject(execution, after), lasted=after.duration or "")
+    subject = _subject(execution, after)._replace(lasted=after.duration or "")
     message = f"Cleared by {given.cleared_by}: {given.clear_reason}"
     return remark(Reason.BLOCK_CLEARED, subject, message)
 

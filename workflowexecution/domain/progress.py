@@ -6,8 +6,7 @@ grow while the run goes on; at the end the run's own final message has the last 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from workflowexecution.api.status import TaskRunPhase, TaskRunStatus
 from workflowexecution.domain import text
@@ -21,8 +20,7 @@ MAX_TASK_RUNS = 50
 MAX_TASK_BYTES = 63
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """What is known of the way through the pipeline.
 
     `total` is None until the pipeline is resolved.

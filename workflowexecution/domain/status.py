@@ -8,8 +8,7 @@ Source: Kubernetes API conventions, "Typical status properties"; DD-CRD-002 (obs
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from workflowexecution.api import duration, times
 from workflowexecution.api.status import (
@@ -90,16 +89,14 @@ class IllegalTransitionError(Exception):
     """A phase would go back, or leave a terminal one: a defect of the caller."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """When a status is decided, on the server's clock, and on which generation of the spec."""
 
     now: datetime.datetime
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """A condition as it should be from now on."""
 
     type: ConditionType

@@ -82,7 +82,8 @@ class Admission:
                 live = await self._confirmed(running)
                 return Held(live) if live is not None else self._until_fresh(seen)
         self._stale.pop(seen.key, None)
-        verdict = await self._judge(seen, cache.by_index(view.BY_LOCK_PAST, seen.lock))
+        past = cache.by_index(view.BY_LOCK_PAST, seen.lock)
+        verdict = await self._judge(seen, past) if past else None
         turn = self._turn(seen)
         if verdict is None and turn is None:
             return None

@@ -1,10 +1,9 @@
 """The workers: take a key, reconcile it, decide when it comes again."""
 
 import asyncio
-import dataclasses
 import enum
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -18,8 +17,7 @@ KEYS_PER_TURN = 64
 _log = structlog.get_logger(__name__)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What a reconcile that succeeded asks for: nothing, or to come again after some seconds."""
 
     requeue_after_s: float | None = None

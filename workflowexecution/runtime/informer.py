@@ -258,7 +258,8 @@ class Informer(Generic[T]):
             self._tell_state()
         for delta in deltas:
             self._feed.deliver(delta)
-            await self._take_turns()
+            if self._is_turn_over():
+                await asyncio.sleep(0)
 
     async def _read_page(self, token: str) -> client.ListPage:
         """Read the page of a continue token, or the first."""
@@ -313,13 +314,12 @@ class Informer(Generic[T]):
         for event in batch:
             self._version = self._feed.apply(event) or self._version
             self._recovery.progressed()
-            await self._take_turns()
+            if self._is_turn_over():
+                await asyncio.sleep(0)
 
-    async def _take_turns(self) -> None:
-        self._events_in_turn += 1
-        if self._events_in_turn >= self._events_per_turn:
-            self._events_in_turn = 0
-            await asyncio.sleep(0)
+    def _is_turn_over(self) -> bool:
+        self._events_in_turn = (self._events_in_turn + 1) % self._events_per_turn
+        return self._events_in_turn == 0
 
     def _recover(self, error: errors.ClusterError, *, opened: bool) -> None:
         """Decide what follows a failure of a list or a watch."""

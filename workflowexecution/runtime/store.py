@@ -1,8 +1,7 @@
 """The cache: the last known state of the watched objects, with indexes."""
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, ValuesView
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from workflowexecution.runtime import resource
 
@@ -29,8 +28,7 @@ _Bucket = resource.ObjectKey | dict[resource.ObjectKey, None]
 """The keys under one index value: the key itself while it is alone, which most are."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Delta(Generic[T]):
+class Delta(NamedTuple, Generic[T]):
     """One change of the cache: ``old`` None is an arrival, ``new`` None a disappearance.
 
     With ``new`` None, ``old`` is the last known state. ``old is new`` is a resync without change.

@@ -1,6 +1,5 @@
 """An execution that somebody deletes."""
 
-import dataclasses
 from typing import Any
 
 import pytest
@@ -77,7 +76,7 @@ async def test_pods_that_outlive_the_run_are_looked_at_ever_less_often(
     made = world(ended)
     made.engine.working.add(RUN.uid)
     made.clock.advance(since_s)
-    assert await reconcile(made) == dataclasses.replace(LATER, requeue_after_s=again_s)
+    assert await reconcile(made) == LATER._replace(requeue_after_s=again_s)
     made.engine.working.clear()
     assert await reconcile(made) == Result()
     assert finalizers(made) is None

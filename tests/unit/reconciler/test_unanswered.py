@@ -120,9 +120,8 @@ async def test_retry_whose_answer_is_lost_too_is_told_once() -> None:
     await it.lose(it.ended())
     # Decided on the old state, and some seconds later.
     it.world.clock.advance(5)
-    it.case = dataclasses.replace(
-        it.case, moment=dataclasses.replace(it.case.moment, now=it.world.clock.now())
-    )
+    moment = it.case.moment._replace(now=it.world.clock.now())
+    it.case = it.case._replace(moment=moment)
     await it.lose(it.ended(), taken=False)
     it.catch_up()
     it.catch_up()
