@@ -22,11 +22,14 @@ METADATA = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1,{JSON}"
 Source: Kubernetes API concepts, "Metadata-only fetches"; it holds for the answers to writes, too.
 """
 
-FOREIGN_ERRORS = (aiohttp.ClientError, OSError, aiohttp.http.HttpProcessingError)
+FOREIGN_ERRORS = (aiohttp.ClientError, OSError, aiohttp.http.HttpProcessingError, RuntimeError)
 """All that a session or a response raises.
 
 TimeoutError and the errors of ssl are OSErrors; HttpProcessingError comes from a broken chunk in
-the middle of a body.
+the middle of a body, RuntimeError from reading on where the connection was closed in silence, as
+after an answer that came before all of the request was written.
+
+Source: aiohttp streams.py `StreamReader._wait`.
 """
 
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)

@@ -110,6 +110,31 @@ async def test_request_ends_at_its_deadline(pair: Pair, deadline_s: float) -> No
     assert asyncio.get_running_loop().time() - began == deadline_s
 
 
+async def test_answer_whose_connection_is_closed_in_silence_is_lost(
+    pair: Pair, connect: Connect
+) -> None:
+    async def half(exchange: servers.Exchange) -> None:
+        await exchange.raw(OK + b"Content-Length: 9\r\n\r\n{")
+        await exchange.stay_silent()
+
+    async def closed(response: aiohttp.ClientResponse) -> bytes:
+        # As aiohttp does itself when the rest of a request cannot be written.
+        protocol = response.connection.protocol if response.connection else None
+        assert protocol is not None
+        protocol.close()
+        return await response.read()
+
+    way = transport.Transport(
+        connection=await connect(pair.server.url), user_agent="t", observe_date=None,
+        max_connections=1,
+    )  # fmt: skip
+    pair.answer(half)
+    with pytest.raises(errors.TransportError, match="RuntimeError: Connection closed") as failure:
+        await way.exchange(CALLS["PATCH"], 9, closed)
+    await way.close()
+    assert failure.value.sent
+
+
 async def test_deadline_counts_the_wait_for_a_free_connection(connect: Connect) -> None:
     async with servers.serving(servers.Exchange.stay_silent) as server:
         way = await connect(server.url)

@@ -1,6 +1,7 @@
 import asyncio
 import json
 
+import aiohttp
 import pytest
 import structlog.testing
 
@@ -148,6 +149,22 @@ async def test_watch_is_given_up_when_no_byte_comes(pair: Pair) -> None:
     assert caught.value.silent
     assert seen == [["1"]]
     assert asyncio.get_running_loop().time() == 150
+
+
+async def test_watch_whose_connection_is_closed_in_silence_is_broken(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def handler(exchange: servers.Exchange) -> None:
+        await exchange.begin_stream()
+        await exchange.stay_silent()
+
+    async def closed(_: aiohttp.StreamReader) -> bytes:
+        message = "Connection closed."
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(aiohttp.StreamReader, "readany", closed)
+    with pytest.raises(errors.TransportError, match="Connection closed"):
+        await collect(pair, handler)
 
 
 async def test_watch_is_given_up_when_the_server_never_ends_it(pair: Pair) -> None:
