@@ -270,6 +270,7 @@ class App:
             executions=self._caches.executions,
             queue=self._queue,
             forget=self._forget,
+            acknowledged=self._trail.audit.forget,
             run_is_done=self._run_is_done,
         )
         self._watches.executions.subscribe(router.execution_changed)

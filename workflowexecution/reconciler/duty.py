@@ -65,7 +65,7 @@ class Audit(Protocol):
         ...
 
     def forget(self, uid: str) -> None:
-        """Drop what is remembered of an execution that is gone."""
+        """Drop what is remembered of an execution that is gone, or has nothing due any more."""
         ...
 
 

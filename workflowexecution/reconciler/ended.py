@@ -92,9 +92,11 @@ class Retention:
         """
         if seen.clearance in (view.Clearance.GIVEN, view.Clearance.UNGUARDED):
             await clearance.take(self._tools, seen)
-        if await self._tools.audit.settle(seen):
-            return Result()
+        settled = await self._tools.audit.settle(seen)
         run = self._tools.engine.observe(seen.uid)
+        if settled and (run is None or not run.is_done):
+            # What is to be done is decided on what was written, which wakes it in the cache.
+            return Result()
         if run is None:
             return await self._release(seen)
         if not run.is_done:

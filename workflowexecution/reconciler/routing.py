@@ -53,6 +53,7 @@ class Router:
         executions: store.Store[view.Execution],
         queue: queue.WorkQueue,
         forget: Callable[[view.Execution], None],
+        acknowledged: Callable[[str], None],
         run_is_done: Callable[[str], bool],
     ) -> None:
         """Route into this queue.
@@ -61,11 +62,13 @@ class Router:
             executions: the cache, for the way from a run to its execution.
             queue: where keys go.
             forget: told the last of an execution that is gone.
+            acknowledged: told the UID of one that has ended and needs nothing more for its audit.
             run_is_done: whether the run of the execution of a UID has ended.
         """
         self._executions = executions
         self._queue = queue
         self._forget = forget
+        self._acknowledged = acknowledged
         self._run_is_done = run_is_done
 
     def execution_changed(self, delta: store.Delta[view.Execution]) -> None:
@@ -80,11 +83,10 @@ class Router:
             return
         if not new.served:
             return
-        if old is new or new.ended:
-            if old is not None and not old.ended and new.ended:
-                # What another process has brought to its end is not urgent when this one begins.
-                self._queue.drop(new.key)
+        if old is new:
             self._queue.add(new.key, queue.Priority.LOW)
+        elif new.ended:
+            self._ended_changed(old, new)
         elif old is None:
             self._queue.add(new.key, _urgency(new))
         elif new.cancelling and not old.cancelling:
@@ -122,6 +124,24 @@ class Router:
         for execution in self._executions:
             if execution.served and (not execution.ended or execution.held):
                 self._queue.add(execution.key, queue.Priority.NORMAL)
+
+    def _ended_changed(self, old: view.Execution | None, new: view.Execution) -> None:
+        if old is not None and not old.ended:
+            # What another process has brought to its end is not urgent when this one begins.
+            self._queue.drop(new.key)
+        if self._is_acknowledgement(old, new):
+            self._acknowledged(new.uid)
+        else:
+            self._queue.add(new.key, queue.Priority.LOW)
+
+    def _is_acknowledgement(self, old: view.Execution | None, new: view.Execution) -> bool:
+        """Whether all that is new is that the audit of one whose run is kept is complete.
+
+        Who has ended has been looked at before, and that look has set the timer of its run.
+        """
+        if old is None or not old.due or new.due:
+            return False
+        return old.essence == new.essence and self._run_is_done(new.uid)
 
     def _let_go(self, gone: view.Execution) -> None:
         """Have an execution forgotten that is gone, by those who work too, if anybody does."""

@@ -1,6 +1,7 @@
 """An ended execution: its run is kept, then goes, and then the finalizer."""
 
 import asyncio
+import dataclasses
 
 import pytest
 
@@ -8,7 +9,7 @@ from tests import builders
 from tests.unit.reconciler import fakes
 from workflowexecution.api import names, tekton
 from workflowexecution.domain import locking
-from workflowexecution.reconciler import ended, ladder, view
+from workflowexecution.reconciler import duty, ended, ladder, view
 from workflowexecution.runtime import controller, errors, queue, resource
 from workflowexecution.runtime.controller import Result
 
@@ -32,6 +33,33 @@ def world(
     made.put(metadata={"finalizers": kept}, status=ENDED | {"completionTime": at})
     made.engine.show(RUN)
     return made, ended.Retention(made.tools)
+
+
+class Settling(duty.NoAudit):
+    """Has acknowledgements to write each time."""
+
+    async def settle(self, seen: view.Execution) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("run", "result"),
+    [
+        pytest.param(RUN, Result(240.0, queue.Priority.LOW), id="kept"),
+        pytest.param(builders.run(), Result(), id="goes-on"),
+        pytest.param(None, Result(), id="gone"),
+    ],
+)
+async def test_an_acknowledgement_is_followed_by_what_no_other_version_changes(
+    run: tekton.PipelineRun | None, result: Result
+) -> None:
+    made, _ = world()
+    made.engine.cached.clear()
+    if run is not None:
+        made.engine.show(run)
+    retention = ended.Retention(dataclasses.replace(made.tools, audit=Settling()))
+    assert await retention.reconcile(made.sync()) == result
+    assert made.journal == []
 
 
 class Crowd:

@@ -44,11 +44,13 @@ class Routes:
             self.cache.apply(execution)
         self.queue = RecordingQueue()
         self.forgotten: list[view.Execution] = []
+        self.acknowledged: list[str] = []
         self.done: set[str] = set()
         self.router = routing.Router(
             executions=self.cache,
             queue=self.queue,
             forget=self.forgotten.append,
+            acknowledged=self.acknowledged.append,
             run_is_done=self.done.__contains__,
         )
 
@@ -103,6 +105,44 @@ def test_an_execution_is_woken_by_what_others_change(
     assert routes.asked == asked
 
 
+def ended(*audited: str, phase: str = "Completed", **parts: Any) -> view.Execution:  # noqa: ANN401 - as raw_execution
+    """One that was started and has ended, with these of its transitions acknowledged."""
+    said = {"phase": phase, "startTime": builders.stamp(), "auditedTransitions": [*audited]}
+    status = said | parts.pop("status", {})
+    return view.projection("", "")(builders.raw_execution(status=status, **parts))
+
+
+ALL = ("created", "started", "completed")
+AWAITED, COMPLETE = ended(*ALL[:2]), ended(*ALL)
+CLEARED = ended(*ALL, status={"blockClearance": {"clearedAt": builders.stamp()}})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_done", "asked"),
+    [
+        pytest.param(AWAITED, COMPLETE, True, [], id="the-last-one"),
+        pytest.param(AWAITED, COMPLETE, False, [NOW_LOW], id="no-run-is-kept"),
+        pytest.param(ended(), AWAITED, True, [NOW_LOW], id="one-of-several"),
+        pytest.param(COMPLETE, COMPLETE, True, [NOW_LOW], id="resync"),
+        pytest.param(COMPLETE, ended(*ALL), True, [NOW_LOW], id="another-change"),
+        pytest.param(COMPLETE, AWAITED, True, [NOW_LOW], id="taken-back"),
+        pytest.param(AWAITED, CLEARED, True, [NOW_LOW], id="cleared-as-well"),
+        pytest.param(None, COMPLETE, True, [NOW_LOW], id="arrival"),
+        pytest.param(RUNNING, COMPLETE, True, [NOW_LOW], id="ended-as-well"),
+    ],
+)
+def test_an_acknowledgement_wakes_nobody_whose_run_is_kept(
+    old: view.Execution | None,
+    new: view.Execution,
+    is_done: bool,
+    asked: list[tuple[float, Priority]],
+) -> None:
+    routes = Routes()
+    routes.done.update([new.uid] if is_done else [])
+    routes.router.execution_changed(store.Delta(old, new))
+    assert (routes.asked, routes.acknowledged) == (asked, [] if asked else [new.uid])
+
+
 def test_an_execution_that_is_gone_is_forgotten() -> None:
     routes = Routes()
     routes.router.execution_changed(store.Delta(RUNNING, None))
@@ -119,8 +159,9 @@ def test_an_execution_that_is_gone_is_asked_for_by_nobody_where_nobody_works() -
 async def test_an_end_is_less_urgent_than_a_start_where_nobody_works() -> None:
     routes, waiting = Routes(), queue.WorkQueue()
     router = routing.Router(
-        executions=routes.cache, queue=waiting, forget=lambda key: None, run_is_done=bool
-    )
+        executions=routes.cache, queue=waiting, forget=lambda key: None,
+        acknowledged=lambda uid: None, run_is_done=bool,
+    )  # fmt: skip
     for old, new in ((None, PENDING), (PENDING, RUNNING), (RUNNING, ENDED), (None, named("new"))):
         router.execution_changed(store.Delta(old, new))
     assert [(await waiting.get()).name for _ in range(2)] == ["new", "restart-payment"]
