@@ -200,6 +200,7 @@ class App:
                 writer=access,
                 clock=self._clock,
                 wake=self._wake,
+                busy=self._moves,
                 traced=traces.recording,
             ),
         )
@@ -373,6 +374,10 @@ class App:
     def _busy(self) -> bool:
         """Whether something more urgent than progress waits for a worker."""
         return self._queue.is_waiting(before=queue.Priority.LOW)
+
+    def _moves(self) -> bool:
+        """Whether an execution begins or ends, or is about to."""
+        return self._busy() or self._queue.is_working(before=queue.Priority.LOW)
 
     def _wake(self, key: resource.ObjectKey) -> None:
         """Ask for a look that nobody waits for."""

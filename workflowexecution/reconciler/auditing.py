@@ -18,7 +18,7 @@ from workflowexecution.api import times
 from workflowexecution.api import workflowexecution as api
 from workflowexecution.api.status import ConditionType
 from workflowexecution.domain import audit, auditevent, status
-from workflowexecution.reconciler import parting, recollection
+from workflowexecution.reconciler import lull, parting, recollection
 from workflowexecution.runtime import errors
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class Auditor:
         writer: ports.ExecutionWriter,
         clock: ports.Clock,
         wake: Callable[[ObjectKey], None],
+        busy: Callable[[], bool],
         log: Callable[[Event, str], None],
         style: auditevent.Style,
         before_deletion_s: float,
@@ -89,6 +90,8 @@ class Auditor:
             writer: writes acknowledgements.
             clock: the server's time.
             wake: puts a key on the queue, behind all that is urgent.
+            busy: whether any other execution begins or ends: its writes go before what is written
+                here.
             log: the last resort: a record and why it is there.
             style: how records are spelled.
             before_deletion_s: how long a deleted execution waits for its records.
@@ -103,6 +106,7 @@ class Auditor:
         self._before_deletion_s = before_deletion_s
         self._ledgers: dict[str, _Ledger] = {}
         self._recollection = recollection.Recollection()
+        self._lull = lull.Lull(busy=busy, call=wake)
         self._left_behind = asyncio.Event()
         self._parting = parting.Parting(outbox=outbox, log=log)
         trail.listen(self)
@@ -174,6 +178,8 @@ class Auditor:
             # What is under way wakes it by its answer; what is not is for the sweep.
             self._left_behind.set()
             return False
+        if not self._lull.has_come(seen.key):
+            return False
         before = await self._written(seen)
         if before is None:
             return False
@@ -214,7 +220,9 @@ class Auditor:
 
         What is on its way needs no account to arrive, and its answer finds none.
         """
-        self._ledgers.pop(uid, None)
+        ledger = self._ledgers.pop(uid, None)
+        if ledger is not None:
+            self._lull.forget(ledger.key)
         self._recollection.forget(uid)
 
     async def sweep(self) -> None:

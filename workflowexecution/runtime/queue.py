@@ -174,6 +174,10 @@ class WorkQueue:
         """Tell whether a key of a more urgent class could be handed out now."""
         return any(self._head(entries) is not None for entries in self._classes[:before])
 
+    def is_working(self, *, before: Priority) -> bool:
+        """Tell whether a key of a more urgent class is being worked on."""
+        return any(priority < before for priority, _ in self._processing.values())
+
     def priority_of(self, key: resource.ObjectKey) -> Priority:
         """Return the class with which a key is being worked on.
 
@@ -198,8 +202,7 @@ class WorkQueue:
         if entry is None:
             self._push(key, priority)
         elif priority < entry.priority:
-            moved = _Waiting(key, priority, entry.sequence, entry.since)
-            self._waiting[key] = moved
+            moved = self._waiting[key] = _Waiting(key, priority, entry.sequence, entry.since)
             self._classes[priority].append(moved)
 
     def add_after(
@@ -249,8 +252,7 @@ class WorkQueue:
         if at_least_s > 0:
             delay_s = max(delay_s, at_least_s * (1 + self._uniform() / 4))
         if priority is None:
-            current = self._processing.get(key)
-            priority = Priority.NORMAL if current is None else current[0]
+            priority, _ = self._processing.get(key, (Priority.NORMAL, 0.0))
         self.add_after(key, delay_s, priority)
         return delay_s
 
@@ -315,8 +317,7 @@ class WorkQueue:
     def _push(self, key: resource.ObjectKey, priority: Priority) -> None:
         self._sequence += 1
         now = asyncio.get_running_loop().time()
-        entry = _Waiting(key, priority, self._sequence, now)
-        self._waiting[key] = entry
+        entry = self._waiting[key] = _Waiting(key, priority, self._sequence, now)
         self._classes[priority].append(entry)
         self._observer.added(priority)
         self._wake_one()
@@ -324,9 +325,7 @@ class WorkQueue:
     def _pop(self) -> resource.ObjectKey:
         now = asyncio.get_running_loop().time()
         heads = [head for entries in self._classes if (head := self._head(entries)) is not None]
-        chosen = heads[0]
-        if len(heads) > 1:
-            chosen = self._choose(heads, now)
+        chosen = self._choose(heads, now) if len(heads) > 1 else heads[0]
         self._classes[chosen.priority].popleft()
         del self._waiting[chosen.key]
         self._processing[chosen.key] = (chosen.priority, now)

@@ -37,6 +37,7 @@ class Around:
     writer: Executions
     clock: ports.Clock
     wake: Callable[[ObjectKey], None]
+    busy: Callable[[], bool]
     traced: Callable[[ports.AuditTrail], ports.AuditTrail]
 
 
@@ -106,6 +107,7 @@ def prepare(settings: Settings, around: Around) -> Trail:
         writer=around.writer,
         clock=around.clock,
         wake=around.wake,
+        busy=around.busy,
         log=lambda event, why: auditlog.write(event, why=why),
         style=style_of(settings),
         before_deletion_s=settings.limits.audit_before_deletion,

@@ -89,6 +89,7 @@ class Bed:
         self.outbox = FakeOutbox()
         self.reads = 0
         self.woken: list[ObjectKey] = []
+        self.busy = False
         self.logged: list[str] = []
         self.read_error: errors.ClusterError | None = None
         self.style = auditevent.Style()
@@ -105,6 +106,7 @@ class Bed:
             writer=self.world.writer,
             clock=self.world.clock,
             wake=self.woken.append,
+            busy=lambda: self.busy,
             log=lambda event, why: self.logged.append(f"{event.transition}: {why}"),
             style=self.style,
             before_deletion_s=300.0,

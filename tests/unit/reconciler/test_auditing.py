@@ -48,6 +48,37 @@ async def test_acknowledgements_ride_on_the_next_write_and_the_last_has_its_own(
     assert not await bed.auditor.settle(bed.world.sync())
 
 
+async def test_an_acknowledgement_waits_until_nobody_begins_or_ends() -> None:
+    bed = Bed()
+    await bed.start()
+    await bed.end()
+    bed.trail.record(*ALL)
+    bed.woken.clear()
+    bed.busy = True
+    assert not await bed.auditor.settle(bed.world.sync())
+    assert bed.auditor.may_go(bed.world.sync())
+    await asyncio.sleep(5)
+    assert (bed.audited, bed.woken) == ((), [])
+    bed.busy = False
+    await asyncio.sleep(1)
+    assert bed.woken == [fakes.KEY]
+    assert await bed.auditor.settle(bed.world.sync())
+    assert bed.audited == ALL
+
+
+async def test_nothing_calls_for_the_acknowledgement_of_one_that_is_gone() -> None:
+    bed = Bed()
+    await bed.start()
+    await bed.end()
+    bed.trail.record(*ALL)
+    bed.busy = True
+    assert not await bed.auditor.settle(bed.world.sync())
+    bed.auditor.forget(fakes.UID)
+    bed.woken.clear()
+    await asyncio.sleep(60)
+    assert bed.woken == []
+
+
 async def test_the_last_answer_wakes_an_ended_execution() -> None:
     bed = Bed()
     await bed.start()

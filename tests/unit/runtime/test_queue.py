@@ -355,3 +355,18 @@ async def test_is_waiting_counts_only_what_is_more_urgent() -> None:
     assert not work.is_waiting(before=Priority.NORMAL)
     assert await take(work) == "a"
     assert not work.is_waiting(before=Priority.LOW)
+
+
+async def test_is_working_counts_only_what_is_more_urgent() -> None:
+    work = queue.WorkQueue()
+    a, b = keys("ab")
+    work.add(a, Priority.LOW)
+    assert await work.get() == a
+    assert not work.is_working(before=Priority.LOW)
+    work.add(b, Priority.NORMAL)
+    assert not work.is_working(before=Priority.LOW)
+    assert await work.get() == b
+    assert work.is_working(before=Priority.LOW)
+    assert not work.is_working(before=Priority.NORMAL)
+    work.done(b)
+    assert not work.is_working(before=Priority.LOW)

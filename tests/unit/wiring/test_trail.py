@@ -35,6 +35,7 @@ async def prepared(wished: settings.Settings) -> AsyncIterator[trail.Trail]:
         writer=executions.Executions(client=bed.client, freshness=bed.freshness),
         clock=FakeClock(),
         wake=lambda _: None,
+        busy=lambda: False,
     )
     made = trail.prepare(wished, around)
     try:
