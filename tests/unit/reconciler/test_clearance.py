@@ -11,7 +11,7 @@ from tests import builders
 from tests.unit.reconciler import fakes
 from workflowexecution.api.status import ConditionStatus, ConditionType
 from workflowexecution.domain import events, status
-from workflowexecution.reconciler import clearance
+from workflowexecution.reconciler import clearance, ended
 from workflowexecution.runtime import errors
 
 UNGUARDED = ConditionType.CLEARANCE_UNGUARDED
@@ -79,6 +79,16 @@ async def test_a_clearance_is_honoured_once_the_policy_is_there() -> None:
     await it.take()
     assert it.world.said(UNGUARDED).status is ConditionStatus.FALSE
     assert it.world.said(UNGUARDED).reason == "PolicyInForce"
+    assert it.world.status.clearance_recorded_at is not None
+
+
+async def test_one_that_was_not_honoured_is_looked_at_again_with_its_execution() -> None:
+    it = Cleared(guarded=False)
+    it.world.engine.show(builders.run(condition=("False", "Failed", "")))
+    await ended.Retention(it.tools).reconcile(it.seen)
+    assert it.world.said(UNGUARDED).status is ConditionStatus.TRUE
+    it.world.guard.guarded = True
+    await ended.Retention(it.tools).reconcile(it.world.sync())
     assert it.world.status.clearance_recorded_at is not None
 
 
