@@ -271,7 +271,7 @@ class App:
             executions=self._caches.executions,
             queue=self._queue,
             forget=self._forget,
-            acknowledged=self._trail.audit.forget,
+            acknowledged=self._trail.audit.acknowledged,
             run_is_done=self._run_is_done,
         )
         self._watches.executions.subscribe(router.execution_changed)

@@ -189,7 +189,7 @@ class AuditClient:
         except aiohttp.ClientConnectorError as error:
             # The connection was never made.
             raise Unavailable(_words(error)) from error
-        except transport.FOREIGN_ERRORS as error:
+        except (*transport.FOREIGN_ERRORS, transport.SILENTLY_CLOSED) as error:
             raise Unavailable(_words(error), outcome=Outcome.UNDECIDED) from error
 
     async def _authorized(self, request: _Request) -> _Answer:

@@ -19,6 +19,7 @@ from workflowexecution.api import workflowexecution as api
 from workflowexecution.api.status import ConditionType
 from workflowexecution.domain import audit, auditevent, status
 from workflowexecution.reconciler import lull, parting, recollection
+from workflowexecution.reconciler.duty import Settled
 from workflowexecution.runtime import errors
 
 if TYPE_CHECKING:
@@ -168,25 +169,38 @@ class Auditor:
         """The status with what has been acknowledged meanwhile, and condition AuditRecorded."""
         return _said(after, case.moment, self._ledgers.get(case.seen.uid))
 
-    async def settle(self, seen: view.Execution) -> bool:
+    async def settle(self, seen: view.Execution) -> Settled:
         """Write the acknowledgements of an ended execution once the last one is there."""
-        ledger = self._ledgers.get(seen.uid)
         if not seen.due:
-            self.forget(seen.uid)
-            return False
+            self.acknowledged(seen.uid)
+            return Settled.UNCHANGED
+        ledger = self._ledgers.get(seen.uid)
         if ledger is None or not ledger.covers(seen.due):
             # What is under way wakes it by its answer; what is not is for the sweep.
+            self._lull.forget(seen.uid)
             self._left_behind.set()
-            return False
-        if not self._lull.has_come(seen.key):
-            return False
+            return Settled.UNCHANGED
+        if not self._lull.has_come(seen.uid, seen.key):
+            return Settled.LATER
+        settled = await self._settle(seen, ledger)
+        # One that fails has its place in the line for the next time.
+        self._lull.forget(seen.uid)
+        return settled
+
+    def acknowledged(self, uid: str) -> None:
+        """Drop the account of an execution with nothing due, unless the cache is late to say it."""
+        ledger = self._ledgers.get(uid)
+        if ledger is None or not ledger.under_way:
+            self.forget(uid)
+
+    async def _settle(self, seen: view.Execution, ledger: _Ledger) -> Settled:
         before = await self._written(seen)
         if before is None:
-            return False
+            return Settled.UNCHANGED
         after = _said(before, status.Moment(self._clock.now(), seen.generation), ledger)
         changes = status.patch(before, after)
         if not changes:
-            return False
+            return Settled.UNCHANGED
         version = await self._writer.patch_status(
             seen.key, changes, resource_version=seen.resource_version
         )
@@ -194,7 +208,7 @@ class Auditor:
             self._recall(seen.uid, version, after)
         else:
             self._recollection.forget(seen.uid)
-        return True
+        return Settled.WRITTEN
 
     def may_go(self, seen: view.Execution) -> bool:
         """Whether every record is acknowledged in the status, or refused and on the log."""
@@ -220,9 +234,8 @@ class Auditor:
 
         What is on its way needs no account to arrive, and its answer finds none.
         """
-        ledger = self._ledgers.pop(uid, None)
-        if ledger is not None:
-            self._lull.forget(ledger.key)
+        self._ledgers.pop(uid, None)
+        self._lull.forget(uid)
         self._recollection.forget(uid)
 
     async def sweep(self) -> None:

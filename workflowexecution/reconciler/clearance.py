@@ -26,8 +26,8 @@ _UNGUARDED = (
 )
 
 
-async def take(tools: common.Tools, seen: view.Execution) -> None:
-    """Record a clearance, or say why it counts for nothing.
+async def take(tools: common.Tools, seen: view.Execution) -> bool:
+    """Record a clearance, or say why it counts for nothing; whether that was a write.
 
     Raises:
         ClusterError: the server did not answer; nothing is recorded.
@@ -36,19 +36,21 @@ async def take(tools: common.Tools, seen: view.Execution) -> None:
     # Of an execution that has ended the cache keeps no document.
     live = await common.read_same(tools, seen.key, seen.uid)
     if live is None:
-        return
+        return False
     case = common.open_case(tools, live)
     given = case.status.block_clearance
     if given is None or case.status.clearance_recorded_at is not None:
-        return
+        return False
     after = case.status
     if guarded:
         after = after.model_copy(update={"clearance_recorded_at": times.second(case.moment.now)})
     if not guarded or status.condition(after, ConditionType.CLEARANCE_UNGUARDED) is not None:
         after = status.noted(after, case.moment, [_note(guarded=guarded)])
+    is_news = bool(status.patch(case.status, after))
     await common.write(tools, case, after)
     if guarded:
         _log.info("Clearance recorded", cleared_by=given.cleared_by)
+    return is_news
 
 
 def _note(*, guarded: bool) -> status.Note:

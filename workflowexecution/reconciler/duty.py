@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -9,6 +10,17 @@ if TYPE_CHECKING:
     from workflowexecution.api.status import Status
     from workflowexecution.domain import status
     from workflowexecution.reconciler import view
+
+
+class Settled(enum.Enum):
+    """What became of the last acknowledgements of an execution that has ended."""
+
+    UNCHANGED = enum.auto()
+    """There is nothing to write, or not yet."""
+    LATER = enum.auto()
+    """They are to be written in a moment that is called for."""
+    WRITTEN = enum.auto()
+    """Its entry in the cache is stale now."""
 
 
 class Case(Protocol):
@@ -37,12 +49,16 @@ class Audit(Protocol):
         """A status that is about to be written, with what has been acknowledged meanwhile."""
         ...
 
-    async def settle(self, seen: view.Execution) -> bool:
-        """Write the acknowledgements of an ended execution; whether its entry is stale now.
+    async def settle(self, seen: view.Execution) -> Settled:
+        """Write the acknowledgements of an ended execution.
 
         Raises:
             ClusterError: a request failed.
         """
+        ...
+
+    def acknowledged(self, uid: str) -> None:
+        """Note that the status of an ended execution shows no record as due."""
         ...
 
     def may_go(self, seen: view.Execution) -> bool:
@@ -65,7 +81,7 @@ class Audit(Protocol):
         ...
 
     def forget(self, uid: str) -> None:
-        """Drop what is remembered of an execution that is gone, or has nothing due any more."""
+        """Drop what is remembered of an execution that is gone."""
         ...
 
 
@@ -76,9 +92,12 @@ class NoAudit:
         """The status as it is."""
         return after
 
-    async def settle(self, seen: view.Execution) -> bool:
+    async def settle(self, seen: view.Execution) -> Settled:
         """Have nothing to write."""
-        return False
+        return Settled.UNCHANGED
+
+    def acknowledged(self, uid: str) -> None:
+        """Know it before."""
 
     def may_go(self, seen: view.Execution) -> bool:
         """Always."""

@@ -10,7 +10,7 @@ import structlog
 from workflowexecution.api import names, times
 from workflowexecution.domain import stopping
 from workflowexecution.domain.events import Reason
-from workflowexecution.reconciler import clearance, ladder, view
+from workflowexecution.reconciler import clearance, duty, ladder, view
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import queue
 from workflowexecution.runtime.controller import Result
@@ -90,15 +90,16 @@ class Retention:
         Raises:
             ClusterError: a step failed or its outcome is not known.
         """
-        if seen.clearance in (view.Clearance.GIVEN, view.Clearance.UNGUARDED):
-            await clearance.take(self._tools, seen)
-        settled = await self._tools.audit.settle(seen)
-        run = self._tools.engine.observe(seen.uid)
-        if settled and (run is None or not run.is_done):
+        cleared = seen.clearance in (view.Clearance.GIVEN, view.Clearance.UNGUARDED)
+        if cleared and await clearance.take(self._tools, seen):
             # What is to be done is decided on what was written, which wakes it in the cache.
             return Result()
+        settled = await self._tools.audit.settle(seen)
+        run = self._tools.engine.observe(seen.uid)
+        if settled is duty.Settled.WRITTEN and (run is None or not run.is_done):
+            return Result()
         if run is None:
-            return await self._release(seen)
+            return Result() if settled is duty.Settled.LATER else await self._release(seen)
         if not run.is_done:
             return await self._stop_late(seen, run)
         retention = self._tools.policy.run_retention_s

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,10 +22,11 @@ CALLS_PER_LOOK = 20
 
 
 class Lull:
-    """Says when a write of a key may be made, and calls those that had to wait, the oldest first.
+    """Says when an execution may be written, and calls those that had to wait, the oldest first.
 
-    Nobody waits for longer than half a minute; those who have, of many, are called at the pace of
-    all others. A lull may be over before who was called has come: then it waits on.
+    Nobody waits for longer than half a minute, tries that fail included; those who have, of many,
+    are called at the pace of all others. A lull may be over before who was called has come: then
+    it waits on, at the head of the line.
 
     Lock-free: it changes only between awaits.
     """
@@ -38,41 +40,44 @@ class Lull:
         """
         self._busy = busy
         self._call = call
-        self._since: dict[ObjectKey, float] = {}
-        self._called: set[ObjectKey] = set()
+        self._since: dict[str, float] = {}
+        """Since when each waits, by UID; kept until its write was made."""
+        self._line: OrderedDict[str, ObjectKey] = OrderedDict()
+        """Those that are to be called."""
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        """Count those that wait."""
+        """Count those whose write is not made."""
         return len(self._since)
 
-    def has_come(self, key: ObjectKey) -> bool:
-        """Whether the key may write now; if not, it waits from the first time on, and is called."""
-        if not self._busy() or _now() - self._since.get(key, _now()) >= AT_MOST_S:
-            self.forget(key)
+    def has_come(self, uid: str, key: ObjectKey) -> bool:
+        """Whether it may be written now; if not, it waits from the first time on, and is called."""
+        since = self._since.get(uid)
+        if not self._busy() or (since is not None and _now() - since >= AT_MOST_S):
             return True
-        self._since.setdefault(key, _now())
-        self._called.discard(key)
+        if uid not in self._line:
+            self._line[uid] = key
+            if since is not None:
+                self._line.move_to_end(uid, last=False)
+        self._since.setdefault(uid, _now())
         self._arm()
         return False
 
-    def forget(self, key: ObjectKey) -> None:
-        """Drop a key that has nothing to write any more."""
-        self._since.pop(key, None)
-        self._called.discard(key)
+    def forget(self, uid: str) -> None:
+        """Note that it is written, or that there is nothing to write any more."""
+        self._since.pop(uid, None)
+        self._line.pop(uid, None)
 
     def _arm(self) -> None:
-        if self._timer is None and self._since:
+        if self._timer is None and self._line:
             self._timer = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._look)
 
     def _look(self) -> None:
         self._timer = None
         since = _now() - AT_MOST_S if self._busy() else _now()
-        due = itertools.takewhile(lambda key: self._since[key] <= since, self._since)
-        uncalled = (key for key in due if key not in self._called)
-        for key in [*itertools.islice(uncalled, CALLS_PER_LOOK)]:
-            self._called.add(key)
-            self._call(key)
+        due = itertools.takewhile(lambda uid: self._since[uid] <= since, self._line)
+        for uid in [*itertools.islice(due, CALLS_PER_LOOK)]:
+            self._call(self._line.pop(uid))
         self._arm()
 
 

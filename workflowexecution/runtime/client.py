@@ -323,7 +323,7 @@ class Client:
 
         async def read_some(response: aiohttp.ClientResponse) -> bytes:
             text = bytearray()
-            while len(text) < max_bytes and (chunk := await response.content.readany()):
+            while len(text) < max_bytes and (chunk := await transport.read_any(response)):
                 text += chunk
             return bytes(text[:max_bytes])
 
@@ -337,7 +337,7 @@ class Client:
         splitter = lines.LineSplitter(_MAX_LINE_BYTES)
         while True:
             try:
-                chunk = await response.content.readany()
+                chunk = await transport.read_any(response)
             except transport.FOREIGN_ERRORS as error:
                 raise transport.transport_error(error) from error
             if not chunk:

@@ -22,12 +22,17 @@ METADATA = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1,{JSON}"
 Source: Kubernetes API concepts, "Metadata-only fetches"; it holds for the answers to writes, too.
 """
 
-FOREIGN_ERRORS = (aiohttp.ClientError, OSError, aiohttp.http.HttpProcessingError, RuntimeError)
-"""All that a session or a response raises.
+FOREIGN_ERRORS = (aiohttp.ClientError, OSError, aiohttp.http.HttpProcessingError)
+"""All that a session or a response raises, but for RuntimeError.
 
 TimeoutError and the errors of ssl are OSErrors; HttpProcessingError comes from a broken chunk in
-the middle of a body, RuntimeError from reading on where the connection was closed in silence, as
-after an answer that came before all of the request was written.
+the middle of a body.
+"""
+
+SILENTLY_CLOSED = RuntimeError
+"""What reading on raises where the connection was closed without an error.
+
+So it is after an answer that came before all of the request was written.
 
 Source: aiohttp streams.py `StreamReader._wait`.
 """
@@ -111,8 +116,28 @@ def transport_error(error: BaseException) -> errors.TransportError:
 
 
 async def read_all(response: aiohttp.ClientResponse) -> bytes:
-    """Read the whole answer."""
-    return await response.read()
+    """Read the whole answer.
+
+    Raises:
+        errors.TransportError: the connection was closed in silence.
+        FOREIGN_ERRORS: it was lost in another way.
+    """
+    try:
+        return await response.read()
+    except SILENTLY_CLOSED as error:
+        raise transport_error(error) from error
+
+
+async def read_any(response: aiohttp.ClientResponse) -> bytes:
+    """Read what has come of an answer, at least something; nothing at its end.
+
+    Raises:
+        as `read_all`.
+    """
+    try:
+        return await response.content.readany()
+    except SILENTLY_CLOSED as error:
+        raise transport_error(error) from error
 
 
 async def _send_once(
@@ -300,7 +325,7 @@ class Transport:
         if response.status < 300:
             return response
         async with response:
-            refusal = await response.read()
+            refusal = await read_all(response)
         raise errors.map_response(
             response.status, refusal, retry_after=response.headers.get("Retry-After")
         )

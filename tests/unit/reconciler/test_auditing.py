@@ -13,7 +13,8 @@ from tests.unit.reconciler.audited import ALL, ENDED, HELD, Bed
 from workflowexecution.api import names
 from workflowexecution.api.status import ConditionStatus, ConditionType, FailureReason
 from workflowexecution.domain import locking, status
-from workflowexecution.reconciler import duty, ended, tools
+from workflowexecution.reconciler import duty, ended, lull, tools
+from workflowexecution.reconciler.duty import Settled
 from workflowexecution.runtime import errors
 from workflowexecution.runtime.controller import Result
 
@@ -39,11 +40,11 @@ async def test_acknowledgements_ride_on_the_next_write_and_the_last_has_its_own(
     assert bed.audited == ("created", "started")
     assert bed.world.journal == ["status", "status"]
     bed.trail.record("completed")
-    assert await bed.auditor.settle(bed.world.sync())
+    assert await bed.auditor.settle(bed.world.sync()) is Settled.WRITTEN
     assert bed.recorded() is ConditionStatus.TRUE
     assert bed.world.journal == ["status", "status", "status"]
     assert bed.reads == 0
-    assert not await bed.auditor.settle(bed.world.sync())
+    assert await bed.auditor.settle(bed.world.sync()) is Settled.UNCHANGED
 
 
 async def test_an_acknowledgement_waits_until_nobody_begins_or_ends() -> None:
@@ -53,15 +54,113 @@ async def test_an_acknowledgement_waits_until_nobody_begins_or_ends() -> None:
     bed.trail.record(*ALL)
     bed.woken.clear()
     bed.busy = True
-    assert not await bed.auditor.settle(bed.world.sync())
+    assert await bed.auditor.settle(bed.world.sync()) is Settled.LATER
     assert bed.auditor.may_go(bed.world.sync())
     await asyncio.sleep(5)
     assert (bed.audited, bed.woken) == ((), [])
     bed.busy = False
     await asyncio.sleep(1)
     assert bed.woken == [fakes.KEY]
-    assert await bed.auditor.settle(bed.world.sync())
+    assert await bed.auditor.settle(bed.world.sync()) is Settled.WRITTEN
     assert bed.audited == ALL
+
+
+async def test_an_acknowledgement_that_fails_in_a_lull_keeps_its_place() -> None:
+    bed = Bed()
+    await bed.start()
+    await bed.end()
+    bed.trail.record(*ALL)
+    bed.busy = True
+    assert await bed.auditor.settle(bed.world.sync()) is Settled.LATER
+    await asyncio.sleep(lull.AT_MOST_S + 1)
+    bed.world.writer.status_error = errors.TransportError("lost")
+    with pytest.raises(errors.TransportError):
+        await bed.auditor.settle(bed.world.sync())
+    bed.world.writer.status_error = None
+    assert await bed.auditor.settle(bed.world.sync()) is Settled.WRITTEN
+
+
+async def test_the_finalizer_of_one_without_a_run_goes_after_its_acknowledgement() -> None:
+    bed = Bed()
+    await bed.start()
+    await bed.end()
+    bed.trail.record(*ALL)
+    bed.busy = True
+    retention = ended.Retention(bed.tools)
+    assert await retention.reconcile(bed.world.sync()) == Result()
+    assert bed.world.journal == ["status", "status"]
+    bed.busy = False
+    await retention.reconcile(bed.world.sync())
+    await retention.reconcile(bed.world.sync())
+    assert bed.world.journal == ["status", "status", "status", "patch"]
+    assert bed.reads == 0
+
+
+async def test_a_late_word_that_nothing_is_due_drops_no_account_of_what_is_under_way() -> None:
+    bed = Bed()
+    await bed.start()
+    bed.auditor.acknowledged(fakes.UID)
+    bed.trail.record("created", "started")
+    await bed.end()
+    bed.trail.record("completed")
+    assert await bed.auditor.settle(bed.world.sync()) is Settled.WRITTEN
+    assert bed.audited == ALL
+    bed.auditor.acknowledged(fakes.UID)
+    assert bed.auditor.remembered == 0
+
+
+CLEARED = {
+    "phase": "Failed",
+    "blockClearance": {
+        "clearedAt": builders.stamp(40),
+        "clearedBy": "ann",
+        "clearReason": "by hand",
+        "clearMethod": "StatusField",
+    },
+}
+
+
+async def test_what_comes_up_after_a_wait_waits_by_its_own_time() -> None:
+    bed = Bed(status=ENDED | CLEARED)
+    bed.busy, bed.trail.prompt = True, True
+    async with bed.sweeping():
+        assert await bed.auditor.settle(bed.world.sync()) is Settled.LATER
+        await asyncio.sleep(lull.AT_MOST_S + 1)
+        assert await bed.auditor.settle(bed.world.sync()) is Settled.WRITTEN
+    await ended.Retention(bed.tools).reconcile(bed.world.sync())
+    assert await bed.auditor.settle(bed.world.sync()) is Settled.LATER
+
+
+async def test_nothing_calls_for_what_was_acknowledged_with_another_write() -> None:
+    bed = Bed(status=ENDED | CLEARED)
+    bed.busy, bed.trail.prompt = True, True
+    async with bed.sweeping():
+        assert await bed.auditor.settle(bed.world.sync()) is Settled.LATER
+    bed.trail.prompt = False
+    await ended.Retention(bed.tools).reconcile(bed.world.sync())
+    assert bed.audited == ("created", "started", "failed")
+    assert await bed.auditor.settle(bed.world.sync()) is Settled.UNCHANGED
+    bed.woken.clear()
+    bed.busy = False
+    await asyncio.sleep(60)
+    assert bed.woken == []
+
+
+@pytest.mark.parametrize("prompt", [True, False])
+async def test_the_record_of_a_clearance_is_offered_once(*, prompt: bool) -> None:
+    told = ["created", "started", "failed"]
+    bed = Bed(status=ENDED | CLEARED | {"auditedTransitions": told})
+    bed.trail.prompt = prompt
+    retention = ended.Retention(bed.tools)
+    async with bed.sweeping():
+        assert await retention.reconcile(bed.world.sync()) == Result()
+        assert bed.world.journal == ["read execution", "status"]
+        if not prompt:
+            bed.trail.record("block.cleared")
+        await retention.reconcile(bed.world.sync())
+        await asyncio.sleep(2)
+    assert bed.trail.offers == [("block.cleared", False)]
+    assert bed.audited == (*told, "block.cleared")
 
 
 async def test_nothing_calls_for_the_acknowledgement_of_one_that_is_gone() -> None:
@@ -70,7 +169,7 @@ async def test_nothing_calls_for_the_acknowledgement_of_one_that_is_gone() -> No
     await bed.end()
     bed.trail.record(*ALL)
     bed.busy = True
-    assert not await bed.auditor.settle(bed.world.sync())
+    assert await bed.auditor.settle(bed.world.sync()) is Settled.LATER
     bed.auditor.forget(fakes.UID)
     bed.woken.clear()
     await asyncio.sleep(60)
@@ -84,7 +183,7 @@ async def test_the_last_answer_wakes_an_ended_execution() -> None:
     bed.world.sync()
     bed.trail.record("created", "completed")
     assert bed.woken == []
-    assert not await bed.auditor.settle(bed.world.sync())
+    assert await bed.auditor.settle(bed.world.sync()) is Settled.UNCHANGED
     bed.trail.record("started")
     assert bed.woken == [fakes.KEY]
 
@@ -98,7 +197,7 @@ async def test_status_is_read_again_when_somebody_else_has_written() -> None:
     await bed.world.writer.patch(
         fakes.KEY, {"metadata": {"labels": {"a": "b"}}}, resource_version=version
     )
-    assert await bed.auditor.settle(bed.world.sync())
+    assert await bed.auditor.settle(bed.world.sync()) is Settled.WRITTEN
     assert (bed.audited, bed.reads) == (ALL, 1)
 
 
@@ -149,10 +248,10 @@ async def test_a_refused_record_is_said_once_and_holds_up_nothing() -> None:
     await bed.end()
     bed.trail.record("created", "completed")
     bed.trail.refuse("started")
-    assert await bed.auditor.settle(bed.world.sync())
+    assert await bed.auditor.settle(bed.world.sync()) is Settled.WRITTEN
     assert bed.recorded() is ConditionStatus.FALSE
     assert bed.audited == ("created", "completed")
-    assert not await bed.auditor.settle(bed.world.sync())
+    assert await bed.auditor.settle(bed.world.sync()) is Settled.UNCHANGED
     assert bed.reads == 0
     assert bed.auditor.may_go(bed.world.sync())
 
@@ -195,7 +294,7 @@ class TestSweep:
             assert bed.trail.offers == [("started", True), ("completed", True)]
         bed.trail.record("started", "completed")
         assert bed.woken == [fakes.KEY]
-        assert await bed.auditor.settle(bed.world.sync())
+        assert await bed.auditor.settle(bed.world.sync()) is Settled.WRITTEN
         assert bed.audited == ALL
 
     async def test_offers_what_a_live_one_has_due_without_a_read(self) -> None:
@@ -222,7 +321,7 @@ class TestSweep:
         async with bed.sweeping():
             await asyncio.sleep(5)
             seen = bed.world.put(metadata=HELD, status=ENDED)
-            assert not await bed.auditor.settle(seen)
+            assert await bed.auditor.settle(seen) is Settled.UNCHANGED
             await asyncio.sleep(2)
             assert bed.trail.offers == [(it, True) for it in ALL]
 
@@ -290,6 +389,6 @@ async def test_without_audit_nothing_is_due() -> None:
     bed = Bed(metadata={}, status=ENDED)
     case, seen = bed.case(), bed.world.sync()
     assert none.merged(case, case.status) is case.status
-    assert (await none.settle(seen), none.may_go(seen)) == (False, True)
+    assert (await none.settle(seen), none.may_go(seen)) == (Settled.UNCHANGED, True)
     assert await none.part(seen, overdue=True) == 0.0
     assert locking.run_name(builders.TARGET) == seen.lock

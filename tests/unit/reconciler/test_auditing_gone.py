@@ -9,6 +9,7 @@ import pytest
 from tests.unit.reconciler import fakes
 from tests.unit.reconciler.audited import HELD, Bed
 from workflowexecution.reconciler import duty
+from workflowexecution.reconciler.duty import Settled
 
 pytestmark = pytest.mark.looptime
 
@@ -26,7 +27,7 @@ async def ended_with_a_refusal() -> Bed:
     await bed.end()
     bed.trail.record("created", "completed")
     bed.trail.refuse("started")
-    assert await bed.auditor.settle(bed.world.sync())
+    assert await bed.auditor.settle(bed.world.sync()) is Settled.WRITTEN
     return bed
 
 
@@ -77,7 +78,7 @@ async def test_an_acknowledgement_that_is_answered_after_it_leaves_nothing() -> 
     bed.trail.refuse("started")
     seen = bed.world.sync()
     bed.world.writer.meanwhile = lambda: go(bed)
-    assert await bed.auditor.settle(seen)
+    assert await bed.auditor.settle(seen) is Settled.WRITTEN
     assert bed.auditor.remembered == 0
 
 

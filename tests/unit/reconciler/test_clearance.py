@@ -34,8 +34,8 @@ class Cleared:
         self.tools = dataclasses.replace(self.world.tools, observers=(self.listener,))
         self.seen = self.world.put(status=FAILED | {"blockClearance": GIVEN} | said)
 
-    async def take(self) -> None:
-        await clearance.take(self.tools, self.seen)
+    async def take(self) -> bool:
+        return await clearance.take(self.tools, self.seen)
 
     @property
     def told(self) -> list[bool]:
@@ -46,20 +46,20 @@ class Cleared:
 
 async def test_a_clearance_is_consumed_once() -> None:
     it = Cleared()
-    await it.take()
+    assert await it.take()
     assert it.world.status.clearance_recorded_at == it.world.clock.now()
     assert it.world.journal == ["read execution", "status"]
     assert it.world.writer.patches == [{"status": {"clearanceRecordedAt": builders.stamp(60)}}]
     assert it.told == [True]
     # The cache still has it as it was.
-    await it.take()
+    assert not await it.take()
     assert it.world.journal == ["read execution", "status", "read execution"]
     assert it.told == [True]
 
 
 async def test_a_clearance_that_nothing_guards_is_not_honoured_and_says_so() -> None:
     it = Cleared(guarded=False)
-    await it.take()
+    assert await it.take()
     assert it.world.status.clearance_recorded_at is None
     said = it.world.said(UNGUARDED)
     assert (said.status, said.reason) == (ConditionStatus.TRUE, "PolicyMissing")
@@ -68,7 +68,7 @@ async def test_a_clearance_that_nothing_guards_is_not_honoured_and_says_so() -> 
         "the clearance is not honoured"
     )
     assert it.told == [False]
-    await it.take()
+    assert not await it.take()
     assert it.world.journal == ["read execution", "status", "read execution"]
 
 

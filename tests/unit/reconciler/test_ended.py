@@ -38,8 +38,8 @@ def world(
 class Settling(duty.NoAudit):
     """Has acknowledgements to write each time."""
 
-    async def settle(self, seen: view.Execution) -> bool:
-        return True
+    async def settle(self, seen: view.Execution) -> duty.Settled:
+        return duty.Settled.WRITTEN
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from workflowexecution.api import names
 from workflowexecution.api.status import ConditionReason, ConditionStatus, ConditionType, Phase
 from workflowexecution.domain import status
 from workflowexecution.reconciler import reconciler, tools
+from workflowexecution.reconciler.duty import Settled
 from workflowexecution.runtime import errors
 
 if TYPE_CHECKING:
@@ -230,7 +231,7 @@ class TestAudit:
         tools.catch_up(bed.tools, bed.world.sync())
         assert bed.trail.offers == [("created", False), ("started", False), ("completed", False)]
         bed.trail.record("completed")
-        assert await bed.auditor.settle(bed.world.sync())
+        assert await bed.auditor.settle(bed.world.sync()) is Settled.WRITTEN
         # What stands is not known for certain.
         assert (bed.audited, bed.reads) == (ALL, 1)
 
@@ -243,5 +244,5 @@ class TestAudit:
             tools.catch_up(bed.tools, bed.world.sync())
             await asyncio.sleep(5)
         assert bed.trail.offers[2:] == [("completed", True)]
-        assert await bed.auditor.settle(bed.world.sync())
+        assert await bed.auditor.settle(bed.world.sync()) is Settled.WRITTEN
         assert bed.audited == ALL

@@ -122,7 +122,7 @@ async def test_answer_whose_connection_is_closed_in_silence_is_lost(
         protocol = response.connection.protocol if response.connection else None
         assert protocol is not None
         protocol.close()
-        return await response.read()
+        return await transport.read_all(response)
 
     way = transport.Transport(
         connection=await connect(pair.server.url), user_agent="t", observe_date=None,
