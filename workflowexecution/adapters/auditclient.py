@@ -189,7 +189,7 @@ class AuditClient:
         except aiohttp.ClientConnectorError as error:
             # The connection was never made.
             raise Unavailable(_words(error)) from error
-        except (*transport.FOREIGN_ERRORS, transport.SILENTLY_CLOSED) as error:
+        except (*transport.FOREIGN_ERRORS, errors.TransportError) as error:
             raise Unavailable(_words(error), outcome=Outcome.UNDECIDED) from error
 
     async def _authorized(self, request: _Request) -> _Answer:
@@ -260,7 +260,7 @@ async def _whole(answer: aiohttp.ClientResponse) -> bytes:
         Unavailable: it has no measure.
     """
     body = bytearray()
-    async for segment in answer.content.iter_any():
+    while segment := await transport.read_any(answer):
         body += segment
         if len(body) > _MAX_ANSWER_BYTES:
             message = f"{answer.status} with more than {_MAX_ANSWER_BYTES} bytes"

@@ -46,11 +46,10 @@ async def take(tools: common.Tools, seen: view.Execution) -> bool:
         after = after.model_copy(update={"clearance_recorded_at": times.second(case.moment.now)})
     if not guarded or status.condition(after, ConditionType.CLEARANCE_UNGUARDED) is not None:
         after = status.noted(after, case.moment, [_note(guarded=guarded)])
-    is_news = bool(status.patch(case.status, after))
-    await common.write(tools, case, after)
+    written = await common.write(tools, case, after)
     if guarded:
         _log.info("Clearance recorded", cleared_by=given.cleared_by)
-    return is_news
+    return written
 
 
 def _note(*, guarded: bool) -> status.Note:

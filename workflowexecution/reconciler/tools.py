@@ -170,7 +170,7 @@ def _spec_faults(error: pydantic.ValidationError) -> tuple[str, ...]:
     return tuple(fault for fault in api.describe_errors(error) if fault.startswith("spec"))
 
 
-async def write(tools: Tools, case: Case, after: Status, *, version: str = "") -> None:
+async def write(tools: Tools, case: Case, after: Status, *, version: str = "") -> bool:
     """Write the status if it changed, and tell the observers once the server has taken it.
 
     Args:
@@ -178,10 +178,13 @@ async def write(tools: Tools, case: Case, after: Status, *, version: str = "") -
         case: what was decided on.
         after: the status as it should be.
         version: the resourceVersion of an own write since the case was opened.
+
+    Returns:
+        Whether there was anything to write.
     """
     # A phase that moves is a change for certain, and what is acknowledged rides along.
     if after.phase is case.status.phase and not status.patch(case.status, after):
-        return
+        return False
     version = version or await _held(tools, case.seen)
     after = tools.audit.merged(case, after)
     changes = status.patch(case.status, after)
@@ -193,6 +196,7 @@ async def write(tools: Tools, case: Case, after: Status, *, version: str = "") -
         raise
     tools.unanswered.forget(key)
     _tell(tools, ports.StatusWrite(key, case.execution, after, now, version))
+    return True
 
 
 def catch_up(tools: Tools, seen: view.Execution) -> None:

@@ -318,6 +318,7 @@ class Informer(Generic[T]):
                 await asyncio.sleep(0)
 
     def _is_turn_over(self) -> bool:
+        """Count a change, and tell whether others have their turn after it."""
         self._events_in_turn = (self._events_in_turn + 1) % self._events_per_turn
         return self._events_in_turn == 0
 

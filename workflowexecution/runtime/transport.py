@@ -29,7 +29,7 @@ TimeoutError and the errors of ssl are OSErrors; HttpProcessingError comes from 
 the middle of a body.
 """
 
-SILENTLY_CLOSED = RuntimeError
+_SILENTLY_CLOSED = RuntimeError
 """What reading on raises where the connection was closed without an error.
 
 So it is after an answer that came before all of the request was written.
@@ -124,7 +124,7 @@ async def read_all(response: aiohttp.ClientResponse) -> bytes:
     """
     try:
         return await response.read()
-    except SILENTLY_CLOSED as error:
+    except _SILENTLY_CLOSED as error:
         raise transport_error(error) from error
 
 
@@ -136,7 +136,7 @@ async def read_any(response: aiohttp.ClientResponse) -> bytes:
     """
     try:
         return await response.content.readany()
-    except SILENTLY_CLOSED as error:
+    except _SILENTLY_CLOSED as error:
         raise transport_error(error) from error
 
 
@@ -273,7 +273,8 @@ class Transport:
     ) -> aiohttp.ClientResponse:
         """Send a request and return the answer unread; the caller closes it.
 
-        Reading it raises FOREIGN_ERRORS, also after `idle_s` without a byte and after `total_s`.
+        Reading it, by `read_any`, raises FOREIGN_ERRORS, also after `idle_s` without a byte and
+        after `total_s`.
 
         Raises:
             errors.ApiError: the server refuses.

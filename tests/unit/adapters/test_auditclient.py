@@ -309,6 +309,23 @@ async def test_an_answer_with_a_broken_chunk_is_undecided() -> None:
     assert caught.value.outcome is Outcome.UNDECIDED
 
 
+@pytest.mark.looptime
+async def test_an_answer_whose_connection_is_closed_in_silence_is_undecided(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def handle(exchange: servers.Exchange) -> None:
+        await exchange.raw(b"HTTP/1.1 201 Created\r\nContent-Length: 9\r\n\r\n")
+        await exchange.stay_silent()
+
+    servers.close_in_silence(monkeypatch)
+    async with servers.serving(handle) as server:
+        it = auditclient.AuditClient(url=server.url, timeout_s=5.0, user_agent="test")
+        with pytest.raises(Unavailable, match="Connection closed") as caught:
+            await it.send([EVENT.document])
+        await it.close()
+    assert caught.value.outcome is Outcome.UNDECIDED
+
+
 async def test_endless_pages_end() -> None:
     server = Server()
     server.pages = [[{}] * 100 for _ in range(30)]

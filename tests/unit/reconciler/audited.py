@@ -135,6 +135,12 @@ class Bed:
         after = status.completed(case.status, case.moment, case.moment.now)
         await tools.write(self.tools, case, after)
 
+    async def complete(self) -> None:
+        """Write that it has completed, and have all its records answered."""
+        await self.start()
+        await self.end()
+        self.trail.record(*ALL)
+
     @property
     def audited(self) -> tuple[str, ...]:
         return self.world.status.audited_transitions or ()

@@ -49,9 +49,7 @@ async def test_acknowledgements_ride_on_the_next_write_and_the_last_has_its_own(
 
 async def test_an_acknowledgement_waits_until_nobody_begins_or_ends() -> None:
     bed = Bed()
-    await bed.start()
-    await bed.end()
-    bed.trail.record(*ALL)
+    await bed.complete()
     bed.woken.clear()
     bed.busy = True
     assert await bed.auditor.settle(bed.world.sync()) is Settled.LATER
@@ -67,9 +65,7 @@ async def test_an_acknowledgement_waits_until_nobody_begins_or_ends() -> None:
 
 async def test_an_acknowledgement_that_fails_in_a_lull_keeps_its_place() -> None:
     bed = Bed()
-    await bed.start()
-    await bed.end()
-    bed.trail.record(*ALL)
+    await bed.complete()
     bed.busy = True
     assert await bed.auditor.settle(bed.world.sync()) is Settled.LATER
     await asyncio.sleep(lull.AT_MOST_S + 1)
@@ -82,9 +78,7 @@ async def test_an_acknowledgement_that_fails_in_a_lull_keeps_its_place() -> None
 
 async def test_the_finalizer_of_one_without_a_run_goes_after_its_acknowledgement() -> None:
     bed = Bed()
-    await bed.start()
-    await bed.end()
-    bed.trail.record(*ALL)
+    await bed.complete()
     bed.busy = True
     retention = ended.Retention(bed.tools)
     assert await retention.reconcile(bed.world.sync()) == Result()
@@ -165,9 +159,7 @@ async def test_the_record_of_a_clearance_is_offered_once(*, prompt: bool) -> Non
 
 async def test_nothing_calls_for_the_acknowledgement_of_one_that_is_gone() -> None:
     bed = Bed()
-    await bed.start()
-    await bed.end()
-    bed.trail.record(*ALL)
+    await bed.complete()
     bed.busy = True
     assert await bed.auditor.settle(bed.world.sync()) is Settled.LATER
     bed.auditor.forget(fakes.UID)
@@ -190,9 +182,7 @@ async def test_the_last_answer_wakes_an_ended_execution() -> None:
 
 async def test_status_is_read_again_when_somebody_else_has_written() -> None:
     bed = Bed()
-    await bed.start()
-    await bed.end()
-    bed.trail.record(*ALL)
+    await bed.complete()
     version = bed.world.writer.stored[fakes.KEY]["metadata"]["resourceVersion"]
     await bed.world.writer.patch(
         fakes.KEY, {"metadata": {"labels": {"a": "b"}}}, resource_version=version
@@ -373,9 +363,7 @@ class TestSweep:
 
 async def test_a_status_that_changes_while_it_is_read_is_not_overwritten() -> None:
     bed = Bed()
-    await bed.start()
-    await bed.end()
-    bed.trail.record(*ALL)
+    await bed.complete()
     seen = bed.world.sync()
     stored = dict(bed.world.writer.stored[fakes.KEY])
     stored["metadata"] = {**stored["metadata"], "resourceVersion": "99"}

@@ -7,6 +7,10 @@ import urllib.parse
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import aiohttp
+import pytest
+from aiohttp import client_proto
+
 from workflowexecution.runtime import client, connection
 
 
@@ -146,3 +150,19 @@ async def talking_to(
         yield opened
     finally:
         await opened.close()
+
+
+def close_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Close the connection under each body that is read in parts, before it is read.
+
+    So does aiohttp itself when the rest of a request cannot be written.
+    """
+    read = aiohttp.StreamReader.readany
+
+    async def closed(stream: aiohttp.StreamReader) -> bytes:
+        protocol = stream._protocol
+        assert isinstance(protocol, client_proto.ResponseHandler)
+        protocol.close()
+        return await read(stream)
+
+    monkeypatch.setattr(aiohttp.StreamReader, "readany", closed)

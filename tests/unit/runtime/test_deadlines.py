@@ -19,6 +19,11 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
+async def work_within(seconds: float) -> None:
+    with deadlines.Deadlines().within(seconds):
+        await asyncio.sleep(10)
+
+
 class Timers:
     """Counts the timers that are set on a loop."""
 
@@ -68,13 +73,7 @@ async def test_a_time_that_is_over_already_ends_the_first_wait() -> None:
 
 
 async def test_a_cancellation_by_others_stays_one() -> None:
-    bounds = deadlines.Deadlines()
-
-    async def work() -> None:
-        with bounds.within(3):
-            await asyncio.sleep(10)
-
-    task = asyncio.create_task(work())
+    task = asyncio.create_task(work_within(3))
     await asyncio.sleep(1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -83,13 +82,7 @@ async def test_a_cancellation_by_others_stays_one() -> None:
 
 
 async def test_a_cancellation_by_others_in_the_same_moment_stays_one() -> None:
-    bounds = deadlines.Deadlines()
-
-    async def work() -> None:
-        with bounds.within(3):
-            await asyncio.sleep(10)
-
-    task = asyncio.create_task(work())
+    task = asyncio.create_task(work_within(3))
     # Begun after the deadline's timer, so it is called behind it.
     await asyncio.sleep(0)
     asyncio.get_running_loop().call_later(3, task.cancel)
@@ -162,27 +155,19 @@ async def test_the_timer_ends_with_the_last_one(monkeypatch: pytest.MonkeyPatch)
     assert [it.when() for it in timers.handles] == [50]
 
 
-def test_outside_of_a_task_there_is_nothing_to_bound() -> None:
-    async def prepared() -> deadlines.Deadline:
-        return deadlines.Deadlines().within(1)
+async def test_outside_of_a_task_there_is_nothing_to_bound() -> None:
+    deadline, said = deadlines.Deadlines().within(1), asyncio.get_running_loop().create_future()
 
-    failures: list[BaseException] = []
+    def enter() -> None:
+        try:
+            deadline.__enter__()
+        except RuntimeError as error:
+            said.set_result(str(error))
+        else:
+            said.set_result("nothing")
 
-    async def outside() -> None:
-        deadline = await prepared()
-
-        def enter() -> None:
-            try:
-                deadline.__enter__()
-            except RuntimeError as error:
-                failures.append(error)
-
-        asyncio.get_running_loop().call_soon(enter)
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-
-    asyncio.run(outside())
-    assert [str(it) for it in failures] == ["a deadline is for a task"]
+    asyncio.get_running_loop().call_soon(enter)
+    assert await said == "a deadline is for a task"
 
 
 Way = Callable[[float, Awaitable[None]], Awaitable[bool]]

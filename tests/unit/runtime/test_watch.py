@@ -1,7 +1,6 @@
 import asyncio
 import json
 
-import aiohttp
 import pytest
 import structlog.testing
 
@@ -158,11 +157,7 @@ async def test_watch_whose_connection_is_closed_in_silence_is_broken(
         await exchange.begin_stream()
         await exchange.stay_silent()
 
-    async def closed(_: aiohttp.StreamReader) -> bytes:
-        message = "Connection closed."
-        raise RuntimeError(message)
-
-    monkeypatch.setattr(aiohttp.StreamReader, "readany", closed)
+    servers.close_in_silence(monkeypatch)
     with pytest.raises(errors.TransportError, match="Connection closed"):
         await collect(pair, handler)
 
