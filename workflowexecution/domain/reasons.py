@@ -96,6 +96,11 @@ _STEPS: Final = {
     "ContainerCannotRun": FailureReason.CONFIGURATION_ERROR,
     "ContainerStatusUnknown": FailureReason.UNKNOWN,
 }
+# A message may be as long as an object, and the event loop waits while words are looked for in it:
+# what tells a reason stands at its beginning or at its end, around what it quotes.
+_END_OF_MESSAGE: Final = 16 * 1024
+# A letter of a word, so that what the cut leaves of one is never a word of its own.
+_LEFT_OUT: Final = "_"
 _Words = tuple[tuple[re.Pattern[str], FailureReason], ...]
 
 
@@ -174,7 +179,7 @@ def classify(
     if child is not None and not child.is_cancelled:
         return _of_task(run, child, step, pod)
     reason = run.condition.reason if run.condition else ""
-    message = run.condition.message if run.condition else ""
+    message = _message(run.condition)
     if reason in _UNRESOLVED:
         return _of_resolution(message)
     if reason == _UNTRUSTED:
@@ -223,7 +228,7 @@ def _of_task(
 ) -> Finding:
     """The reason of a task that failed by itself."""
     said = child.condition.reason if child.condition else ""
-    message = child.condition.message if child.condition else ""
+    message = _message(child.condition)
     if pod is not None and (pod.reason in _PODS or pod.reason.startswith(_OUT_OF)):
         return _of_pod(pod.reason, message)
     known = _TASKS.get(said)
@@ -303,6 +308,14 @@ def _of_trust(run: tekton.PipelineRun, message: str) -> Finding:
     else:
         what = advice.WRONGLY_SIGNED if run.is_signed else advice.UNSIGNED
     return Finding(FailureReason.CONFIGURATION_ERROR, what)
+
+
+def _message(said: tekton.Condition | None) -> str:
+    """What words are looked for in: the message, or the ends of a long one."""
+    whole = said.message if said is not None else ""
+    if len(whole) <= 2 * _END_OF_MESSAGE:
+        return whole
+    return f"{whole[:_END_OF_MESSAGE]}{_LEFT_OUT}{whole[-_END_OF_MESSAGE:]}"
 
 
 def _by_words(table: _Words, message: str) -> FailureReason | None:

@@ -1,5 +1,7 @@
 """Words in messages are the last resort, and never make more of a failure than was observed."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from tests import builders
 from tests.unit.domain.failures import classify, failed_task
 from workflowexecution.api.status import FailureDetails, FailureReason
+from workflowexecution.domain import reasons
 
 WEBHOOK = (
     'failed to create task run pod "x": Internal error occurred: failed calling webhook "a.b.c": '
@@ -71,3 +74,35 @@ def test_no_message_makes_more_of_an_exit_code_of_a_container_that_ran(
     child = failed_task(message=words + task, steps=[builders.step(exit_code=code)])
     details = classify(child, said=("False", ended, words + run))
     assert (details.reason, details.exit_code) == (FailureReason.TASK_FAILED, code)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param("exceeded quota: small" + " a" * 2**19, id="beginning"),
+        pytest.param("a " * 2**19 + "exceeded quota: small", id="end"),
+    ],
+)
+def test_words_are_found_at_both_ends_of_a_message_that_is_as_long_as_an_object(
+    message: str,
+) -> None:
+    assert uncreated(message).reason is FailureReason.RESOURCE_EXHAUSTED
+
+
+def test_no_word_is_made_of_what_the_cut_of_a_long_message_leaves() -> None:
+    # The cut comes just behind the one word, and just before the other.
+    around = ["x" * at for at in range(16368, 16378)]
+    parted = [f"{it} forbidden{'x' * 2**16}unauthorized {it}" for it in around]
+    assert {uncreated(it).reason for it in parted} == {FailureReason.CONFIGURATION_ERROR}
+
+
+@pytest.mark.parametrize("piece", ["a ", "_", " ", "code = ", "minimum a"])
+@pytest.mark.parametrize("reason", ["PodCreationFailed", "Failed"])
+def test_long_message_is_not_looked_through(reason: str, piece: str) -> None:
+    message = piece * (1536 * 1024 // len(piece))
+    child = failed_task(reason=reason, message=message, steps=[])
+    run = builders.run(condition=("False", "CouldntGetTask", message))
+    begun = time.process_time()
+    for at_fault in (child, None):
+        reasons.classify(run, at_fault, None, None)
+    assert time.process_time() - begun < 0.15
