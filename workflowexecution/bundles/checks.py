@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 TARGET = "TARGET_RESOURCE"
 WORKFLOW = "workflow"
 _SHELL = re.compile(r"#!\s*\S*/(?:env\s+)?(?:ba|da|a|k|z)?sh\b")
-_STOPS = re.compile(r"^\s*set\s+-\w*e|^\s*set\s+.*-o\s+errexit", re.MULTILINE)
+# A command ends with its line; each gap is taken as a whole, so no letter is looked at again.
+_STOPS = re.compile(r"^[^\S\n]*+set[^\S\n]++(?:-\w*e|.*-o[^\S\n]++errexit)", re.MULTILINE)
 _STOPS_AT_ONCE = re.compile(r"#!.*\s-\w*e")
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "zsh"})
 # $(workspaces.x.path) and $(context.x) are Tekton's own words, and no user's.

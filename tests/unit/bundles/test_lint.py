@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflowexecution.bundles import catalogue, documents, lint
+from workflowexecution.bundles import catalogue, checks, documents, lint, parts
 
 if TYPE_CHECKING:
     from workflowexecution.bundles.catalogue import Rule
@@ -125,12 +126,36 @@ def test_parameter_in_script_is_not_found_where_no_shell_reads(fields: dict[str,
         pytest.param("#!/usr/bin/env bash\ntrue", ["WB014"], id="env"),
         pytest.param("#!/bin/bash -eu\ntrue", [], id="in the first line"),
         pytest.param("#!/bin/sh\nset -o errexit\ntrue", [], id="errexit"),
+        pytest.param("#!/bin/sh\n\n \tset -u -o  errexit\r\ntrue", [], id="indented"),
+        pytest.param("#!/bin/sh\nset\n-e\ntrue", ["WB014"], id="in another line"),
         pytest.param("#!/usr/bin/python3\nprint()", [], id="python"),
         pytest.param("true\nfalse", [], id="no interpreter"),
     ],
 )
 def test_script_goes_on_unless_it_is_told_to_stop(script: str, found: list[str]) -> None:
     assert ids_of_step(script=script) == found
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param("\n" * 2**15, id="empty lines"),
+        pytest.param(f"set{' ' * 2**15}", id="a gap"),
+        pytest.param("set a -o\n" * 2**15, id="lines"),
+        pytest.param(f"set {'-o  ' * 2**15}", id="options"),
+        pytest.param(f"set -{'w' * 2**15}", id="letters"),
+    ],
+)
+def test_script_is_looked_through_in_proportion_to_its_length(odd: str) -> None:
+    def found(script: str) -> list[object]:
+        return list(
+            checks.goes_on(parts.Step((0,), {"script": f"#!/bin/sh\n{script}"}, {}, "mend"))
+        )
+
+    begun = time.process_time()
+    assert len(found(odd)) == 1
+    assert found(f"{odd}\n  set -e") == []
+    assert time.process_time() - begun < 0.5
 
 
 @pytest.mark.parametrize(
