@@ -78,6 +78,9 @@ def _entries(
         # Tekton's own names are no longer than that, and stay what they are.
         name = text.label_value(child.name)
         old = entries.get(name)
+        if old is None and len(entries) >= MAX_TASK_RUNS:
+            # A run may have thousands, and an entry costs more than all else of it.
+            continue
         entries[name] = _entry(child, name, started=old is not None and old.started)
     return tuple(entries.values())[:MAX_TASK_RUNS]
 

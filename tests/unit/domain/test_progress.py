@@ -170,6 +170,25 @@ def test_task_runs_stay_in_order_of_creation_and_within_their_number() -> None:
     assert [it.name for it in way.task_runs] == [f"a-{n:03}" for n in range(progress.MAX_TASK_RUNS)]
 
 
+class Looked(tekton.TaskRun):
+    """Counts how often its attempts are asked for, which only an entry does."""
+
+    asked = 0
+
+    @property
+    def retries(self) -> int:
+        Looked.asked += 1
+        return 0
+
+
+def test_no_more_task_runs_are_told_of_than_have_a_place() -> None:
+    many = [Looked(*raw("a", f"a-{number:03}", DONE)) for number in range(120)]
+    seen = mapped(run(), *many[:7]).task_runs
+    Looked.asked = 0
+    way = mapped(run(), *many, before=seen)
+    assert Looked.asked == len(way.task_runs) == progress.MAX_TASK_RUNS
+
+
 COUNTS = st.integers(0, 12)
 
 
