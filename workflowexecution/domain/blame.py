@@ -96,8 +96,9 @@ def foreign_tasks(run: tekton.PipelineRun) -> Sequence[str]:
 
 
 def _foreign_of_pipeline(run: tekton.PipelineRun) -> Sequence[str]:
+    last = set(run.finally_names)
     tasks = [child.task for child in run.children if child.kind != "TaskRun"]
-    return tuple(dict.fromkeys(task for task in tasks if task not in run.finally_names))
+    return tuple(dict.fromkeys(task for task in tasks if task not in last))
 
 
 def foreign_task(run: tekton.PipelineRun, reason: FailureReason) -> str:

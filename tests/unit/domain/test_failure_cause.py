@@ -1,6 +1,7 @@
 """Which task is named as the cause: neither a `finally` task that ran after it, nor a bystander."""
 
 import datetime
+import time
 
 import pytest
 
@@ -65,6 +66,18 @@ def test_the_cause_is_a_finally_task_among_such_tasks_of_finally() -> None:
     said = ("False", "Failed", "Tasks Completed: 2 (Failed: 1, Cancelled 0), Skipped: 0")
     fine = builders.task("tidy", condition=("True", "Succeeded", ""))
     assert classify(fine, said=said, status=status).failed_task_name == "tell"
+
+
+def test_the_cause_is_found_in_proportion_to_the_tasks_however_many_are_of_finally() -> None:
+    works = [builders.child(f"work-{number}", kind="CustomRun") for number in range(4000)]
+    last = [{"name": f"tidy-{number}"} for number in range(4000)]
+    said = ("False", "Failed", "Tasks Completed: 4000 (Failed: 1, Cancelled 0), Skipped: 4000")
+    status = {"childReferences": works, "pipelineSpec": {"finally": last}}
+    run = builders.run(condition=said, status=status)
+    begun = time.process_time()
+    assert blame.at_fault(run, []) == (None, FailureReason.TASK_FAILED)
+    assert blame.foreign_task(run, FailureReason.TASK_FAILED) == ""
+    assert time.process_time() - begun < 0.1
 
 
 def at(after_s: float) -> datetime.datetime:
