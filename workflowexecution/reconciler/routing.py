@@ -6,6 +6,7 @@ correctness.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from workflowexecution.api.status import Phase
@@ -70,6 +71,8 @@ class Router:
         self._forget = forget
         self._acknowledged = acknowledged
         self._run_is_done = run_is_done
+        # A dict, for its order: places and targets that are free since the loop's last turn.
+        self._freed: dict[str, None] = {}
 
     def execution_changed(self, delta: store.Delta[view.Execution]) -> None:
         """Wake an execution for what others have changed; its own status writes wake nobody."""
@@ -154,14 +157,25 @@ class Router:
             self._queue.add(execution.key, priority)
 
     def _wake_next(self, lock: str) -> None:
-        """Wake the oldest execution that waits for a target; the others would only wait on.
+        """Have the next one in line for a target woken, once for all that leave in a turn.
+
+        The line is gone through for that, and thousands may leave it at once.
+        """
+        if not self._freed:
+            asyncio.get_running_loop().call_soon(self._wake_those_next)
+        self._freed[lock] = None
+
+    def _wake_those_next(self) -> None:
+        """Wake the oldest execution that waits for each target; the others would only wait on.
 
         One that will not start, or cannot so far, comes after all that may.
         """
-        waiting = self._executions.by_index(view.BY_LOCK_WAITING, lock)
-        if waiting:
-            first = min(waiting, key=lambda it: (not _in_line(it), view.age(it)))
-            self._queue.add(first.key, queue.Priority.NORMAL)
+        freed, self._freed = self._freed, {}
+        for lock in freed:
+            waiting = self._executions.by_index(view.BY_LOCK_WAITING, lock)
+            if waiting:
+                first = min(waiting, key=lambda it: (not _in_line(it), view.age(it)))
+                self._queue.add(first.key, queue.Priority.NORMAL)
 
     def _wake_soon(self, owner_uid: str) -> None:
         for execution in self._executions.by_index(view.BY_UID, owner_uid):

@@ -1,5 +1,6 @@
 """Which change wakes which execution."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -97,11 +98,12 @@ NOW_HIGH, NOW, NOW_LOW = ((0.0, it) for it in (Priority.HIGH, Priority.NORMAL, P
         pytest.param(None, None, [], id="nothing"),
     ],
 )
-def test_an_execution_is_woken_by_what_others_change(
+async def test_an_execution_is_woken_by_what_others_change(
     old: view.Execution | None, new: view.Execution | None, asked: list[tuple[float, Priority]]
 ) -> None:
     routes = Routes()
     routes.router.execution_changed(store.Delta(old, new))
+    await asyncio.sleep(0)
     assert routes.asked == asked
 
 
@@ -131,7 +133,7 @@ CLEARED = ended(*ALL, status={"blockClearance": {"clearedAt": builders.stamp()}}
         pytest.param(RUNNING, COMPLETE, True, [NOW_LOW], id="ended-as-well"),
     ],
 )
-def test_an_acknowledgement_wakes_nobody_whose_run_is_kept(
+async def test_an_acknowledgement_wakes_nobody_whose_run_is_kept(
     old: view.Execution | None,
     new: view.Execution,
     is_done: bool,
@@ -140,19 +142,22 @@ def test_an_acknowledgement_wakes_nobody_whose_run_is_kept(
     routes = Routes()
     routes.done.update([new.uid] if is_done else [])
     routes.router.execution_changed(store.Delta(old, new))
+    await asyncio.sleep(0)
     assert (routes.asked, routes.acknowledged) == (asked, [] if asked else [new.uid])
 
 
-def test_an_execution_that_is_gone_is_forgotten() -> None:
+async def test_an_execution_that_is_gone_is_forgotten() -> None:
     routes = Routes()
     routes.router.execution_changed(store.Delta(RUNNING, None))
+    await asyncio.sleep(0)
     assert [(it.key, it.uid) for it in routes.forgotten] == [(fakes.KEY, fakes.UID)]
 
 
-def test_an_execution_that_is_gone_is_asked_for_by_nobody_where_nobody_works() -> None:
+async def test_an_execution_that_is_gone_is_asked_for_by_nobody_where_nobody_works() -> None:
     routes = Routes()
     routes.queue.served = False
     routes.router.execution_changed(store.Delta(RUNNING, None))
+    await asyncio.sleep(0)
     assert (routes.asked, routes.forgotten) == ([], [RUNNING])
 
 
@@ -197,12 +202,24 @@ FAILING = {"conditions": [{"type": "TektonPipelineCreated", "status": "False"}]}
         pytest.param(named("it"), named("it", status=FAILING), id="failing"),
     ],
 )
-def test_one_that_leaves_the_line_or_the_target_wakes_the_oldest_that_waits(
+async def test_one_that_leaves_the_line_or_the_target_wakes_the_oldest_that_waits(
     old: view.Execution, new: view.Execution | None
 ) -> None:
     routes = Routes(YOUNGER, OLDEST)
     routes.router.execution_changed(store.Delta(old, new))
+    await asyncio.sleep(0)
     assert [it for it in routes.queue.asked if it[0] != "it"] == [WAKES_NEXT]
+
+
+async def test_of_many_that_leave_at_once_the_line_is_gone_through_once() -> None:
+    routes = Routes(YOUNGER, OLDEST)
+    for name in "abc":
+        routes.router.execution_changed(store.Delta(named(name), named(name, "Skipped")))
+    await asyncio.sleep(0)
+    assert [it for it in routes.queue.asked if it[0] not in set("abc")] == [WAKES_NEXT]
+    routes.router.run_changed(store.Delta(run(DONE), None))
+    await asyncio.sleep(0)
+    assert routes.queue.asked[-1] == WAKES_NEXT
 
 
 @pytest.mark.parametrize(
@@ -215,34 +232,41 @@ def test_one_that_leaves_the_line_or_the_target_wakes_the_oldest_that_waits(
                      id="was-not-in-the-line"),
     ],
 )  # fmt: skip
-def test_one_that_stays_wakes_no_other(old: view.Execution | None, new: view.Execution) -> None:
+async def test_one_that_stays_wakes_no_other(
+    old: view.Execution | None, new: view.Execution
+) -> None:
     routes = Routes(OLDEST)
     routes.router.execution_changed(store.Delta(old, new))
+    await asyncio.sleep(0)
     assert [it for it in routes.queue.asked if it[0] == "oldest"] == []
 
 
-def test_one_that_leaves_another_target_wakes_nobody() -> None:
+async def test_one_that_leaves_another_target_wakes_nobody() -> None:
     elsewhere = {"targetResource": "node/a"}
     routes = Routes(OLDEST)
     left = store.Delta(named("it", spec=elsewhere), None)
     routes.router.execution_changed(left)
+    await asyncio.sleep(0)
     assert [it for it in routes.queue.asked if it[0] == "oldest"] == []
 
 
-def test_a_run_that_is_gone_wakes_the_oldest_that_waits_for_its_name() -> None:
+async def test_a_run_that_is_gone_wakes_the_oldest_that_waits_for_its_name() -> None:
     """The name stayed taken until the pods of the run were gone."""
     routes = Routes(YOUNGER, OLDEST)
     routes.router.run_changed(store.Delta(run(DONE), None))
+    await asyncio.sleep(0)
     assert routes.queue.asked == [WAKES_NEXT]
 
 
-def test_one_that_can_start_is_woken_before_an_older_one_that_cannot() -> None:
+async def test_one_that_can_start_is_woken_before_an_older_one_that_cannot() -> None:
     stuck = named("stuck", status=FAILING, **born(-1))
     routes = Routes(stuck, YOUNGER, OLDEST)
     routes.router.run_changed(store.Delta(run(DONE), None))
+    await asyncio.sleep(0)
     assert routes.queue.asked == [WAKES_NEXT]
     routes = Routes(stuck)
     routes.router.run_changed(store.Delta(run(DONE), None))
+    await asyncio.sleep(0)
     assert routes.queue.asked == [("stuck", 0.0, Priority.NORMAL)]
 
 
@@ -276,11 +300,12 @@ def test_a_clearance_wakes_its_execution() -> None:
         pytest.param(None, None, [], id="nothing"),
     ],
 )
-def test_a_run_wakes_its_execution(
+async def test_a_run_wakes_its_execution(
     old: tekton.Run | None, new: tekton.Run | None, asked: list[tuple[float, Priority]]
 ) -> None:
     routes = Routes(RUNNING)
     routes.router.run_changed(store.Delta(old, new))
+    await asyncio.sleep(0)
     assert routes.asked == asked
 
 
