@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from workflowexecution.adapters import podwarnings
 from workflowexecution.adapters.events import EVENTS
 from workflowexecution.api import names, tekton
 from workflowexecution.domain import evidence
-from workflowexecution.runtime import errors, resource
+from workflowexecution.runtime import errors, pages, resource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
     from workflowexecution.adapters import gone, place
     from workflowexecution.runtime import client, freshness, store
@@ -32,6 +32,8 @@ _LOG_LINES = evidence.MAX_LOG_LINES + 1
 _LOG_BYTES = 2 * 1024 * 1024
 _NOT_SERVED = "Tekton's API (tekton.dev/v1) is not served by this cluster"
 _DONE_PODS = "status.phase!=Succeeded,status.phase!=Failed"
+
+T = TypeVar("T")
 
 
 class Run(tekton.PipelineRun):
@@ -182,10 +184,7 @@ class TektonEngine:
 
     async def read_children(self, run_uid: str) -> Sequence[tekton.TaskRun]:
         """The TaskRuns of a run from the server itself."""
-        page = await self._client.list_page(
-            TASKRUNS, namespace=self._namespace, label_selector=f"{tekton.RUN_UID_LABEL}={run_uid}"
-        )
-        return tuple(project_task(item) for item in page.items)
+        return await self._read_all(TASKRUNS, run_uid, project_task)
 
     async def has_live_pods(self, run_uid: str) -> bool:
         """Whether a pod of the run is outside Succeeded and Failed, from the server itself."""
@@ -200,10 +199,25 @@ class TektonEngine:
 
     async def read_pods(self, run_uid: str) -> Sequence[tekton.Pod]:
         """The pods of a run from the server itself."""
-        page = await self._client.list_page(
-            PODS, namespace=self._namespace, label_selector=f"{tekton.RUN_UID_LABEL}={run_uid}"
-        )
-        return tuple(tekton.project_pod(item) for item in page.items)
+        return await self._read_all(PODS, run_uid, tekton.project_pod)
+
+    async def _read_all(
+        self, kind: resource.Resource, run_uid: str, project: Callable[[dict[str, Any]], T]
+    ) -> Sequence[T]:
+        """What the server has of a run; others have their turns while thousands are read.
+
+        In one page, as most would be: a list in pieces may go past the server's cache.
+        """
+        selector = f"{tekton.RUN_UID_LABEL}={run_uid}"
+
+        def fetch(token: str) -> Coroutine[Any, Any, client.ListPage]:
+            return self._client.list_page(
+                kind, namespace=self._namespace, label_selector=selector, continue_token=token
+            )
+
+        found: list[T] = []
+        await pages.read(fetch, lambda item: found.append(project(item)))
+        return found
 
     async def read_log(self, pod: str, step: str) -> str:
         """The last lines that a step has written."""

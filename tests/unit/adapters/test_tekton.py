@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from tests import builders
@@ -178,6 +180,21 @@ async def test_read_children_lists_by_the_runs_uid(bed: fakes.Bed) -> None:
     assert task.task == "restart"
     selector = f"tekton.dev/pipelineRunUID={RUN_UID}"
     assert bed.client.calls == [("list", tekton.TASKRUNS, WHERE.namespace, selector, "", 0)]
+
+
+@pytest.mark.parametrize("read", ["read_children", "read_pods"])
+async def test_others_have_their_turns_while_many_tasks_or_pods_are_read(
+    bed: fakes.Bed, read: str
+) -> None:
+    bed.client.items = [builders.raw_task(f"task-{number}") for number in range(500)]
+    reading = asyncio.create_task(getattr(bed.engine, read)(RUN_UID))
+    turns = 0
+    while not reading.done():
+        await asyncio.sleep(0)
+        turns += 1
+    names = [it.name.rpartition("-")[2] for it in await reading]
+    assert names == [str(number) for number in range(500)]
+    assert turns >= 10
 
 
 @pytest.mark.parametrize("items", [[], [{"metadata": {"name": "p"}}]], ids=["none", "one"])
