@@ -26,6 +26,8 @@ YIELD_S = 5.0
 STALE_S = 0.5
 MAX_STALE_S = 4.0
 """Between two looks at a holder that only a late cache still knows; its end wakes the execution."""
+READ_PER_TURN = 50
+"""Executions of a target that are read before other tasks get their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,13 @@ class Admission:
         """
         tools = self._tools
         raws = await tools.reader.list_target(locking.target_label(seen.lock))
-        listed = {it.uid: it for it in map(tools.project, raws) if it.lock == seen.lock}
+        listed = {}
+        for number, raw in enumerate(raws, start=1):
+            other = tools.project(raw)
+            if other.lock == seen.lock:
+                listed[other.uid] = other
+            if number % READ_PER_TURN == 0:
+                await asyncio.sleep(0)
         indexes = (view.BY_LOCK_RUNNING, view.BY_LOCK_PAST)
         cached = {
             it.uid: it for index in indexes for it in tools.executions.by_index(index, seen.lock)

@@ -317,3 +317,16 @@ async def test_an_older_one_goes_first_although_the_cache_forbade_in_error() -> 
     door.world.other("other", status=RAN)
     door.unstore()
     assert await door.check() == admission.Wait(5.0)
+
+
+async def test_others_have_their_turns_while_a_target_of_many_executions_is_looked_at() -> None:
+    door = Door()
+    for number in range(500):
+        door.world.other(f"other-{number}", status=RAN)
+    looking = asyncio.create_task(door.check())
+    turns = 0
+    while not looking.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert forbidden(await looking) is SkipReason.PREVIOUS_EXECUTION_FAILED
+    assert turns >= 10
