@@ -8,6 +8,7 @@ on, so of two who decide to start, one is refused before it has started anything
 from __future__ import annotations
 
 import datetime
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -19,7 +20,14 @@ from workflowexecution.api.status import (
     ConditionType,
     FailureReason,
 )
-from workflowexecution.domain import locking, pipelinerun, status, stopping, validation
+from workflowexecution.domain import (
+    locking,
+    pipelinerun,
+    redaction,
+    status,
+    stopping,
+    validation,
+)
 from workflowexecution.reconciler import (
     admission,
     collision,
@@ -205,11 +213,17 @@ async def _cancel(tools: common.Tools, case: common.Case) -> Result:
 
 async def _refuse(tools: common.Tools, case: common.Case, problems: Sequence[str]) -> Result:
     """What is asked for may not, or cannot, be run."""
-    _log.info("Execution refused", problems=problems)
+    _log.info("Execution refused", problems=_first(problems), found=len(problems))
     note = _not_created(ConditionReason.PIPELINE_CREATION_FAILED, problems[0])
     reason = FailureReason.CONFIGURATION_ERROR
     await common.refuse(tools, case, reason, "; ".join(problems), [note])
     return Result()
+
+
+def _first(problems: Sequence[str]) -> Sequence[str]:
+    """As many as a line of the log has room for: each is looked through for secrets."""
+    lengths = itertools.accumulate(map(len, problems))
+    return problems[: 1 + sum(1 for _ in itertools.takewhile(redaction.MAX_TEXT.__gt__, lengths))]
 
 
 async def _claimed_run(

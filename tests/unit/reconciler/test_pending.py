@@ -4,6 +4,7 @@ import datetime
 from typing import Any
 
 import pytest
+import structlog.testing
 
 from tests import builders
 from tests.unit.reconciler import fakes
@@ -16,7 +17,7 @@ from workflowexecution.api.status import (
     Phase,
     SkipReason,
 )
-from workflowexecution.domain import locking
+from workflowexecution.domain import locking, redaction
 from workflowexecution.reconciler import pending
 from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
@@ -122,6 +123,17 @@ async def test_every_problem_of_a_spec_is_told() -> None:
     first, second = message.split("; ")
     assert first.startswith("spec.targetResource: ")
     assert second.startswith("spec.parameters.TARGET_RESOURCE: ")
+
+
+async def test_a_line_of_the_log_tells_as_many_problems_as_it_has_room_for() -> None:
+    world = fakes.World()
+    world.put(spec={"parameters": {f"-key={number}": "" for number in range(5000)}})
+    with structlog.testing.capture_logs() as lines:
+        await reconcile(world)
+    (line,) = (it for it in lines if it["event"] == "Execution refused")
+    assert line["problems"][0].startswith("spec.parameters: '-key=0'")
+    assert line["found"] == 5000
+    assert sum(map(len, line["problems"])) < redaction.MAX_TEXT + 100
 
 
 async def test_nothing_is_created_when_the_claim_is_refused() -> None:
