@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import builders
-from workflowexecution.api import tekton
+from workflowexecution.api import tekton, times
 from workflowexecution.domain import stalling
 
 LIMIT_S = 600.0
@@ -111,3 +111,18 @@ def test_a_stall_is_told_in_the_same_words_whenever_it_is_looked_at(later_us: in
     now = at(LIMIT_S) + datetime.timedelta(microseconds=later_us)
     first = stalling.stall_of(run(), [], at(LIMIT_S), LIMIT_S)
     assert stalling.stall_of(run(), [], now, LIMIT_S) == first
+
+
+def test_time_that_many_steps_tell_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    moving, child = run(), task(steps=[builders.step(exit_code=0)] * 3)
+    last, parse = stalling.last_change(moving, [child]), times.parse
+    read: list[object] = []
+
+    def noting(value: object) -> datetime.datetime | None:
+        read.append(value)
+        return parse(value)
+
+    monkeypatch.setattr(times, "parse", noting)
+    assert stalling.last_change(moving, [child] * 3) == last
+    assert set(read) == {child.created, child.steps[0].finished}
+    assert len(read) == 2
