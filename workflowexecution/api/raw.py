@@ -9,6 +9,9 @@ from workflowexecution.api import duration
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Letters of a duration: what Go writes has some twenty. A text may be as long as an object.
+_MAX_DURATION = 256
+
 
 def mapping(value: object) -> Mapping[str, Any]:
     """An object, or an empty one."""
@@ -27,7 +30,9 @@ def text(value: object) -> str:
 
 def seconds(value: object) -> float | None:
     """Seconds of a duration text; None for anything else."""
+    if not isinstance(value, str) or len(value) > _MAX_DURATION:
+        return None
     try:
-        return duration.parse(value) if isinstance(value, str) else None
+        return duration.parse(value)
     except ValueError:
         return None

@@ -356,3 +356,10 @@ def test_projections_want_the_identity(missing: str) -> None:
             tekton.project_pipelinerun(raw, tekton.PipelineRun)
         with pytest.raises(KeyError, match=missing):
             tekton.project_taskrun(raw, tekton.TaskRun)
+
+
+def test_timeout_that_is_longer_than_anybody_writes_one_is_none() -> None:
+    raw = builders.raw_task("restart")
+    for text, seconds in (("1h0m0s", 3600.0), ("1s" * 128, 128.0), ("1s" * 129, None)):
+        raw["spec"] = {"timeout": text}
+        assert tekton.project_taskrun(raw, tekton.TaskRun).timeout_s == seconds
