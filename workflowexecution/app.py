@@ -185,6 +185,7 @@ class App:
             runs=self._caches.runs,
             tasks=self._caches.tasks,
             gone=self._watches.gone,
+            begun=self._watches.begun,
             informers=(self._watches.runs, self._watches.tasks),
         )
         self._events = events.Events(

@@ -13,7 +13,7 @@ from workflowexecution.runtime import errors, pages, resource
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
-    from workflowexecution.adapters import gone, place
+    from workflowexecution.adapters import begun, gone, place
     from workflowexecution.runtime import client, freshness, store
     from workflowexecution.runtime.resource import ObjectKey
 
@@ -97,6 +97,7 @@ class TektonEngine:
         runs: store.Store[Run],
         tasks: store.Store[Task],
         gone: gone.Gone,
+        begun: begun.Begun,
         informers: Sequence[Watched],
     ) -> None:
         """Work in this place, over these caches."""
@@ -108,6 +109,7 @@ class TektonEngine:
         self._tasks = tasks
         self._informers = informers
         self._gone = gone
+        self._begun = begun
         self._pod_warnings = podwarnings.PodWarnings(client, place.namespace, self._live_pods)
 
     def unavailable(self) -> str:
@@ -134,7 +136,7 @@ class TektonEngine:
 
     def children(self, run_uid: str) -> Sequence[tekton.TaskRun]:
         """The TaskRuns of a run, from the cache."""
-        return tuple(self._tasks.by_index(BY_RUN, run_uid))
+        return tuple(map(self._begun.told, self._tasks.by_index(BY_RUN, run_uid)))
 
     def last_seen(self, owner_uid: str) -> tekton.PipelineRun | None:
         """The last known state of a run that the cache does not have."""
@@ -184,7 +186,8 @@ class TektonEngine:
 
     async def read_children(self, run_uid: str) -> Sequence[tekton.TaskRun]:
         """The TaskRuns of a run from the server itself."""
-        return await self._read_all(TASKRUNS, run_uid, project_task)
+        children = await self._read_all(TASKRUNS, run_uid, project_task)
+        return tuple(map(self._begun.told, children))
 
     async def has_live_pods(self, run_uid: str) -> bool:
         """Whether a pod of the run is outside Succeeded and Failed, from the server itself."""

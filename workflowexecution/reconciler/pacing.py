@@ -8,6 +8,7 @@ write of its own execution.
 from __future__ import annotations
 
 import asyncio
+import datetime
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -18,7 +19,6 @@ from workflowexecution.runtime import queue
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
-    import datetime
     from collections.abc import Callable, Sequence
 
     from workflowexecution.api import tekton
@@ -32,6 +32,8 @@ PROGRESS_PER_S = 5.0
 AFTER_TRANSITION_S = 1.0
 # Progress alone waits for this; what is urgent is seen without it.
 PUT_OFF_AT_MOST_S = 60.0
+# A task that has begun waits no longer to be known as such, however much is going on.
+BEGUN_WITHIN = datetime.timedelta(minutes=2)
 
 
 Sight: TypeAlias = "tuple[str, tekton.PipelineRun, Sequence[tekton.TaskRun]]"
@@ -217,9 +219,19 @@ def wakes_in_s(
     return coming + 1.0
 
 
-def is_warning(before: Status, after: Status) -> bool:
-    """Whether what is to be written warns of something, or takes a warning back."""
-    return _warnings(before) != _warnings(after)
+def is_urgent(before: Status, after: Status, now: datetime.datetime) -> bool:
+    """Whether what is to be written warns of something, takes a warning back, or is long overdue.
+
+    That a task has begun is what its target is blocked by, should that not be seen any more.
+    """
+    return _warnings(before) != _warnings(after) or _begun(before, now) < _begun(after, now)
+
+
+def _begun(said: Status, now: datetime.datetime) -> frozenset[str]:
+    """Names of the tasks that have begun long ago."""
+    since = now - BEGUN_WITHIN
+    tasks = (it for it in said.task_runs or () if it.started)
+    return frozenset(it.name for it in tasks if it.start_time is not None and it.start_time < since)
 
 
 def _warnings(said: Status) -> frozenset[ConditionType]:

@@ -249,11 +249,11 @@ class Mirror:
         if not status.patch(case.status, after):
             pace.rests(key, sight)
             return Result()
-        is_warning = pacing.is_warning(case.status, after)
-        wait_s = pace.warning_in_s(key) if is_warning else pace.progress_in_s(key)
+        is_urgent = pacing.is_urgent(case.status, after, case.moment.now)
+        wait_s = pace.warning_in_s(key) if is_urgent else pace.progress_in_s(key)
         if wait_s > 0:
             return Result(requeue_after_s=pace.put_off_s(key, wait_s), priority=queue.Priority.LOW)
-        if is_warning:
+        if is_urgent:
             pace.warned(key)
         else:
             pace.progressed(key)

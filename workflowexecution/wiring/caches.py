@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from workflowexecution.adapters import executions, gone, place, tekton
+from workflowexecution.adapters import begun, executions, gone, place, tekton
 from workflowexecution.reconciler import view
 from workflowexecution.runtime import informer, store
 
@@ -84,13 +84,14 @@ class Watches:
         self.executions = build(executions.EXECUTIONS, ours, caches.executions, made_by_us=False)
         self.runs = build(tekton.PIPELINERUNS, tekton.project_run, caches.runs)
         self.tasks = build(tekton.TASKRUNS, tekton.project_task, caches.tasks)
-        self.gone = gone.Gone(
-            settings.execution.namespace,
-            owner=lambda uid: next(iter(caches.executions.by_index(view.BY_UID, uid)), None),
-        )
+        self.gone = gone.Gone(settings.execution.namespace, owner=self._owner)
         """Runs that the cache of them does not have."""
         self.executions.witness(self.gone.execution_changed)
         self.runs.witness(self.gone.run_changed)
+        self.begun = begun.Begun(owner=self._owner)
+        """TaskRuns that do not say any more that they have begun."""
+        self.executions.witness(self.begun.execution_changed)
+        self.tasks.witness(self.begun.task_changed)
 
     def by_name(self) -> dict[str, informer.Informer[Any]]:
         """Every informer, by the plural of what it watches."""
@@ -104,6 +105,9 @@ class Watches:
     def in_doubt(self) -> bool:
         """Whether one of them may be wrong about what the server holds."""
         return self.executions.in_doubt or self.runs.in_doubt or self.tasks.in_doubt
+
+    def _owner(self, uid: str) -> view.Execution | None:
+        return next(iter(self._caches.executions.by_index(view.BY_UID, uid)), None)
 
     def hurry(self) -> None:
         """Have each try again at once."""

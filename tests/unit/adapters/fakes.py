@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests import builders
-from workflowexecution.adapters import gone, place, tekton
+from workflowexecution.adapters import begun, gone, place, tekton
 from workflowexecution.runtime import client, errors, freshness, resource, store
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ class Bed:
         self.informers = [FakeInformer(), FakeInformer()]
         self.place = place.Place("kubernaut-workflows")
         self.gone = gone.Gone("kubernaut-workflows", owner=lambda uid: None)
+        self.begun = begun.Begun(owner=lambda uid: None)
         self.engine = tekton.TektonEngine(
             client=self.client,
             freshness=self.freshness,
@@ -136,6 +137,7 @@ class Bed:
             runs=self.runs,
             tasks=self.tasks,
             gone=self.gone,
+            begun=self.begun,
             informers=self.informers,
         )
 

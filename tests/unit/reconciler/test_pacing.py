@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 
 import pytest
 
+from tests import builders
 from tests.unit.reconciler import fakes
+from workflowexecution.api.status import Status, TaskRunPhase, TaskRunStatus
 from workflowexecution.reconciler import pacing
 from workflowexecution.runtime import resource
 
@@ -211,3 +214,22 @@ async def test_a_thousand_write_five_in_a_second_and_look_when_it_is_time() -> N
     assert took[-1] == pytest.approx(999 / pacing.PROGRESS_PER_S, abs=1.0)
     # Two each, and one in a minute of its wait.
     assert crowd.looks <= 2 * 1000 + sum(it / pacing.PUT_OFF_AT_MOST_S for it in took)
+
+
+@pytest.mark.parametrize(
+    ("known", "after_s", "urgent"),
+    [
+        pytest.param(False, 0.0, False, id="a-moment-ago"),
+        pytest.param(False, 1.0, True, id="long-ago"),
+        pytest.param(True, 1.0, False, id="known"),
+    ],
+)
+def test_that_a_task_has_begun_waits_for_others_but_not_for_ever(
+    known: bool, after_s: float, urgent: bool
+) -> None:
+    begun = TaskRunStatus(
+        name="t", task="t", phase=TaskRunPhase.RUNNING, started=True, start_time=builders.NOW
+    )
+    before = Status(task_runs=(begun if known else begun.model_copy(update={"started": False}),))
+    now = builders.NOW + pacing.BEGUN_WITHIN + datetime.timedelta(seconds=after_s)
+    assert pacing.is_urgent(before, Status(task_runs=(begun,)), now) is urgent
