@@ -132,7 +132,7 @@ class Mirror:
         mirrored = _mirrored(case, run, children)
         if succeeded:
             after = await self._conclusion.succeeded(case, mirrored, run, children, at)
-        elif await common.is_working(self._tools, run, children):
+        elif await common.is_working(self._tools, run.uid, children):
             again = Result(requeue_after_s=self._patience(case.seen.key))
             if case.status.failure_details is None:
                 await self._remember(case, mirrored, run, children)
@@ -143,9 +143,12 @@ class Mirror:
             details = case.status.failure_details
             after = self._conclusion.remembered(case, details, run)
         else:
-            after = await self._conclusion.failed(
-                case, mirrored, await self._conclusion.facts(case, run, children), at
-            )
+            facts = await self._conclusion.facts(case, run, children)
+            lingered = case.status.failure_details
+            if lingered is not None and lingered.was_execution_failure:
+                went = stopping.went_unseen(facts.children, facts.pods)
+                facts = dataclasses.replace(facts, lingers=went)
+            after = await self._conclusion.failed(case, mirrored, facts, at)
         await self._end(case, after)
         return Result()
 
@@ -161,8 +164,9 @@ class Mirror:
         It is no end yet: something of the run still works on the target, or may begin to.
         """
         facts = await self._conclusion.facts(case, run, children)
+        lingers = stopping.may_begin(facts.children, facts.pods)
         details, _ = await self._conclusion.record(
-            case, dataclasses.replace(facts, lingers=True), run.completed_at or case.moment.now
+            case, dataclasses.replace(facts, lingers=lingers), run.completed_at or case.moment.now
         )
         after = mirrored.model_copy(update={"failure_details": details})
         await common.write(self._tools, case, health.lingering(case, after, details.message))
@@ -313,7 +317,7 @@ class Mirror:
             return Result()
         ref = case.status.pipeline_run_ref
         uid = ref.uid if ref else ""
-        if uid and await engine.has_live_pods(uid):
+        if uid and await common.is_working(self._tools, uid, await engine.read_children(uid)):
             return Result(requeue_after_s=self._patience(case.seen.key))
         remembered = case.status.failure_details
         if remembered is not None:

@@ -293,16 +293,14 @@ async def is_live(tools: Tools, run: tekton.PipelineRun) -> bool:
     if not run.is_done:
         return True
     children = await tools.engine.read_children(run.uid)
-    return await is_working(tools, run, children)
+    return await is_working(tools, run.uid, children)
 
 
-async def is_working(
-    tools: Tools, run: tekton.PipelineRun, children: Iterable[tekton.TaskRun]
-) -> bool:
-    """The same of a run that is done, whose TaskRuns were read already."""
+async def is_working(tools: Tools, run_uid: str, children: Iterable[tekton.TaskRun]) -> bool:
+    """The same of a run that is done, or gone, whose TaskRuns were read already."""
     if not all(child.is_done for child in children):
         return True
-    return await tools.engine.has_live_pods(run.uid)
+    return await tools.engine.has_live_pods(run_uid)
 
 
 def sooner(*results: Result) -> Result:

@@ -41,12 +41,6 @@ class Lingering(Stopping):
         self.children = (builders.task(condition=condition, steps=[WAITING]),)
         self.world.engine.working = {REF["uid"]}
 
-    def vanish(self) -> None:
-        """The run goes with its pod, and nobody has seen it go."""
-        self.world.engine.live.clear()
-        self.world.engine.cached.clear()
-        self.world.engine.working.clear()
-
 
 async def test_what_is_known_is_written_down_at_first_sight() -> None:
     it = Lingering()
@@ -122,8 +116,10 @@ async def test_cancelled_run_that_lingered_is_confirmed_when_it_is_gone() -> Non
 
 async def test_run_that_lingers_no_more_ends_by_itself() -> None:
     it = Lingering()
+    it.world.engine.pods = [waiting()]
     it.has(FAILURE)
     await it.reconcile()
+    it.world.engine.pods = ()
     it.world.engine.working.clear()
     assert await it.reconcile() == Result()
     now = it.world.status
@@ -132,6 +128,24 @@ async def test_run_that_lingers_no_more_ends_by_itself() -> None:
     assert not now.failure_details.was_execution_failure
     assert "something of it still works" not in now.failure_details.message
     assert it.world.said(HEALTHY).status is ConditionStatus.TRUE
+
+
+@pytest.mark.parametrize(
+    ("reason", "has_run"),
+    [("CreateContainerConfigError", True), ("TaskRunImagePullFailed", False)],
+    ids=["by-anybody", "by-tekton"],
+)
+async def test_pod_that_might_have_begun_and_is_gone(reason: str, *, has_run: bool) -> None:
+    """What Tekton takes away with its own hand does not begin any more."""
+    it = Lingering()
+    it.children = (builders.task(condition=("False", reason, ""), steps=[WAITING]),)
+    it.world.engine.pods = [waiting(may_begin=True)]
+    it.has(FAILURE)
+    await it.reconcile()
+    it.world.engine.pods = ()
+    it.world.engine.working.clear()
+    await it.reconcile()
+    assert it.world.status.requires_manual_review is has_run
 
 
 async def test_log_that_was_read_stays_when_the_pod_that_lingered_is_gone() -> None:

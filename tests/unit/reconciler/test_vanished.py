@@ -199,3 +199,18 @@ async def test_a_deleted_run_without_a_reference_has_no_pods_to_wait_for() -> No
     assert await it.reconcile() == Result()
     assert "has_live_pods" not in it.world.journal
     assert it.phase() is Phase.FAILED
+
+
+async def test_a_deleted_run_is_no_end_while_a_task_of_it_may_begin() -> None:
+    """Its TaskRuns go after it, and until then Tekton makes pods for them."""
+    it = Running()
+    it.world.engine.gone[fakes.UID] = run(("False", "PipelineRunTimeout", "late"))
+    it.world.engine.live_tasks = it.world.engine.cached_tasks = (
+        builders.task(condition=("Unknown", "Pending", ""), status={"podName": None}),
+    )
+    assert await it.reconcile() == Result(requeue_after_s=running.SETTLE_S)
+    assert it.phase() is Phase.RUNNING
+    it.world.engine.live_tasks = ()
+    assert await it.reconcile() == Result()
+    assert it.phase() is Phase.FAILED
+    assert it.world.status.requires_manual_review
