@@ -213,6 +213,8 @@ def completed(status: Status, moment: Moment, at: datetime.datetime) -> Status:
             "outcome": Outcome.SUCCESS,
             "consecutive_failures": 0,
             "current_step": None,
+            # Written down before the run was to be deleted, which it has forestalled.
+            "failure_details": None,
         },
         (
             Note(

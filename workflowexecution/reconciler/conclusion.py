@@ -98,10 +98,12 @@ class Conclusion:
     def remembered(
         self, case: common.Case, details: FailureDetails, last: tekton.PipelineRun | None
     ) -> Status:
-        """The status of a run that failed, lingered and is gone, by what was written down of it."""
+        """The status of a run that is gone, by what was written down of it before."""
         # Its tasks may be gone.
         cut = details.reason is FailureReason.CANCELLED
         stop = _stop_of(case, last, self._tools.policy.limits, cut=cut)
+        if stop is not None and last is None:
+            stop = dataclasses.replace(stop, message=details.message)
         notes = [ladder.confirmed(stop, last)] if stop is not None else []
         known = last.completed_at if last is not None else None
         return ended_badly(case, case.status, details, notes, at=known or case.moment.now)
@@ -110,19 +112,7 @@ class Conclusion:
         self, case: common.Case, facts: failure.Facts, at: datetime.datetime
     ) -> tuple[FailureDetails, list[status.Note]]:
         """Why the run failed, with its evidence, and what is to be said of its stopping."""
-        run, spec = facts.run, case.execution.spec
-        cut = run is not None and stopping.is_cut(run, facts.children)
-        stop = _stop_of(case, run, self._tools.policy.limits, cut=cut)
-        wrong = stopping.mismatch(spec, run) if run is not None else None
-        ended_by = stop or wrong
-        if ended_by is not None:
-            message = ended_by.message
-            if wrong is not None and ended_by.cause is not wrong.cause:
-                message = f"{message}. {wrong.message}"
-            facts = dataclasses.replace(
-                facts, stopped=message, stopped_reason=ended_by.reason, stopped_by=ended_by.cause
-            )
-        notes = [ladder.confirmed(stop, run)] if stop is not None else []
+        facts, notes = attributed(case, facts, self._tools.policy.limits)
         details = failure.classify_run(facts, case.subject, at)
         key = case.seen.key
         details = await evidence.gathered(
@@ -159,6 +149,25 @@ class Conclusion:
 def started(case: common.Case) -> frozenset[str]:
     """Names of the TaskRuns of which something was ever seen started."""
     return frozenset(entry.name for entry in case.status.task_runs or () if entry.started)
+
+
+def attributed(
+    case: common.Case, facts: failure.Facts, limits: stopping.Limits
+) -> tuple[failure.Facts, list[status.Note]]:
+    """The facts with why this program ended the run, and what is to be said of its stopping."""
+    run, spec = facts.run, case.execution.spec
+    cut = run is not None and stopping.is_cut(run, facts.children)
+    stop = _stop_of(case, run, limits, cut=cut)
+    wrong = stopping.mismatch(spec, run) if run is not None else None
+    ended_by = stop or wrong
+    if ended_by is not None:
+        message = ended_by.message
+        if wrong is not None and ended_by.cause is not wrong.cause:
+            message = f"{message}. {wrong.message}"
+        facts = dataclasses.replace(
+            facts, stopped=message, stopped_reason=ended_by.reason, stopped_by=ended_by.cause
+        )
+    return facts, [ladder.confirmed(stop, run)] if stop is not None else []
 
 
 def ended_badly(
@@ -210,4 +219,7 @@ def _stop_of(
     begun = status.condition(case.status, ConditionType.CANCEL_CONFIRMED)
     if begun is None:
         return None
+    if case.execution.spec.cancel is None:
+        # The cause stood on the run: what was said of it is left, and no reason follows from that.
+        return stopping.Stop(stopping.Cause.ORPHAN, FailureReason.UNKNOWN, begun.message)
     return stopping.Stop(stopping.Cause.USER, FailureReason.CANCELLED, begun.message)

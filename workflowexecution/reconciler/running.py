@@ -199,7 +199,8 @@ class Mirror:
     ) -> Result:
         """Take the ladder's next step, and say where it stands."""
         tools = self._tools
-        if stop.cause is stopping.Cause.LINGERING and not run.deleting:
+        step, _ = stopping.next_step(run, stop.cause, case.moment.now)
+        if step is stopping.Step.DELETE:
             details = await self._last_look(case, run, children)
             if details is not None:
                 # Written before the proof is deleted, and looked at once more after that.
@@ -225,6 +226,8 @@ class Mirror:
         self, case: common.Case, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
     ) -> FailureDetails | None:
         """The record of a run that is about to be deleted, if it has to be written anew.
+
+        Why it was stopped stands on the run alone, and goes with it.
 
         A pod that waits for a ConfigMap stays as long as its run does, and none of its steps may
         begin any more. Without this look it would have its target wait for a person's review.

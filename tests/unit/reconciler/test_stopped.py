@@ -64,6 +64,13 @@ class Stopping(Running):
         raw["spec"] = {"timeouts": {"pipeline": timeout}}
         self.world.engine.show(tekton.project_pipelinerun(raw, tekton.PipelineRun), *self.children)
 
+    def vanish(self) -> None:
+        """The run goes with all that was of it, and nobody has seen it go."""
+        self.world.engine.live.clear()
+        self.world.engine.cached.clear()
+        self.world.engine.working.clear()
+        self.world.engine.live_tasks = ()
+
     def marks(self) -> dict[str, str]:
         """What the last change has written on the run."""
         found: dict[str, str] = self.world.engine.changes[-1]["metadata"]["annotations"]
@@ -307,32 +314,6 @@ async def test_a_run_that_does_not_leave_resolution_is_nudged_once_then_failed()
     assert await it.reconcile() == AGAIN
     assert it.world.engine.changes[-1]["spec"] == {"status": "Cancelled"}
     assert "did not resolve the pipeline within 20m0s" in it.world.said(CONFIRMED).message
-
-
-async def test_a_stopped_run_that_is_gone_ends_it_for_the_reason_why() -> None:
-    it = Stopping(spec=CANCEL)
-    it.has()
-    await it.reconcile()
-    it.world.engine.cached.clear()
-    it.world.engine.live.clear()
-    it.world.engine.gone[fakes.UID] = builders.run(
-        condition=GOING_ON, metadata={"annotations": it.marks()}
-    )
-    assert await it.reconcile() == Result()
-    assert it.world.status.outcome is Outcome.CANCELLED
-    assert it.world.said(CONFIRMED).status is ConditionStatus.TRUE
-
-
-async def test_a_stopped_run_that_went_unseen_is_what_its_execution_says_of_it() -> None:
-    it = Stopping(spec=CANCEL)
-    it.has()
-    await it.reconcile()
-    it.world.engine.cached.clear()
-    it.world.engine.live.clear()
-    assert await it.reconcile() == Result()
-    assert it.world.status.outcome is Outcome.CANCELLED
-    assert it.world.status.failure_details is not None
-    assert it.world.status.failure_details.message == CANCELLED
 
 
 async def test_an_end_looks_past_other_ends_only_while_clearances_are_known() -> None:
