@@ -18,13 +18,16 @@ from workflowexecution.api.status import (
 )
 from workflowexecution.domain import failure, status, stopping
 from workflowexecution.domain.events import Reason
-from workflowexecution.reconciler import ended, failures, ladder
+from workflowexecution.reconciler import conclusion, ended, failures, ladder
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
+    import datetime
+
     from workflowexecution.api import tekton
+    from workflowexecution.api.status import Status
     from workflowexecution.reconciler import view
 
 _log = structlog.get_logger(__name__)
@@ -262,6 +265,9 @@ async def _say(tools: common.Tools, seen: view.Execution, sight: _Sight) -> None
     details = failure.refused(FailureReason.CANCELLED, message, case.subject, now)
     # A run that is gone by now was there all the same.
     known = sight.run or tools.engine.last_seen(seen.uid)
+    if known is not None and _was_over(seen, known):
+        await common.write(tools, case, _end_of(tools, case, known, now))
+        return
     had_run = known is not None or seen.phase is Phase.RUNNING
     if had_run or not sight.is_certain:
         is_gone = sight.is_certain or known is not None
@@ -287,6 +293,34 @@ async def _say(tools: common.Tools, seen: view.Execution, sight: _Sight) -> None
         before, case.moment, details, outcome=Outcome.CANCELLED, at=now, notes=notes
     )
     await common.write(tools, case, after)
+
+
+def _was_over(seen: view.Execution, run: tekton.PipelineRun) -> bool:
+    """Whether the run had ended when the execution was deleted, and only nobody had said so yet."""
+    since = times.parse(seen.deletion_time)
+    ended_at = run.completed_at if run.is_done else None
+    return since is not None and ended_at is not None and ended_at <= since
+
+
+def _end_of(
+    tools: common.Tools, case: common.Case, run: tekton.PipelineRun, now: datetime.datetime
+) -> Status:
+    """The end that its run had come to, by what is known: nothing more is asked for it.
+
+    A failure is told as of now. What lingers of it holds the target, and may have begun since.
+    """
+    before = case.status
+    if before.pipeline_run_ref is None:
+        before = common.adopt(case, run)
+    if run.is_successful and stopping.mismatch(case.execution.spec, run) is None:
+        after = status.completed(before, case.moment, run.completed_at or now)
+        return ladder.concluded(after, case.moment)
+    children = tools.engine.children(run.uid)
+    facts = failure.Facts(run, children, conclusion.started(case), lingers=True)
+    facts, notes = conclusion.attributed(case, facts, tools.policy.limits)
+    details = before.failure_details or failure.classify_run(facts, case.subject, now)
+    after = conclusion.ended_badly(case, before, details, notes, at=now)
+    return ladder.concluded(after, case.moment)
 
 
 def _fate(seen: view.Execution, run: tekton.PipelineRun | None, *, is_gone: bool) -> str:

@@ -210,6 +210,98 @@ async def test_one_whose_run_was_created_a_moment_before_has_started_it(
     assert made.journal == ["read", "status"]
 
 
+ENDED = {"phase": "Running", "startTime": builders.stamp(), "pipelineRunRef": REF}
+DIGEST = "sha256:" + "a" * 64
+BAD = ("False", "Failed", "Tasks Completed: 1 (Failed: 1, Cancelled 0), Skipped: 0")
+
+
+def deleted_at(seconds: float, said: dict[str, Any] = ENDED) -> fakes.World:
+    """An execution that is deleted so long after its start, and of which no end was told."""
+    made = world(said)
+    stored = made.writer.stored[fakes.KEY]
+    stored["metadata"]["deletionTimestamp"] = builders.stamp(seconds)
+    stored["spec"]["workflowRef"]["containerDigest"] = DIGEST
+    return made
+
+
+@pytest.mark.parametrize("said", [ENDED, {"phase": "Pending"}], ids=["told", "not-told"])
+@pytest.mark.parametrize("gone", [True, False], ids=["run-gone", "run-there"])
+async def test_a_run_that_had_succeeded_before_the_deletion_has_succeeded(
+    said: dict[str, Any], *, gone: bool
+) -> None:
+    made = deleted_at(31, said)
+    run = builders.run(condition=OVER)
+    if gone:
+        made.engine.gone[run.owner_uid] = run
+    else:
+        made.engine.show(run)
+    assert await reconcile(made) == AT_ONCE
+    found = made.status
+    assert (found.phase, found.outcome) == (Phase.COMPLETED, Outcome.SUCCESS)
+    assert found.completion_time == run.completed_at
+    assert not made.sync().was_running_when_deleted
+
+
+@pytest.mark.parametrize(
+    ("seconds", "condition", "digest"),
+    [
+        pytest.param(29, OVER, DIGEST, id="after-the-deletion"),
+        pytest.param(30, None, DIGEST, id="not-at-all"),
+        pytest.param(30, OVER, "sha256:" + "b" * 64, id="of-another-bundle"),
+    ],
+)
+async def test_no_other_run_has(
+    seconds: float, condition: tuple[str, str, str] | None, digest: str
+) -> None:
+    made = deleted_at(seconds)
+    source = {"refSource": {"digest": {"sha256": digest.removeprefix("sha256:")}}}
+    made.engine.show(builders.run(condition=condition, status={"provenance": source}))
+    assert await reconcile(made) == AT_ONCE
+    assert made.status.phase is Phase.FAILED
+    assert made.sync().was_running_when_deleted
+
+
+async def test_a_run_that_had_failed_before_the_deletion_is_told_as_it_failed() -> None:
+    """What lingers of it holds the target, and may have begun unseen."""
+    made = deleted_at(30)
+    task = builders.task(condition=("False", "Failed", "bad"), steps=[builders.step(exit_code=3)])
+    made.engine.show(builders.run(condition=BAD), task)
+    assert await reconcile(made) == AT_ONCE
+    found = made.status
+    assert (found.outcome, found.failure_reason) == (Outcome.FAILED, FailureReason.TASK_FAILED)
+    assert found.failure_details is not None
+    assert found.failure_details.exit_code == 3
+    assert found.requires_manual_review
+    assert made.sync().was_running_when_deleted
+
+
+async def test_what_was_written_down_of_it_before_stays() -> None:
+    details = {
+        "reason": "OOMKilled",
+        "message": "too much",
+        "failedAt": builders.stamp(20),
+        "failedTaskIndex": 0,
+        "failedTaskName": "restart",
+        "wasExecutionFailure": True,
+        "executionTimeBeforeFailure": "20s",
+        "naturalLanguageSummary": "It was too much.",
+    }
+    made = deleted_at(30, {**ENDED, "failureDetails": details})
+    made.engine.show(builders.run(condition=BAD))
+    await reconcile(made)
+    assert made.status.failure_reason is FailureReason.OOM_KILLED
+
+
+async def test_one_that_the_program_had_stopped_was_stopped_for_that() -> None:
+    made = deleted_at(30)
+    marks = {names.ANNOTATION_CANCEL_CAUSE: "deadline"}
+    over = ("False", "Cancelled", "PipelineRun was cancelled")
+    made.engine.show(builders.run(condition=over, metadata={"annotations": marks}))
+    await reconcile(made)
+    assert made.status.outcome is Outcome.TIMEOUT
+    assert made.said(ConditionType.CANCEL_CONFIRMED).status == "True"
+
+
 @pytest.mark.parametrize("behind_s", [0.4, 30.0])
 async def test_an_end_by_deletion_is_never_told_before_the_deletion(behind_s: float) -> None:
     """A clock may be behind the server's unseen; what tells such an end from others is its time."""
