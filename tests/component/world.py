@@ -60,7 +60,7 @@ def seconds_of(stamp: str) -> float:
     return (when - builders.NOW).total_seconds()
 
 
-_OWN = {
+OWN = {
     "controller.healthProbeAddr": "127.0.0.1:0",
     "controller.metricsAddr": "127.0.0.1:0",
     # Its acknowledgements are writes: who counts others asks for none.
@@ -71,7 +71,7 @@ _OWN = {
 def settings_of(**flags: Any) -> Settings:  # noqa: ANN401 - settings
     """The settings of a program under test: `controller__workers=2`."""
     wished = {key.replace("__", "."): value for key, value in flags.items()}
-    return config.load(None, environ={}, flags={**_OWN, **wished})
+    return config.load(None, environ={}, flags={**OWN, **wished})
 
 
 @contextlib.asynccontextmanager
@@ -127,7 +127,7 @@ class World:
     @contextlib.asynccontextmanager
     async def following(self, file: pathlib.Path) -> AsyncIterator[None]:
         """Run the program with the settings of a file, and whatever becomes of them."""
-        source = config.Source(file, flags=_OWN, environ={})
+        source = config.Source(file, flags=OWN, environ={})
         async with self.way() as way:
             made = app.App(source.load(), way, source=source)
             async with running(made):
@@ -135,8 +135,11 @@ class World:
 
     async def connect(self) -> connection.Connection:
         """The way to the cluster."""
-        path = self.cluster.write_kubeconfig(self._folder / "kubeconfig")
-        return await connection.connect(kubeconfig=str(path), environ={})
+        return await connection.connect(kubeconfig=str(self.kubeconfig()), environ={})
+
+    def kubeconfig(self) -> pathlib.Path:
+        """A file that names the way to the cluster."""
+        return self.cluster.write_kubeconfig(self._folder / "kubeconfig")
 
     def ask(self, name: str = "restart-payment", **parts: Any) -> JsonObject:  # noqa: ANN401
         """Create an execution; the server sets its metadata."""
