@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
 
-from tests.component import world
+from tests.component import replicas, world
 from tests.component.world import SUCCEEDED, World, until
 from tests.fake import kinds
+from tests.fake.paths import Match
 from workflowexecution import app
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from tests.fake.statuses import JsonObject
 
 pytestmark = pytest.mark.looptime
@@ -26,6 +33,36 @@ def recorded(here: World, name: str = "restart-payment") -> JsonObject | None:
     conditions = said.get("conditions") or []
     found = [it for it in conditions if it["type"] == "AuditRecorded" and it["status"] == "True"]
     return said if found else None
+
+
+class Store:
+    """A Data Storage that takes everything, and has nothing when it is asked."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.kept: list[str] = []
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Store]:
+        """Answer for a while."""
+        application = web.Application()
+        application.router.add_post("/{path:.*}", self._take)
+        application.router.add_get("/{path:.*}", self._look)
+        runner = web.AppRunner(application, shutdown_timeout=0.0)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        try:
+            yield self
+        finally:
+            await runner.cleanup()
+
+    async def _take(self, request: web.Request) -> web.Response:
+        self.kept += [it["event_type"] for it in await request.json()]
+        return web.json_response({"event_ids": []}, status=201)
+
+    async def _look(self, _: web.Request) -> web.Response:
+        return web.json_response({"data": []})
 
 
 async def test_audit_costs_one_request_more_when_all_goes_well(here: World) -> None:
@@ -101,3 +138,25 @@ async def test_nothing_is_kept_of_an_execution_that_went_before_its_acknowledgem
             here.cluster.delete(kinds.EXECUTIONS, world.TEAM, "restart-payment")
             await asyncio.sleep(5)
             assert (here.execution(), auditor.remembered) == (None, 0)
+
+
+async def test_record_of_the_last_status_is_sent_before_the_program_ends(here: World) -> None:
+    async with (
+        Store().running() as store,
+        replicas.replica(
+            here,
+            "a",
+            audit__sink="http",
+            datastorage__url=store.url,
+            datastorage__buffer__flushInterval="1h",
+        ) as leader,
+    ):
+        held = here.cluster.faults.hold(Match(verbs=("create",), resource="pipelineruns"))
+        here.ask()
+        await held.reached.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(1)
+        held.release()
+        assert await leader.ended() is None
+        await here.until_phase("Running")
+    assert [it.rpartition(".")[2] for it in store.kept] == ["created", "started"]
