@@ -18,6 +18,7 @@ pytestmark = pytest.mark.looptime
 
 AWAY_S = 600.0
 BACK_S = 5.0
+UNNOTICED_S = 50.0
 MANY = 10
 PER_S = 3
 CREATE = Match(verbs=("create",), resource="pipelineruns")
@@ -66,3 +67,15 @@ async def test_all_is_made_good_soon_when_the_server_is_back_after_long(
         await here.until_phase("Completed")
     # That of the first one was kept for long enough.
     assert len(here.cluster.items(kinds.PIPELINE_RUNS)) == MANY
+
+
+async def test_outage_leaves_no_back_off_when_the_watches_have_not_noticed_it(here: World) -> None:
+    async with here.controller():
+        here.ask()
+        await here.until_phase("Running")
+        # Its watches stay open, so no cache is in doubt, and an end comes by one of them.
+        here.cluster.faults.add(faults.Drop(), Match(agent=world.AGENT), times=None)
+        here.end_run()
+        await asyncio.sleep(UNNOTICED_S)
+        here.cluster.faults.heal()
+        await world.until(lambda: phase_of(here, "restart-payment") == "Completed", within_s=BACK_S)
