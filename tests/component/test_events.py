@@ -129,3 +129,13 @@ async def test_execution_goes_on_when_events_cannot_be_written(
         here.end_run()
         await here.until_phase("Completed")
     assert len(here.writes()) == 4
+
+
+async def test_events_give_way_to_executions_that_wait_for_a_worker(here: World) -> None:
+    here.cluster.faults.add(faults.Delay(0.2), CREATE_RUN, times=None)
+    async with here.controller(controller__workers=1):
+        for number in range(4):
+            here.ask(f"e-{number}", spec={"targetResource": f"payment/deployment/{number}"})
+        await world.until(lambda: len(here.events()) == 4)
+    last = max(it.at for it in here.writes("pipelineruns"))
+    assert last <= min(it.at for it in here.events())

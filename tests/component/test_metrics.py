@@ -27,6 +27,7 @@ pytestmark = pytest.mark.looptime
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 REVIEWS = Match(path="/apis/authentication.k8s.io/v1/tokenreviews")
 WATCHES = Match(resource="workflowexecutions", agent=world.AGENT)
+RUN_WATCHES = Match(resource="pipelineruns", agent=world.AGENT)
 NOTHING: Mapping[str, str] = {}
 
 
@@ -164,6 +165,19 @@ async def test_machinery_shows_in_the_metrics(here: World) -> None:
     assert found["workflowexecution_events_written_total"] == 1
 
 
+async def test_what_waits_shows_in_the_metrics(here: World) -> None:
+    here.cluster.faults.hold(Match(verbs=("create",), resource="events"))
+    async with scraping(here, controller__metricsAuth=False) as scraper:
+        await world.until(lambda: here.cluster.faults.silence_watches(RUN_WATCHES))
+        for name in ("one", "two"):
+            here.ask(name, spec={"targetResource": f"payment/deployment/{name}"})
+            await here.until_phase("Running", name)
+        found = await scraper.values()
+    # Of two events the first is on its way.
+    assert found["workflowexecution_events_waiting"] == 1
+    assert found["workflowexecution_parked_keys"] == 2
+
+
 async def test_nothing_waits_for_a_worker_on_a_standby_nor_has_when_it_leads(here: World) -> None:
     depth = 'workqueue_depth{name="workflowexecution"}'
     waits = 'workqueue_queue_duration_seconds_sum{name="workflowexecution"}'
@@ -180,6 +194,34 @@ async def test_nothing_waits_for_a_worker_on_a_standby_nor_has_when_it_leads(her
             here.end_run()
             await here.until_phase("Completed")
             assert (await scraper.values())[waits] < 1
+
+
+async def test_only_the_leader_says_that_it_leads_and_for_how_long(here: World) -> None:
+    leads = f'leader_election_master_status{{name="{replicas.KEY.name}"}}'
+    left = "workflowexecution_lease_left_seconds"
+    async with scraping_replica(here, "first") as (_, leader):
+        await world.until(lambda: replicas.holder(here) == "first")
+        async with scraping_replica(here, "second") as (_, standby):
+            await asyncio.sleep(60)
+            first, second = await leader.values(), await standby.values()
+    assert (first[leads], second[leads]) == (1, 0)
+    assert 0 < first[left] <= replicas.TIMING.renew_deadline_s
+    assert second[left] == 0
+
+
+async def test_every_execution_is_looked_at_again_within_the_resync_period(here: World) -> None:
+    success = 'controller_runtime_reconcile_total{controller="workflowexecution",result="success"}'
+    calm = {"controller__metricsAuth": False, "limits__watchIdle": "24h"}
+    async with scraping(here, limits__resyncPeriod="10m", **calm) as scraper:
+        here.ask()
+        await here.until_phase("Running")
+        here.end_run()
+        await here.until_phase("Completed")
+        await asyncio.sleep(600)
+        before = (await scraper.values())[success]
+        await asyncio.sleep(3000)
+        # Nothing has happened to it meanwhile, so nobody else has woken it.
+        assert (await scraper.values())[success] - before == 5
 
 
 @pytest.mark.requirement("WE-SERVICE", "Metrics Port: 9090 (/metrics - with auth filter)")
