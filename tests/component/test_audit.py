@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.looptime
 
+CREATE_RUN = Match(verbs=("create",), resource="pipelineruns")
 LOG: dict[str, Any] = {"audit__sink": "log"}
 
 
@@ -140,6 +142,21 @@ async def test_nothing_is_kept_of_an_execution_that_went_before_its_acknowledgem
             assert (here.execution(), auditor.remembered) == (None, 0)
 
 
+async def test_acknowledgement_waits_until_nobody_starts(here: World) -> None:
+    async with here.controller(**LOG):
+        here.ask()
+        await here.until_phase("Running")
+        held = here.cluster.faults.hold(CREATE_RUN)
+        here.ask("second", spec={"targetResource": "payment/deployment/second"})
+        await held.reached.wait()
+        here.end_run(SUCCEEDED)
+        await here.until_phase("Completed")
+        await asyncio.sleep(5)
+        assert recorded(here) is None
+        held.release()
+        await until(lambda: recorded(here), within_s=5)
+
+
 async def test_record_of_the_last_status_is_sent_before_the_program_ends(here: World) -> None:
     async with (
         Store().running() as store,
@@ -151,7 +168,7 @@ async def test_record_of_the_last_status_is_sent_before_the_program_ends(here: W
             datastorage__buffer__flushInterval="1h",
         ) as leader,
     ):
-        held = here.cluster.faults.hold(Match(verbs=("create",), resource="pipelineruns"))
+        held = here.cluster.faults.hold(CREATE_RUN)
         here.ask()
         await held.reached.wait()
         os.kill(os.getpid(), signal.SIGTERM)
@@ -159,4 +176,6 @@ async def test_record_of_the_last_status_is_sent_before_the_program_ends(here: W
         held.release()
         assert await leader.ended() is None
         await here.until_phase("Running")
+    # A connection that was left open is an error now.
+    gc.collect()
     assert [it.rpartition(".")[2] for it in store.kept] == ["created", "started"]
