@@ -1,5 +1,6 @@
 """An execution's life, with nothing in its way."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from tests import builders
 from tests.component import world
 from tests.component.world import World
 from tests.fake import kinds
+from tests.fake.paths import Match
 from workflowexecution.api import names
 
 pytestmark = pytest.mark.looptime
@@ -164,3 +166,21 @@ async def test_execution_fails_once_with_its_field_when_the_spec_is_bad(
     assert details["wasExecutionFailure"] is False
     assert here.run() is None
     assert len(here.writes(subresource="status")) == 1
+
+
+async def test_new_execution_of_a_name_does_not_wait_for_what_was_written_for_the_old_one(
+    here: World,
+) -> None:
+    watches = Match(resource="pipelineruns", agent=world.AGENT)
+    async with here.controller():
+        await world.until(lambda: here.cluster.faults.silence_watches(watches))
+        here.ask()
+        await here.until_phase("Running")
+        let_go = {"metadata": {"finalizers": None}}
+        here.cluster.patch(kinds.EXECUTIONS, world.TEAM, "restart-payment", let_go)
+        here.cluster.delete(kinds.EXECUTIONS, world.TEAM, "restart-payment")
+        await asyncio.sleep(1)
+        assert here.execution() is None
+        here.ask(spec={"targetResource": "payment/deployment/another"})
+        await asyncio.sleep(5)
+        assert (here.execution() or {})["status"]["phase"] == "Running"
