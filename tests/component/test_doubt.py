@@ -77,3 +77,22 @@ async def test_deleted_execution_does_not_wait_for_ever_for_a_cache_in_doubt(
         # Its run has its time on the ladder.
         await asyncio.sleep(400)
         assert (here.execution() is None, here.run() is None) == gone
+
+
+async def test_deletion_that_may_never_have_been_lets_nothing_go(here: World) -> None:
+    async with here.controller():
+        here.ask()
+        await here.until_phase("Running")
+        # Its run does not go, so that the execution is to be let go without it in the end.
+        stays = {"metadata": {"finalizers": ["example.com/stays"]}}
+        here.cluster.patch(kinds.PIPELINE_RUNS, world.NAMESPACE, world.RUN, stays)
+        here.cluster.delete(kinds.EXECUTIONS, world.TEAM, "restart-payment")
+        await asyncio.sleep(GIVE_UP_S / 2)
+        assert here.execution() is not None
+        await refuse_lists(here, "workflowexecutions")
+        before = len(here.writes())
+        await asyncio.sleep(2 * GIVE_UP_S)
+        assert (here.execution() is None, here.run() is None) == (False, False)
+        assert len(here.writes()) == before
+        here.cluster.faults.heal()
+        await world.until(lambda: here.execution() is None)
