@@ -32,6 +32,9 @@ from workflowexecution.runtime import resource
 
 _TOO_LARGE_TEXTS = ("request is too large", "message larger than max")
 _MAX_TEXT = 512
+# API servers ask for a second, or a few. Whoever asks for a day is a proxy that is set up wrongly,
+# and to obey it would stop a watch, the events or an execution for long after it is mended.
+_MAX_RETRY_AFTER_S = 60.0
 
 
 class ClusterError(Exception):
@@ -149,7 +152,7 @@ class Invalid(ApiError):
 
 
 class Throttled(ApiError):
-    """429: the server asks to come back after ``retry_after_s`` (None: it did not say)."""
+    """429: the server asks to come back after ``retry_after_s``, at most a minute, or None."""
 
     @property
     def storage_starting(self) -> bool:
@@ -194,12 +197,12 @@ def _text(value: Any) -> str:  # noqa: ANN401 - raw JSON enters here
 
 
 def _retry_after(value: Any) -> float | None:  # noqa: ANN401 - a header's text or raw JSON
-    """Read seconds; the date form is not used by API servers and counts as absent."""
+    """Read seconds, bounded; the date form is not used by API servers and counts as absent."""
     try:
         seconds = float(value)
     except (TypeError, ValueError):
         return None
-    return seconds if 0 < seconds < float("inf") else None
+    return min(seconds, _MAX_RETRY_AFTER_S) if 0 < seconds < float("inf") else None
 
 
 def map_status(
