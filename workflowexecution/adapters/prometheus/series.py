@@ -38,6 +38,11 @@ def label_text(value: str) -> str:
     return text.cut(printable, MAX_LABEL_BYTES).translate(_ESCAPES)
 
 
+def label_texts(values: Iterable[str]) -> tuple[str, ...]:
+    """Label values as they stand there, by which a series is known: several may have the same."""
+    return tuple(label_text(value) for value in values)
+
+
 class Count:
     """One counter series; `scraped` tells whether a Prometheus has read it."""
 
@@ -67,8 +72,7 @@ class Family:
     def publish(self, *, scraped: bool) -> None:
         """Hand the values of this moment to the library; `scraped` when for a Prometheus."""
 
-    def _labelled(self, values: tuple[str, ...]) -> dict[str, str]:
-        texts = (label_text(value) for value in values)
+    def _labelled(self, texts: tuple[str, ...]) -> dict[str, str]:
         return dict(zip(self.labels, texts, strict=True))
 
 
@@ -99,17 +103,18 @@ class Counter(Family):
 
     def series(self, *values: str) -> Count:
         """The series of these label values."""
-        found = self._series.get(values)
+        texts = label_texts(values)
+        found = self._series.get(texts)
         if found is None:
-            found = self._series[values] = Count()
+            found = self._series[texts] = Count()
         return found
 
     def publish(self, *, scraped: bool) -> None:
         """Hand the counts over."""
-        for values, count in self._series.items():
+        for texts, count in self._series.items():
             held_back = scraped and self._from_zero and not count.scraped
             count.scraped = count.scraped or scraped
-            self._collector.set(self._labelled(values), 0.0 if held_back else count.value)
+            self._collector.set(self._labelled(texts), 0.0 if held_back else count.value)
 
 
 class Gauge(Family):
@@ -133,7 +138,7 @@ class Gauge(Family):
     def publish(self, *, scraped: bool) -> None:
         """Read the values, which are the same for everybody."""
         for values, number in self._read():
-            self._collector.set(self._labelled(values), float(number))
+            self._collector.set(self._labelled(label_texts(values)), float(number))
 
 
 class Bins:
@@ -190,15 +195,16 @@ class Histogram(Family):
 
     def series(self, *values: str) -> Bins:
         """The series of these label values."""
-        found = self._series.get(values)
+        texts = label_texts(values)
+        found = self._series.get(texts)
         if found is None:
-            found = self._series[values] = Bins(self._buckets)
+            found = self._series[texts] = Bins(self._buckets)
         return found
 
     def publish(self, *, scraped: bool) -> None:
         """Hand the numbers over."""
-        for values, bins in self._series.items():
+        for texts, bins in self._series.items():
             held_back = scraped and self._from_zero and not bins.scraped
             bins.scraped = bins.scraped or scraped
             shown = Bins(self._buckets) if held_back else bins
-            self._collector.set_value(self._labelled(values), shown.told())
+            self._collector.set_value(self._labelled(texts), shown.told())

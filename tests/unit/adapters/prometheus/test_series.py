@@ -34,6 +34,31 @@ def test_series_is_the_same_for_the_same_labels(made: book.Book) -> None:
     ]
 
 
+SAME_TEXT = [
+    pytest.param("a\u200b", "a\u200c", id="unprintable"),
+    pytest.param("w" * 253 + "1", "w" * 253 + "2", id="cut"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME_TEXT)
+def test_counts_whose_label_reads_the_same_add_up(made: book.Book, one: str, other: str) -> None:
+    family = made.counter("x_total", "h", "workflow_id")
+    family.series(one).add(5)
+    family.series(other).add(2)
+    family.series(one).add()
+    assert [line.rpartition(" ")[2] for line in lines(made)[2:]] == ["8.0"]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME_TEXT)
+def test_histograms_whose_label_reads_the_same_add_up(
+    made: book.Book, one: str, other: str
+) -> None:
+    family = made.histogram("x_seconds", "h", "workflow_id", buckets=(1.0,))
+    family.series(one).observe(0.5)
+    family.series(other).observe(3)
+    assert [line.rpartition(" ")[2] for line in lines(made)[2:]] == ["1.0", "2.0", "2.0", "3.5"]
+
+
 def test_histogram_counts_into_its_buckets(made: book.Book) -> None:
     seen = made.histogram("x_seconds", "h", "name", buckets=(1.0, 5.0)).series("n")
     for value in (0.5, 3, 7):
