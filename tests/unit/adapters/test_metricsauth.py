@@ -81,7 +81,15 @@ async def test_whoever_may_get_the_path_is_admitted(
 
 
 @pytest.mark.requirement("WE-SERVICE", "Metrics Port: 9090 (/metrics - with auth filter)")
-@pytest.mark.parametrize("header", ["", "good", "Basic good", "Bearer", "Bearer  "])
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("", "good", "Basic good", "Bearer", "Bearer  ", "Bearer go od", "Bearer go\tod"),
+        pytest.param("Bearer \udcff\udcfe", id="no-utf-8"),
+        pytest.param("Bearer caf\u00e9", id="no-ascii"),
+        pytest.param("Bearer good\x00", id="control-character"),
+    ],
+)
 async def test_nobody_is_asked_about_a_header_without_a_bearer_token(
     auth: metricsauth.MetricsAuth, reviews: FakeReviews, header: str
 ) -> None:
