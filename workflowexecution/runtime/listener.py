@@ -2,14 +2,29 @@
 
 import asyncio
 import contextlib
+import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _CLOSE_S = 1.0
+_OF_THE_ASKER = (HttpProcessingError, web.RequestPayloadError)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether an error is the program's own, and not that of a request."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, _OF_THE_ASKER)
+
+
+# Who sends what is no HTTP is told so. The library also logs it as an error, with a traceback that
+# quotes the header: whoever reaches the port could fill the log, or bring tokens into it.
+_server_log = logging.getLogger("aiohttp.server.listener")
+_server_log.addFilter(_is_ours)
 
 
 def parse_address(address: str) -> tuple[str | None, int]:
@@ -61,7 +76,9 @@ class Listener:
         application = web.Application()
         for path, handler in self._routes.items():
             application.router.add_get(path, handler)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=_CLOSE_S)
+        runner = web.AppRunner(
+            application, access_log=None, logger=_server_log, shutdown_timeout=_CLOSE_S
+        )
         await runner.setup()
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(runner.cleanup)

@@ -1,6 +1,15 @@
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
 import pytest
+from aiohttp import web
 
 from workflowexecution.runtime import listener
+
+HEAD = b"Host: x\r\nConnection: close\r\n"
+GET = b"GET /here HTTP/1.1\r\n" + HEAD
 
 
 @pytest.mark.parametrize(
@@ -22,3 +31,81 @@ def test_address_is_split_into_host_and_port(
 def test_address_without_a_port_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match="invalid literal"):
         listener.parse_address(address)
+
+
+async def answer(request: web.Request) -> web.Response:
+    return web.Response(text="here")
+
+
+async def fail(request: web.Request) -> web.Response:
+    raise LookupError
+
+
+@contextlib.asynccontextmanager
+async def listening(handler: listener.Handler = answer) -> AsyncIterator[int]:
+    """The port of a listener that has one path."""
+    served = listener.Listener(address="127.0.0.1:0", routes={"/here": handler})
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(served.run())
+        await served.wait_listening()
+        yield served.port
+        running.cancel()
+
+
+async def said_to(port: int, request: bytes) -> bytes:
+    """All that is answered to bytes that are a request, or are none."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(request)
+        return await reader.read()
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        pytest.param(GET + b"\r\n", 200, id="usual"),
+        pytest.param(b"HEAD /here HTTP/1.1\r\n" + HEAD + b"\r\n", 200, id="head"),
+        pytest.param(GET + b"Accept: \xff;;q=\r\nRange: x\r\n\r\n", 200, id="odd-accept"),
+        pytest.param(GET + b"Authorization: \xff\xfe\r\n\r\n", 200, id="no-utf-8"),
+        pytest.param(
+            GET + b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc", 200, id="odd-body"
+        ),
+        pytest.param(
+            b"POST /here HTTP/1.1\r\n" + HEAD + b"Content-Length: 3\r\n\r\nabc", 405, id="post"
+        ),
+        pytest.param(b"OPTIONS * HTTP/1.1\r\n" + HEAD + b"\r\n", 404, id="options"),
+        pytest.param(GET + b"Expect: much\r\n\r\n", 417, id="expectation"),
+        pytest.param(GET + b"Authorization: Bearer a\x00b\r\n\r\n", 400, id="null-in-header"),
+        pytest.param(GET + b"A: " + b"b" * 20_000 + b"\r\n\r\n", 400, id="huge-header"),
+        pytest.param(GET + b"a: b\r\n" * 5_000 + b"\r\n", 400, id="many-headers"),
+        pytest.param(GET + b"no header\r\n\r\n", 400, id="no-header"),
+        pytest.param(GET + b"Content-Length: -1\r\n\r\n", 400, id="negative-length"),
+        pytest.param(GET + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, id="odd-chunk"),
+        pytest.param(b"GET /here HTTP/1.1\r\n\r\n", 400, id="no-host"),
+        pytest.param(b"GET http://[::1 HTTP/1.1\r\n" + HEAD + b"\r\n", 400, id="no-address"),
+        pytest.param(b"GET /here?\xff HTTP/1.1\r\n" + HEAD + b"\r\n", 400, id="odd-query"),
+        pytest.param(b"G\xffT /here HTTP/1.1\r\n" + HEAD + b"\r\n", 400, id="odd-method"),
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, id="tls"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, id="http-2"),
+    ],
+)
+async def test_odd_request_is_answered_and_leaves_nothing_in_the_log(
+    caplog: pytest.LogCaptureFixture, request_: bytes, status: int
+) -> None:
+    async with listening() as port:
+        said = await said_to(port, request_)
+    assert int(said.split()[1]) == status
+    assert [it.message for it in caplog.records if it.levelno > logging.DEBUG] == []
+
+
+async def test_what_fails_in_the_program_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async with listening(fail) as port:
+        said = await said_to(port, GET + b"\r\n")
+    assert int(said.split()[1]) == 500
+    (record,) = (it for it in caplog.records if it.levelno > logging.DEBUG)
+    assert record.exc_info is not None
+    assert record.exc_info[0] is LookupError
