@@ -110,6 +110,30 @@ def test_chart_adds_to_the_pod_what_it_is_told() -> None:
     assert made["affinity"] == {"nodeAffinity": {"x": "y"}}
 
 
+@pytest.mark.parametrize(
+    ("values", "strategy"),
+    [
+        pytest.param(
+            ("replicas=1",), {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}, id="election"
+        ),
+        pytest.param(
+            ("replicas=1", "config.controller.leaderElection=false"),
+            {"type": "Recreate"},
+            id="none",
+        ),
+        pytest.param(("replicas=1", "config=null"), {"type": "Recreate"}, id="no-config"),
+        pytest.param(
+            ("replicas=1", "config.controller=null"), {"type": "Recreate"}, id="no-section"
+        ),
+        pytest.param(("replicas=0", "config=null"), {"type": "Recreate"}, id="scaled-later"),
+    ],
+)
+def test_chart_brings_no_second_one_beside_one_that_would_act(
+    values: Sequence[str], strategy: dict[str, Any]
+) -> None:
+    assert rendered(*values)["Deployment", *PLACE]["spec"]["strategy"] == strategy
+
+
 def test_chart_lets_out_to_the_port_of_the_api_server_alone() -> None:
     made = rendered("apiServerPorts={7443}")
     policy = made["NetworkPolicy", PLACE[0], "workflowexecution-controller-api-server"]
@@ -221,10 +245,15 @@ def bare() -> Iterator[Stack]:
         yield made
 
 
+ALONE = ("--set=replicas=1", "--set=config.controller.leaderElection=false")
+
+
 def test_helm_installs_into_a_cluster_that_has_nothing_yet(bare: Stack) -> None:
     where = ("-n", installation.SYSTEM, f"--kubeconfig={bare.kubeconfig}")
     steps = [
         ("install", "we", str(chart.CHART), "--create-namespace", *where),
+        ("upgrade", "we", str(chart.CHART), "--set=replicas=1", *where),
+        ("upgrade", "we", str(chart.CHART), *ALONE, *where),
         ("upgrade", "we", str(chart.CHART), "--set=replicas=1", *where),
         ("uninstall", "we", *where),
         ("install", "we", str(chart.CHART), *where),

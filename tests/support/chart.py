@@ -39,6 +39,16 @@ _PORTS: Final = """\
         - {protocol: TCP, port: {{ . }}}
         {{- end }}
 """
+_LEADS: Final = """\
+  {{- $config := default dict .Values.config }}
+  {{- if dig "leaderElection" false (default dict (get $config "controller")) }}
+"""
+# Each one acts without an election: the old one has to be gone.
+_ALONE: Final = """\
+  {{- else }}
+  strategy: {type: Recreate}
+  {{- end }}
+"""
 _OPTIONAL: Final = ("imagePullSecrets", "nodeSelector", "tolerations", "affinity")
 
 
@@ -83,6 +93,8 @@ def _template(source: str, text: str) -> str:
 def _deployment(text: str) -> str:
     for old, new in _VALUES:
         text = _replaced(text, old, new)
+    before, indent, lines, after = _block(text, "strategy")
+    text = f"{before}{_LEADS}{indent}strategy:\n{lines}{_ALONE}{after}"
     # The first one is the pod's, the other one the container's.
     text = text.replace("\n      securityContext:\n", "\n      podSecurityContext:\n")
     for key in _MAPS:
