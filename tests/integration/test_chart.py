@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PLACE = installation.SYSTEM, installation.CONTROLLER
+DIGEST = "0123456789abcdef" * 4
 KEEP = "helm.sh/resource-policy"
 
 
@@ -91,6 +92,26 @@ def test_chart_takes_other_values() -> None:
     assert [key for key in made if key[0] == "Namespace"] == []
 
 
+@pytest.mark.parametrize(
+    ("values", "image"),
+    [
+        pytest.param("image.tag=null", f"{chart.IMAGE}:v0.1.0", id="version-of-the-chart"),
+        pytest.param(
+            "image.repository=registry.example:5000/ours", "registry.example:5000/ours:v0.1.0",
+            id="port",
+        ),
+        pytest.param(
+            f"image.tag=v1@sha256:{DIGEST}", f"{chart.IMAGE}:v1@sha256:{DIGEST}", id="both"
+        ),
+        pytest.param(
+            f"image.repository=ours@sha256,image.tag={DIGEST}", f"ours@sha256:{DIGEST}", id="digest"
+        ),
+    ],
+)  # fmt: skip
+def test_chart_runs_the_image_that_it_is_told(values: str, image: str) -> None:
+    assert pod(rendered(values))["containers"][0]["image"] == image
+
+
 def test_chart_adds_to_the_pod_what_it_is_told() -> None:
     made = pod(rendered(
         "env[0].name=OTEL_EXPORTER_OTLP_HEADERS", "env[0].value=a=b",
@@ -162,7 +183,20 @@ def test_chart_leaves_the_ids_to_who_gives_them_out() -> None:
         ("config.execution.namespce=mine", "namespce"),
         ("createNamespaces=true", "createNamespaces"),
         ("replica=3", "replica"),
-        ("image.tag=null", "tag"),
+        ("image.tag=", "/image/tag"),
+        ("image.tag=a b", "/image/tag"),
+        ("image.repository=", "/image/repository"),
+        ("image.repository=null", "repository"),
+        ("image.repository=ours #", "/image/repository"),
+        ("image.repository=registry.example/ours:v1", "/image/repository"),
+        ("image=null", "image"),
+        ("createNamespaces=null", "createNamespaces"),
+        ("podSecurityContext=null", "podSecurityContext"),
+        ("apiServerPorts=null", "apiServerPorts"),
+        ("apiServerPorts={}", "/apiServerPorts/0"),
+        ("apiServerPorts={0}", "/apiServerPorts/0"),
+        ("apiServerPorts={443,65536}", "/apiServerPorts/1"),
+        ("env[0].name=,env[0].value=x", "/env/0/name"),
     ],
 )
 def test_chart_refuses_what_it_would_not_honour(values: str, says: str) -> None:

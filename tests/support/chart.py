@@ -19,13 +19,16 @@ CHART: Final = installation.MANIFESTS / "helm"
 SCHEMA: Final = "values.schema.json"
 # In the order of manifests/default.
 _FOLDERS: Final = ("namespaces", "policies", "rbac", "controller")
-_IMAGE: Final = "ghcr.io/kubernaut/workflowexecution-controller"
+IMAGE: Final = "ghcr.io/kubernaut/workflowexecution-controller"
 _WRITTEN: Final = "# Written by `make chart`"
 _HEAD: Final = f"{_WRITTEN} from manifests/{{}}: change it there.\n"
 # What is a value in the Deployment: the text of the manifest, and what Helm puts there.
 _VALUES: Final = (
     ("replicas: 2", "replicas: {{ .Values.replicas }}"),
-    (f"image: {_IMAGE}", "image: {{ .Values.image.repository }}:{{ .Values.image.tag }}"),
+    (
+        f"image: {IMAGE}",
+        "image: {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}",
+    ),
     (
         "terminationGracePeriodSeconds: 40",
         "terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}",
@@ -49,6 +52,9 @@ _ALONE: Final = """\
   strategy: {type: Recreate}
   {{- end }}
 """
+# A name that a tag can follow, or that ends in @sha256; a colon is the port of its registry alone.
+_REPOSITORY: Final = r"^[A-Za-z0-9._/@-]+(:[0-9]+/[A-Za-z0-9._/@-]+)?$"
+_TAG: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}(@sha256:[0-9a-f]{64})?$"
 _OPTIONAL: Final = ("imagePullSecrets", "nodeSelector", "tolerations", "affinity")
 
 
@@ -139,18 +145,30 @@ def _schema() -> str:
     text, whole, some = {"type": "string"}, {"type": "integer", "minimum": 0}, {"type": "object"}
     objects = {"type": "array", "items": some}
     yes_or_no = {"type": "boolean"}
-    named = {"type": "object", "required": ["name"], "properties": {"name": text}}
+    named = {
+        "type": "object", "required": ["name"], "properties": {"name": {**text, "minLength": 1}},
+    }  # fmt: skip
+    port = {"type": "integer", "minimum": 1, "maximum": 65535}
     schema = {
         "$schema": "http://json-schema.org/draft-07/schema#",
+        # What is null is absent, and no ports would be every port.
+        "required": ["image", "createNamespaces", "podSecurityContext", "apiServerPorts"],
         **_closed({
-            "image": _closed({"repository": text, "tag": text}, "repository", "tag"),
+            "image": _closed(
+                {
+                    "repository": {**text, "pattern": _REPOSITORY},
+                    # Without one it is the version that the chart is for.
+                    "tag": {"type": ["string", "null"], "pattern": _TAG},
+                },
+                "repository",
+            ),
             "replicas": whole,
             "resources": some,
             "terminationGracePeriodSeconds": whole,
             "podSecurityContext": some,
             "createNamespaces": _closed({"system": yes_or_no, "workflows": yes_or_no}),
             "env": {"type": "array", "items": named},
-            "apiServerPorts": {"type": "array", "items": whole, "minItems": 1},
+            "apiServerPorts": {"type": "array", "items": port, "minItems": 1},
             "extraVolumes": objects,
             "extraVolumeMounts": objects,
             "imagePullSecrets": objects,

@@ -137,6 +137,14 @@ def test_configuration_of_the_chart_is_that_of_the_manifests() -> None:
     assert values["config"] == yaml.safe_load(made["data"]["config.yaml"])
 
 
+def test_chart_without_a_tag_runs_the_version_that_it_has_one_for() -> None:
+    values = yaml.safe_load((chart.CHART / "values.yaml").read_text("utf-8"))
+    about = yaml.safe_load((chart.CHART / "Chart.yaml").read_text("utf-8"))
+    (image,) = installation.documents("default/kustomization.yaml")[0]["images"]
+    assert values["image"]["repository"] == image["name"] == chart.IMAGE
+    assert values["image"]["tag"] == image["newTag"] == about["appVersion"]
+
+
 def test_chart_cannot_be_written_from_a_manifest_that_it_does_not_know(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
