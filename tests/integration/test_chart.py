@@ -179,6 +179,12 @@ def test_chart_leaves_the_ids_to_who_gives_them_out() -> None:
         ("config.controller.leaderElectionId=mine", "config.controller.leaderElectionId must be"),
         ("config.controller.leaderElectionNamespace=x", "leaderElectionNamespace must be"),
         ("config.controller.leaderElection=false", "replicas must be 0 or 1, not 2"),
+        ("extraVolumes[0].name=config", "extraVolumes must not have the name config"),
+        ("extraVolumeMounts[0].mountPath=/etc/workflowexecution/", "must not have the mountPath"),
+        (
+            "extraVolumeMounts[0].mountPath=/etc/workflowexecution/config.yaml",
+            "must not have the mountPath",
+        ),
         ("env[0].name=WE_EXECUTION_NAMESPACE", "env must not have WE_EXECUTION_NAMESPACE"),
         ("config.execution.namespce=mine", "namespce"),
         ("createNamespaces=true", "createNamespaces"),
@@ -214,6 +220,7 @@ def test_chart_tells_everything_that_is_wrong_at_once() -> None:
     [
         ("config.controller.leaderElection=false", "replicas=1"),
         ("config.controller.leaderElectionNamespace=kubernaut-system",),
+        ("extraVolumeMounts[0].mountPath=/etc/workflowexecution/tls", "extraVolumes[0].name=tls"),
         ("config.execution.namespace=kubernaut-workflows", "config.controller.metricsAddr=:9090"),
     ],
 )
@@ -234,6 +241,18 @@ def test_chart_takes_what_is_as_it_is_anyway(values: Sequence[str]) -> None:
             "must be at least 10 s more than config.controller.shutdownGrace, 1m1.5s, not 40",
             id="grace-of-minutes",
         ),
+        *(
+            pytest.param(
+                f"config: {{controller: {{shutdownGrace: {it}}}}}", f"Grace, {it}, not 40", id=name
+            )
+            for it, name in [
+                ("60000000us", "microseconds"),
+                ("60000000\u00b5s", "micro-sign"),
+                ("60000000\u03bcs", "greek-letter"),
+                ("60000000000ns", "nanoseconds"),
+                ("30s1ns", "by-a-nanosecond"),
+            ]
+        ),
         pytest.param("config: {controller: {shutdownGrace: 31}}", "Grace, 31, not 40", id="number"),
         pytest.param("terminationGracePeriodSeconds: 39", "Grace, 30s, not 39", id="default-grace"),
     ],
@@ -253,6 +272,10 @@ EMPTY = "execution: , datastorage: {buffer: }, controller: {metricsTLS: , leader
         pytest.param("{replicas: 1, config: }", id="no-config"),
         pytest.param(f"config: {{{EMPTY}}}", id="empty-sections"),
         pytest.param("config: {controller: {shutdownGrace: 30.0}}", id="number"),
+        pytest.param(
+            "{terminationGracePeriodSeconds: 42, config: {controller: {shutdownGrace: 31s9us9ns}}}",
+            id="grace-of-microseconds",
+        ),
         pytest.param(
             "{terminationGracePeriodSeconds: 91, config: {controller: {shutdownGrace: 1m20500ms}}}",
             id="longer-grace",
