@@ -155,6 +155,14 @@ def test_chart_brings_no_second_one_beside_one_that_would_act(
     assert rendered(*values)["Deployment", *PLACE]["spec"]["strategy"] == strategy
 
 
+def test_chart_replaces_the_pods_when_the_election_is_turned_on() -> None:
+    """One that began without it would go on to act, beside the one that wins."""
+    alone = rendered("replicas=1", "config.controller.leaderElection=false")
+    before, after = (it["Deployment", *PLACE]["spec"]["template"] for it in (alone, rendered()))
+    assert before != after
+    assert before["spec"] == after["spec"]
+
+
 def test_chart_lets_out_to_the_port_of_the_api_server_alone() -> None:
     made = rendered("apiServerPorts={7443}")
     policy = made["NetworkPolicy", PLACE[0], "workflowexecution-controller-api-server"]

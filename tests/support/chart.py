@@ -44,7 +44,8 @@ _PORTS: Final = """\
 """
 _LEADS: Final = """\
   {{- $config := default dict .Values.config }}
-  {{- if dig "leaderElection" false (default dict (get $config "controller")) }}
+  {{- $elects := dig "leaderElection" false (default dict (get $config "controller")) }}
+  {{- if $elects }}
 """
 # Each one acts without an election: the old one has to be gone.
 _ALONE: Final = """\
@@ -55,6 +56,12 @@ _ALONE: Final = """\
 # A name that a tag can follow, or that ends in @sha256; a colon is the port of its registry alone.
 _REPOSITORY: Final = r"^[A-Za-z0-9._/@-]+(:[0-9]+/[A-Za-z0-9._/@-]+)?$"
 _TAG: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}(@sha256:[0-9a-f]{64})?$"
+# The setting takes a restart: who began without it would act beside the one that is elected.
+_MARK: Final = """\
+        {{- if not $elects }}
+        workflowexecution.kubernaut.ai/leader-election: "false"
+        {{- end }}
+"""
 _OPTIONAL: Final = ("imagePullSecrets", "nodeSelector", "tolerations", "affinity")
 
 
@@ -101,6 +108,8 @@ def _deployment(text: str) -> str:
         text = _replaced(text, old, new)
     before, indent, lines, after = _block(text, "strategy")
     text = f"{before}{_LEADS}{indent}strategy:\n{lines}{_ALONE}{after}"
+    before, indent, lines, after = _block(text, "annotations")
+    text = f"{before}{indent}annotations:\n{lines}{_MARK}{after}"
     # The first one is the pod's, the other one the container's.
     text = text.replace("\n      securityContext:\n", "\n      podSecurityContext:\n")
     for key in _MAPS:
