@@ -69,11 +69,9 @@ class Run:
     forced_at: float | None = None
     removed_at: float | None = None
     noted: bool = False
-    """Why it failed was written down while it lingered."""
+    """Why it failed, or is deleted, was written down while it was there."""
     dated: bool = True
     """When it ended is known."""
-    idle: bool = False
-    """Its pod was looked at before it was deleted for lingering, and had done nothing."""
 
     @property
     def name(self) -> str:
@@ -339,17 +337,19 @@ class Rules:
         if run.lives:
             return it.cancelled and run.exists and self._climb(run)
         # What is not there to be looked at has worked for all that anybody knows.
-        unseen = run.begun and not run.exists and not run.idle
-        harmed = run.worked or run.end is None or unseen
+        harmed = run.worked or run.end is None or (run.begun and not run.exists)
+        if run.noted and not run.exists:
+            harmed = bool(it.harmed)
         stopped = run.end is None and run.asked_at is not None
         return self._fail(it, harmed=harmed, cancelled=stopped or run.end is End.CANCELLED)
 
     def _clear_away(self, run: Run) -> bool:
         """What lingers of a run that has failed is deleted after a while; why is written down."""
-        run.noted, run.owner.harmed = True, not run.idle
+        if run.exists and not run.noted:
+            # A pod that has not begun by then does not: its task is over.
+            run.noted, run.owner.harmed = True, run.worked
         if not run.exists or run.removed_at is not None or self.now < run.ended_at + run.patience_s:
             return False
-        run.idle, run.owner.harmed = not run.worked, run.worked
         run.remove(self.now)
         return True
 
@@ -367,7 +367,7 @@ class Rules:
         """A deleted execution goes when nothing of its run is left, or has been for too long."""
         run = it.run
         if not it.is_over:
-            return self._fail(it, harmed=run is not None, cancelled=True)
+            return self._end_deleted(it, deleted_at)
         if run is None or not (run.exists or run.works):
             it.gone = True
             return True
@@ -381,6 +381,19 @@ class Rules:
             return True
         return self._climb(run)
 
+    def _end_deleted(self, it: Execution, deleted_at: float) -> bool:
+        """It is cancelled, unless it is known that its run had ended before."""
+        run = it.run
+        known = run is not None and run.dated and run.end is not None
+        if run is None or not known or int(run.ended_at) > int(deleted_at):
+            return self._fail(it, harmed=run is not None, cancelled=True)
+        if run.end is End.SUCCEEDED:
+            it.phase, it.outcome, it.ended_at = COMPLETED, "Success", run.ended_at
+            it.failures = 0
+            return True
+        harmed = it.harmed is not False
+        return self._fail(it, harmed=harmed, cancelled=run.end is End.CANCELLED)
+
     def _climb(self, run: Run) -> bool:
         """In order where a task has begun; then not so; then by deleting it."""
         if run.removed_at is not None:
@@ -391,6 +404,8 @@ class Rules:
         elif run.forced_at is None and self.now >= run.asked_at + ORDERLY_S:
             run.forced_at = self.now
         elif run.forced_at is not None and self.now >= run.forced_at + FORCED_S:
+            if not run.owner.is_over:
+                run.noted = run.owner.harmed = True
             run.remove(self.now)
         else:
             return False
@@ -420,7 +435,7 @@ class Rules:
         run = it.run
         said = run is not None and run.end is not None and run.dated and it.deleted_at is None
         it.ended_at = run.ended_at if run is not None and said else self.now
-        it.counts = it.run is not None and not (harmed or cancelled)
+        it.counts = it.run is not None and it.deleted_at is None and not (harmed or cancelled)
         if it.counts:
             self._back_off(it)
         return True

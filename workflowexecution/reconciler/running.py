@@ -233,7 +233,7 @@ class Mirror:
         begin any more. Without this look it would have its target wait for a person's review.
         """
         facts = await self._conclusion.facts(case, run, children)
-        lingers = stopping.may_begin(facts.children, facts.pods)
+        lingers = not run.is_done or stopping.may_begin(facts.children, facts.pods)
         facts = dataclasses.replace(facts, lingers=lingers)
         told = case.status.failure_details
         if told is not None and told.was_execution_failure != failure.nothing_ran(facts):
