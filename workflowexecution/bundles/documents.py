@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from workflowexecution.bundles import errors
+from workflowexecution.bundles import errors, kubeyaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -34,13 +34,13 @@ class Document:
     @property
     def kind(self) -> str:
         """Its kind; empty if it says none."""
-        return str(self.content.get("kind", ""))
+        return _said(self.content.get("kind"))
 
     @property
     def name(self) -> str:
         """Its name; empty if it says none."""
         metadata = self.content.get("metadata")
-        return str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
+        return _said(metadata.get("name")) if isinstance(metadata, dict) else ""
 
     def line_of(self, path: FieldPath) -> int:
         """The line of a field, from 1; of what is not there, that of what it would stand in."""
@@ -75,11 +75,11 @@ def parse(text: str, file: str) -> Iterator[Document]:
     """The objects of a text.
 
     Raises:
-        NotReadable: it is not YAML, or holds something else than objects.
+        NotReadable: it is not YAML, holds something else than objects, or what is not JSON.
     """
     try:
-        for node in yaml.compose_all(text, Loader=yaml.SafeLoader):
-            content = _content(node)
+        for node in kubeyaml.compose(text, file):
+            content = kubeyaml.value(node)
             if content is None:
                 continue
             if not isinstance(content, dict):
@@ -115,20 +115,16 @@ def with_images(content: Any, images: Mapping[str, str]) -> Any:  # noqa: ANN401
     return made
 
 
-def _content(node: yaml.Node) -> Any:  # noqa: ANN401 - raw YAML
-    loader = yaml.SafeLoader("")
-    try:
-        return loader.construct_document(node)
-    finally:
-        loader.dispose()
+def _said(word: object) -> str:
+    return "" if word is None else str(word)
 
 
 def _child(node: yaml.Node, part: str | int) -> tuple[int, yaml.Node] | None:
     """The line of a field, which is its key's, and its value."""
     if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value == str(part):
-                return key.start_mark.line, value
+        found = kubeyaml.members(node).get(str(part))
+        if found is not None:
+            return found[0].start_mark.line, found[1]
     if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
         item = node.value[part]
         return item.start_mark.line, item
