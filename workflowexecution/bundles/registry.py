@@ -27,6 +27,19 @@ SHOWN_OF_ANSWER = 500
 # docker.io is the name; this is the machine.
 HUB = "registry-1.docker.io"
 _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
+# What a header can hold of a token: RFC 6750, section 2.1.
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+# After these to the question whether a blob is there, it is sent. Registries that keep their blobs
+# in a storage elsewhere point there; who may push need not be allowed to read, and is told by the
+# answer to the upload, which has a body.
+_NOT_KNOWN = frozenset({
+    http.HTTPStatus.NOT_FOUND,
+    http.HTTPStatus.UNAUTHORIZED,
+    http.HTTPStatus.FORBIDDEN,
+    http.HTTPStatus.FOUND,
+    http.HTTPStatus.TEMPORARY_REDIRECT,
+    http.HTTPStatus.PERMANENT_REDIRECT,
+})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,31 +87,46 @@ class Registry:
             self._push_blob(digest, content)
         name = self.where.tag or packed.digest
         path = f"/v2/{self.where.repository}/manifests/{name}"
-        self._call("PUT", path, packed.manifest, image.MANIFEST_TYPE)
+        answer = self._ask("PUT", path, packed.manifest, image.MANIFEST_TYPE)
+        self._expect(answer, "PUT", http.HTTPStatus.CREATED)
 
     def _push_blob(self, digest: str, content: bytes) -> None:
         folder = f"/v2/{self.where.repository}/blobs"
-        if self._ask("HEAD", f"{folder}/{digest}").status == http.HTTPStatus.OK:
+        known = self._ask("HEAD", f"{folder}/{digest}")
+        if known.status not in _NOT_KNOWN:
+            self._expect(known, "HEAD", http.HTTPStatus.OK)
             return
-        answer = self._call("POST", f"{folder}/uploads/", b"")
+        answer = self._ask("POST", f"{folder}/uploads/")
+        self._expect(answer, "POST", http.HTTPStatus.ACCEPTED)
         location = answer.headers.get("location", "")
+        if not location:
+            message = f"{self.where.host} answers POST with 202 and no place to upload to"
+            raise errors.RegistryError(message)
         query = urllib.parse.urlencode({"digest": digest})
         place = f"{location}{'&' if '?' in location else '?'}{query}"
-        self._call("PUT", place, content, "application/octet-stream")
+        answer = self._ask("PUT", place, content, "application/octet-stream")
+        self._expect(answer, "PUT", http.HTTPStatus.CREATED)
 
-    def _call(
-        self, method: str, place: str, content: bytes, content_type: str | None = None
-    ) -> Answer:
-        answer = self._ask(method, place, content, content_type)
-        if answer.status >= http.HTTPStatus.BAD_REQUEST:
-            said = answer.body.decode(errors="replace")[:SHOWN_OF_ANSWER].strip()
-            hint = ""
-            if answer.status in {http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN}:
-                who = "nobody" if self.access.login is None else self.access.login.user
-                hint = f" (as {who}; `docker login {self.where.host}` is read)"
-            message = f"{self.where.host} answers {method} with {answer.status}{hint}: {said}"
-            raise errors.RegistryError(message)
-        return answer
+    def _expect(self, answer: Answer, method: str, status: http.HTTPStatus) -> None:
+        """Refuse every other status: a login page and a portal answer too, and have taken nothing.
+
+        The specification has one status for each step of a push, and no redirection.
+        """
+        if answer.status == status:
+            return
+        said = answer.body.decode(errors="replace")[:SHOWN_OF_ANSWER].strip()
+        hint = ""
+        if answer.status in {http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN}:
+            who = "nobody" if self.access.login is None else self.access.login.user
+            hint = f" (as {who}; `docker login {self.where.host}` is read)"
+        elif answer.status < http.HTTPStatus.BAD_REQUEST:
+            hint = f", not with {status.value}"
+            if answer.status >= http.HTTPStatus.MULTIPLE_CHOICES and "location" in answer.headers:
+                hint += f", and points to {_shown(answer.headers['location'])}"
+        message = f"{self.where.host} answers {method} with {answer.status}{hint}"
+        if said:
+            message += f": {said}"
+        raise errors.RegistryError(message)
 
     def _ask(
         self, method: str, place: str, content: bytes = b"", content_type: str | None = None
@@ -111,27 +139,39 @@ class Registry:
         return answer
 
     def _prove(self, challenge: str) -> str:
-        """The header that a registry wants to see; empty if we have nothing to show."""
+        """The header that a registry wants to see; empty if we have nothing to show.
+
+        Raises:
+            RegistryError: nobody gives tokens where the registry says.
+        """
         scheme, _, rest = challenge.partition(" ")
         login = self.access.login
         if scheme.lower() != "bearer":
             return login.basic if login else ""
         wanted = dict(_PARAMETER.findall(rest))
         realm = wanted.pop("realm", "")
+        if not realm:
+            message = f"{self.where.host} asks for a token, and does not say where to get one"
+            raise errors.RegistryError(message)
         query = urllib.parse.urlencode(wanted)
         headers = {"Authorization": login.basic} if login else {}
         answer = self._send("GET", f"{realm}{'&' if '?' in realm else '?'}{query}", b"", headers)
         try:
             document = json.loads(answer.body)
-            return f"Bearer {document.get('token') or document['access_token']}"
-        except (ValueError, KeyError, AttributeError):
+            token = document.get("token") or document["access_token"]
+            return f"Bearer {token}" if _TOKEN.fullmatch(token) else ""
+        except (ValueError, KeyError, AttributeError, TypeError):
             # Then the registry's own refusal says more than that of who gives tokens.
             return ""
 
     def _request(self, method: str, place: str, content: bytes, content_type: str | None) -> Answer:
         headers = {"Content-Type": content_type} if content_type else {}
         own = self._base()
-        url = urllib.parse.urljoin(own, place)
+        try:
+            url = urllib.parse.urljoin(own, place)
+        except ValueError as error:
+            message = f"{_shown(place)!r} is no address: {error}"
+            raise errors.RegistryError(message) from error
         # An upload may continue in a storage elsewhere, which must not see who we are.
         if self._authorization and urllib.parse.urlsplit(url).netloc == own.removeprefix(
             f"{self._scheme()}://"
@@ -147,7 +187,7 @@ class Registry:
         return f"{self._scheme()}://{host}"
 
     def _send(self, method: str, url: str, content: bytes, headers: Mapping[str, str]) -> Answer:
-        parts = urllib.parse.urlsplit(url)
+        parts = _split(url)
         connection: http.client.HTTPConnection
         try:
             if parts.scheme == "https":
@@ -165,15 +205,39 @@ class Registry:
             answer = connection.getresponse()
             found = {name.lower(): value for name, value in answer.getheaders()}
             return Answer(answer.status, found, answer.read())
-        except (OSError, http.client.HTTPException) as error:
+        # ValueError: a name of a machine that is none, a header that cannot be sent.
+        except (OSError, http.client.HTTPException, ValueError) as error:
             message = f"{parts.netloc} cannot be reached: {error}"
             raise errors.RegistryError(message) from error
         finally:
             connection.close()
 
 
+def _split(url: str) -> urllib.parse.SplitResult:
+    """The parts of an address that a registry has given."""
+    why = "it wants http:// or https://, and a host"
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError as error:
+        why = str(error)
+    else:
+        if parts.scheme in {"http", "https"} and parts.netloc:
+            return parts
+    message = f"{_shown(url)!r} is no address: {why}"
+    raise errors.RegistryError(message)
+
+
+def _shown(url: str) -> str:
+    """An address without its query, which may hold what nobody else must know."""
+    return url.partition("?")[0]
+
+
 def _trusting(ca_file: Path | None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca_file)
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        message = f"--ca-file {ca_file}: {error}"
+        raise errors.RegistryError(message) from error
     # From 3.13 on, Python refuses the certificates of many private authorities, which lack
     # extensions that no other client of a registry asks for.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT

@@ -20,6 +20,9 @@ ELSEWHERE = "0.0.0.0"
 """An address of this machine that does not look like one."""
 
 
+Scripted = tuple[int, dict[str, str], bytes]
+
+
 @dataclass
 class Registry:
     """What it has, and how it behaves.
@@ -28,11 +31,13 @@ class Registry:
         scheme: `Basic` or `Bearer`: what it asks for; empty lets everybody.
         wanted: the header that it takes, or that the giver of tokens takes.
         broken: answers each manifest with 500.
+        scripted: status, headers and body of an answer, by the method and a part of the path.
     """
 
     scheme: str = ""
     wanted: str = ""
     broken: bool = False
+    scripted: dict[tuple[str, str], Scripted] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
     manifests: dict[str, bytes] = field(default_factory=dict)
     calls: list[tuple[str, str, str]] = field(default_factory=list)
@@ -87,6 +92,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         registry = self.server.registry
         given = self.headers.get("Authorization", "")
         registry.calls.append((self.command, self.path.partition("?")[0], given))
+        for (method, part), (status, headers, body) in registry.scripted.items():
+            if method == self.command and part in self.path:
+                self._answer(status, body, **headers)
+                return False
         if self.path.startswith("/token"):
             known = given == registry.wanted
             said = {"token": "t-1"} if known else {"error": "unknown"}
