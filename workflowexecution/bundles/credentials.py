@@ -6,7 +6,6 @@ Source: `docs/reference/commandline/login.md` of docker/cli for the file and for
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import os
 import subprocess
@@ -49,8 +48,12 @@ def find(host: str) -> Login | None:
     except (OSError, ValueError) as error:
         message = f"{path}: {error}"
         raise errors.RegistryError(message) from error
+    if not isinstance(config, dict):
+        message = f"{path}: an object is wanted"
+        raise errors.RegistryError(message)
     for key in _keys(host):
-        helper = config.get("credHelpers", {}).get(key) or config.get("credsStore", "")
+        helpers = _object(path, config, "credHelpers")
+        helper = _text(path, helpers, key, "credHelpers.") or _text(path, config, "credsStore")
         found = _stored(path, config, key) or (_helped(helper, key) if helper else None)
         if found is not None:
             return found
@@ -64,15 +67,39 @@ def _keys(host: str) -> tuple[str, ...]:
 
 
 def _stored(path: Path, config: dict[str, Any], key: str) -> Login | None:
-    auth = config.get("auths", {}).get(key, {}).get("auth")
+    entry = _object(path, _object(path, config, "auths"), key, "auths.")
+    auth = _text(path, entry, "auth", f"auths.{key}.")
     if not auth:
         return None
     try:
         user, _, password = base64.b64decode(auth, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError) as error:
+    # Of what is not base64, and of bytes that are no text.
+    except ValueError as error:
         message = f"{path}: auths.{key}.auth is not base64: {error}"
         raise errors.RegistryError(message) from error
     return Login(user, password)
+
+
+def _object(path: Path, owner: dict[str, Any], key: str, where: str = "") -> dict[str, Any]:
+    """An object of the file; an empty one where there is none."""
+    found = owner.get(key)
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        message = f"{path}: {where}{key} is not an object"
+        raise errors.RegistryError(message)
+    return found
+
+
+def _text(path: Path, owner: dict[str, Any], key: str, where: str = "") -> str:
+    """A text of the file; empty where there is none."""
+    found = owner.get(key)
+    if found is None:
+        return ""
+    if not isinstance(found, str):
+        message = f"{path}: {where}{key} is not text"
+        raise errors.RegistryError(message)
+    return found
 
 
 def _helped(helper: str, key: str) -> Login | None:
@@ -90,7 +117,11 @@ def _helped(helper: str, key: str) -> Login | None:
             # Helpers end so when they have nothing for this registry.
             return None
         answer = json.loads(done.stdout)
-        return Login(answer["Username"], answer["Secret"])
-    except (OSError, subprocess.TimeoutExpired, ValueError, KeyError) as error:
+        user, secret = answer["Username"], answer["Secret"]
+        if isinstance(user, str) and isinstance(secret, str):
+            return Login(user, secret)
+    except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError) as error:
         message = f"{program}: {error!r}"
         raise errors.RegistryError(message) from error
+    message = f"{program}: Username and Secret are not text"
+    raise errors.RegistryError(message)

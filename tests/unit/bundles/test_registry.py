@@ -123,13 +123,56 @@ def test_login_is_nobody_where_docker_is_not(
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [("{", "config.json: Expecting"), ({"auths": {"r.example": {"auth": "%"}}}, "is not base64")],
+    [
+        ("{", "config.json: Expecting"),
+        ("[]", "config.json: an object is wanted"),
+        ("null", "config.json: an object is wanted"),
+        ('"x"', "config.json: an object is wanted"),
+        ({"auths": []}, "config.json: auths is not an object"),
+        ({"auths": {"r.example": 5}}, "config.json: auths.r.example is not an object"),
+        ({"auths": {"r.example": {"auth": 5}}}, "config.json: auths.r.example.auth is not text"),
+        ({"auths": {"r.example": {"auth": "%"}}}, "is not base64"),
+        ({"auths": {"r.example": {"auth": "\u00e4"}}}, "is not base64"),
+        ({"credHelpers": []}, "config.json: credHelpers is not an object"),
+        ({"credHelpers": {"r.example": {}}}, "config.json: credHelpers.r.example is not text"),
+        ({"credsStore": 5}, "config.json: credsStore is not text"),
+    ],
 )
 def test_login_names_the_file_that_is_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: object, says: str
 ) -> None:
     docker_config(tmp_path, monkeypatch, content)
     with pytest.raises(errors.RegistryError, match=says):
+        credentials.find("r.example")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"auths": None},
+        {"auths": {"r.example": None}},
+        {"auths": {"r.example": {"auth": None}}},
+        {"credHelpers": None, "credsStore": None},
+        {"credHelpers": {"r.example": None}},
+    ],
+)
+def test_login_is_nobody_where_docker_has_left_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: object
+) -> None:
+    docker_config(tmp_path, monkeypatch, content)
+    assert credentials.find("r.example") is None
+
+
+@pytest.mark.parametrize("answer", ["[]", "{}", '{"Username": 5, "Secret": "s"}', "null", "{"])
+def test_login_says_that_a_helper_answers_oddly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    program = tmp_path / "docker-credential-odd"
+    program.write_text(f"#!/bin/sh\necho '{answer}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    docker_config(tmp_path, monkeypatch, {"credsStore": "odd"})
+    with pytest.raises(errors.RegistryError, match="docker-credential-odd"):
         credentials.find("r.example")
 
 
