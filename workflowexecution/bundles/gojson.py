@@ -27,7 +27,7 @@ _QUANTITY: Final = re.compile(r"(?P<number>0|[1-9][0-9]*)(?P<unit>m|[kMGTPE]|[KM
 _ESCAPED: Final = {ord(it): f"\\u{ord(it):04x}" for it in "<>&\u2028\u2029"}
 
 
-def write(kind: str, value: Mapping[str, object]) -> str:
+def write(kind: str, value: object) -> str:
     """Return the JSON of a struct.
 
     Args:
@@ -99,7 +99,7 @@ def _list(item: str, value: object, where: str) -> str:
     if not isinstance(value, list):
         message = f"{where} is not a list"
         raise errors.BundleError(message)
-    found = (_value(item, it, f"{where}[{number}]") for number, it in enumerate(value))
+    found = (_item(item, it, f"{where}[{number}]") for number, it in enumerate(value))
     return "[" + ",".join(found) + "]"
 
 
@@ -109,8 +109,19 @@ def _map(item: str, value: object, where: str) -> str:
     if not isinstance(value, Mapping):
         message = f"{where} is not an object"
         raise errors.BundleError(message)
-    found = (f"{text(key)}:{_value(item, value[key], f'{where}.{key}')}" for key in sorted(value))
+    found = (f"{text(key)}:{_item(item, value[key], f'{where}.{key}')}" for key in sorted(value))
     return "{" + ",".join(found) + "}"
+
+
+def _item(type_name: str, value: object, where: str) -> str:
+    """Return the JSON of a member of a list or a map.
+
+    Go would make an empty struct of null there, which Tekton then refuses.
+    """
+    if value is None and type_name in _fields():
+        message = f"{where} is not an object"
+        raise errors.BundleError(message)
+    return _value(type_name, value, where)
 
 
 def _plain(type_name: str, value: object, where: str) -> str:

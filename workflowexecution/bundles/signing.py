@@ -100,8 +100,9 @@ def sign(pipeline: Mapping[str, Any], key: PrivateKey, *, tekton: str) -> dict[s
     else:
         signature = key.sign(digest, ec.ECDSA(hashes.SHA256()))
     signed = copy.deepcopy(dict(pipeline))
-    annotations = signed["metadata"].setdefault("annotations", {})
+    annotations = dict(signed["metadata"].get("annotations") or {})
     annotations[ANNOTATION] = base64.b64encode(signature).decode()
+    signed["metadata"]["annotations"] = annotations
     return signed
 
 
@@ -114,11 +115,16 @@ def checksum(pipeline: Mapping[str, Any], *, tekton: str) -> bytes:
     if (pipeline.get("apiVersion"), pipeline.get("kind")) != (API_VERSION, "Pipeline"):
         message = f"only a Pipeline of {API_VERSION} can be signed"
         raise errors.BundleError(message)
-    # What it says of a field that is wrong must not depend on the defaults.
-    gojson.write("v1.PipelineSpec", pipeline["spec"])
+    given = pipeline.get("metadata")
+    if not isinstance(given, dict):
+        message = "a Pipeline without metadata cannot be signed"
+        raise errors.BundleError(message)
+    # What it says of a field that is wrong must not depend on the defaults, which take its form
+    # for granted.
+    gojson.write("v1.PipelineSpec", pipeline.get("spec"))
     spec = copy.deepcopy(dict(pipeline["spec"]))
     _set_defaults(spec)
-    metadata = _metadata(pipeline["metadata"], tekton)
+    metadata = _metadata(given, tekton)
     written = gojson.write("v1.PipelineSpec", spec)
     head = f'"kind":"Pipeline","apiVersion":"{API_VERSION}"'
     whole = f'{{{head},"metadata":{metadata},"spec":{written}}}'
@@ -130,6 +136,7 @@ def _metadata(metadata: Mapping[str, Any], tekton: str) -> str:
     names = ("name", "generateName", "namespace")
     before = gojson.write("v1.ObjectMeta", {name: metadata.get(name) for name in names})
     annotations = metadata.get("annotations") or {}
+    gojson.write("v1.ObjectMeta", {"annotations": annotations})
     own = {key: value for key, value in annotations.items() if key not in _NOT_SIGNED}
     after = gojson.write("v1.ObjectMeta", {"labels": metadata.get("labels"), "annotations": own})
     null = '"creationTimestamp":null' if _minor(tekton) <= _LAST_WITH_NULL else ""

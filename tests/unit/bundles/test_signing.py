@@ -31,6 +31,10 @@ def with_step(**step: Any) -> dict[str, Any]:  # noqa: ANN401 - raw JSON
     return pipeline(taskSpec={"steps": [{"image": "i", **step}]})
 
 
+def annotated(annotations: object) -> dict[str, Any]:
+    return {**pipeline(), "metadata": {"name": "workflow", "annotations": annotations}}
+
+
 @pytest.mark.parametrize(
     ("version", "expected"),
     [
@@ -91,6 +95,26 @@ def test_what_is_signed_for_one_version_is_not_for_one_beyond_the_border() -> No
         pytest.param(
             with_step(computeResources={"limits": []}), "limits is not an object", id="map"
         ),
+        pytest.param(
+            {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "spec": {}},
+            "a Pipeline without metadata",
+            id="no-metadata",
+        ),
+        pytest.param({**pipeline(), "metadata": "a"}, "without metadata", id="metadata"),
+        pytest.param({**pipeline(), "metadata": {"name": 5}}, "name is not of type", id="name"),
+        pytest.param(
+            {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "metadata": {"name": "a"}},
+            "PipelineSpec is not an object",
+            id="no-spec",
+        ),
+        pytest.param(annotated(["a"]), "annotations is not an object", id="annotations"),
+        pytest.param(annotated({"a": 5}), "annotations.a is not of type", id="annotation"),
+        pytest.param(pipeline(params=[None]), r"params\[0\] is not an object", id="null"),
+        pytest.param(
+            pipeline(taskSpec={"results": [{"name": "a", "properties": {"b": None}}]}),
+            "properties.b is not an object",
+            id="null-property",
+        ),
     ],
 )
 def test_what_cannot_be_signed_is_refused_by_its_name(made: dict[str, Any], message: str) -> None:
@@ -102,3 +126,11 @@ def test_what_cannot_be_signed_is_refused_by_its_name(made: dict[str, Any], mess
 def test_quantities_in_their_short_form_are_signed(quantity: str) -> None:
     made = with_step(computeResources={"limits": {"memory": quantity}})
     assert len(signing.checksum(made, tekton=LTS)) == 32
+
+
+def test_a_pipeline_with_empty_metadata_is_signed_as_one_without() -> None:
+    empty = {**pipeline(), "metadata": {"name": "workflow", "annotations": None, "labels": None}}
+    signed = signing.sign(empty, signing.generate_key(), tekton=LTS)
+    assert list(signed["metadata"]["annotations"]) == [signing.ANNOTATION]
+    assert signing.checksum(signed, tekton=LTS) == signing.checksum(pipeline(), tekton=LTS)
+    assert empty["metadata"] == {"name": "workflow", "annotations": None, "labels": None}
