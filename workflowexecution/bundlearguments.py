@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import io
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workflowexecution import bundlecommands
+from workflowexecution.bundles import catalogue
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 COMMANDS = frozenset({"lint", "bundle"})
+# As a shell reports a program that SIGINT has ended.
+EXIT_INTERRUPTED = 130
 
 
 def add(commands: Commands) -> None:
@@ -22,6 +27,16 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry out the command; returns the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal without letters for the name of a file still gets the finding.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "bundle":
         return bundlecommands.push(
             bundlecommands.Push(
@@ -62,8 +77,9 @@ def _add_lint(commands: Commands) -> None:
     what.add_argument("--explain", metavar="RULE", help="say why a rule is one, with examples")
     parser.add_argument("--together", action="store_true", help="the files are one bundle")
     parser.add_argument(
-        "--ignore", action="append", metavar="RULE", help="leave a rule out; may be repeated"
-    )
+        "--ignore", type=_rule, action="append", metavar="RULE",
+        help="leave a rule out, by its number or its name; may be repeated",
+    )  # fmt: skip
     parser.add_argument("--strict", action="store_true", help="a warning counts as an error")
     parser.add_argument("--format", choices=("text", "json"), help="default: text")
     _add_images(parser)
@@ -105,9 +121,35 @@ def _add_bundle(commands: Commands) -> None:
 
 def _add_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--image", dest="images", type=_replacement, action="append", metavar="NAME=REFERENCE",
+        "--image", dest="images", type=_replacement, action=_Images, metavar="NAME=REFERENCE",
         help="what the image called NAME in the files is; may be repeated",
     )  # fmt: skip
+
+
+class _Images(argparse.Action):
+    """Collects what replaces images, each once."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,  # noqa: ANN401 - of the base
+        option_string: str | None = None,
+    ) -> None:
+        """Add one."""
+        name, image = values
+        known = dict(namespace.images)
+        if name in known:
+            raise argparse.ArgumentError(self, f"{name} is given twice")
+        namespace.images = [*namespace.images, (name, image)]
+
+
+def _rule(text: str) -> str:
+    """The number of a rule that is named by it or by its name."""
+    rule = catalogue.find(text)
+    if rule is None:
+        raise argparse.ArgumentTypeError(bundlecommands.no_rule(text))
+    return rule.id
 
 
 def _replacement(text: str) -> tuple[str, str]:

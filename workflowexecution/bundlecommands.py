@@ -89,18 +89,23 @@ def check(wish: Check) -> int:
 
 def explain(identity: str) -> int:
     """Print a rule, why it is one, and its examples; returns the exit code."""
-    for rule in catalogue.RULES:
-        if identity in {rule.id, rule.name}:
-            parts = (f"{rule.id} {rule.name} ({rule.severity.value})", rule.reason)
-            examples = f"wrong:\n\n{rule.wrong}\nright:\n\n{rule.right}"
-            sys.stdout.write("\n\n".join((*parts, examples)))
-            return EXIT_OK
+    rule = catalogue.find(identity)
+    if rule is None:
+        return _failed("lint", errors.BundleError(no_rule(identity)), EXIT_USAGE)
+    parts = (f"{rule.id} {rule.name} ({rule.severity.value})", rule.reason)
+    examples = f"wrong:\n\n{rule.wrong}\nright:\n\n{rule.right}"
+    sys.stdout.write("\n\n".join((*parts, examples)))
+    return EXIT_OK
+
+
+def no_rule(word: str) -> str:
+    """What to say to who asks for a rule that is none."""
     known = ", ".join(rule.id for rule in catalogue.RULES)
-    return _failed("lint", errors.BundleError(f"no rule {identity}, but {known}"), EXIT_USAGE)
+    return f"no rule {word}, but {known}"
 
 
 def push(wish: Push) -> int:
-    """Pack, sign if asked for, and push a bundle; prints its reference with the digest.
+    """Check, sign if asked for, pack and push a bundle; prints its reference with the digest.
 
     Returns:
         The exit code: 1 when the linter or the registry refuses.
@@ -110,25 +115,23 @@ def push(wish: Push) -> int:
         if where.digest:
             message = f"{wish.to}: a digest is what a push ends with: leave it out"
             raise errors.BundleError(message)
-        bundle = [_replaced(it, wish.images) for it in documents.read(wish.files)]
+        (bundle,) = _read([wish.files], wish.images)
+        # What packs and signs takes for granted much of what the linter has a better word for.
+        findings = lint.check(bundle)
+        _tell(findings, sys.stderr)
+        if _errors_in(findings) and not wish.unchecked:
+            sys.stderr.write("not pushed: mend the errors, or push --no-lint\n")
+            return EXIT_FOUND
         objects = [it.content for it in bundle]
         if wish.key is not None:
             objects = _signed(objects, wish.key, wish.tekton)
         packed = image.build(objects)
         access = registry.Access(wish.plain_http, wish.ca_file, credentials.find(where.host))
+        registry.Registry(where, access).push(packed)
     except errors.RegistryError as error:
         return _failed("bundle push", error, EXIT_FOUND)
     except errors.BundleError as error:
         return _failed("bundle push", error, EXIT_USAGE)
-    findings = lint.check(bundle)
-    _tell(findings, sys.stderr)
-    if _errors_in(findings) and not wish.unchecked:
-        sys.stderr.write("not pushed: mend the errors, or push --no-lint\n")
-        return EXIT_FOUND
-    try:
-        registry.Registry(where, access).push(packed)
-    except errors.RegistryError as error:
-        return _failed("bundle push", error, EXIT_FOUND)
     sys.stdout.write(f"{where.pinned(packed.digest)}\n")
     return EXIT_OK
 
@@ -136,13 +139,24 @@ def push(wish: Push) -> int:
 def _found(wish: Check) -> list[Finding]:
     groups = [list(wish.files)] if wish.together else [[file] for file in wish.files]
     found: list[Finding] = []
-    for files in groups:
-        bundle = [_replaced(it, wish.images) for it in documents.read(files)]
+    for files, bundle in zip(groups, _read(groups, wish.images), strict=True):
         if not bundle:
             message = f"{files[0]}: no object is in it"
             raise errors.NotReadable(message)
         found.extend(lint.check(bundle))
     return found
+
+
+def _read(groups: Sequence[Sequence[Path]], images: Mapping[str, str]) -> list[list[Document]]:
+    """The bundles that groups of files are, their images replaced."""
+    bundles = [documents.read(files) for files in groups]
+    known = {it for bundle in bundles for one in bundle for it in documents.images_in(one.content)}
+    for name in images:
+        if name not in known:
+            others = f", but {', '.join(sorted(known))}" if known else ""
+            message = f"--image {name}=...: no image is called {name}{others}"
+            raise errors.BundleError(message)
+    return [[_replaced(it, images) for it in bundle] for bundle in bundles]
 
 
 def _signed(objects: list[JsonObject], key: Path, tekton: str) -> list[JsonObject]:

@@ -323,3 +323,8 @@ RULES = (
     GOES_ON,
     NO_TEKTON_OBJECT,
 )
+
+
+def find(word: str) -> Rule | None:
+    """The rule of that number or name."""
+    return next((rule for rule in RULES if word in {rule.id, rule.name}), None)

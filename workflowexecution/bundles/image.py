@@ -12,7 +12,7 @@ import io
 import json
 import tarfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from workflowexecution.bundles import errors
 
@@ -82,16 +82,21 @@ def digest_of(content: bytes) -> str:
 
 
 def _annotations(manifest: Mapping[str, Any]) -> dict[str, str]:
-    try:
-        name, kind, version = manifest["metadata"]["name"], manifest["kind"], manifest["apiVersion"]
-        return {
-            f"{ANNOTATION}.name": name,
-            f"{ANNOTATION}.kind": kind.lower(),
-            f"{ANNOTATION}.apiVersion": version.rpartition("/")[2],
-        }
-    except (KeyError, TypeError, AttributeError) as error:
+    metadata = manifest.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    kind, version = manifest.get("kind"), manifest.get("apiVersion")
+    if not (_is_word(name) and _is_word(kind) and _is_word(version)):
         message = "an object has no apiVersion, no kind or no metadata.name"
-        raise errors.BundleError(message) from error
+        raise errors.BundleError(message)
+    return {
+        f"{ANNOTATION}.name": name,
+        f"{ANNOTATION}.kind": kind.lower(),
+        f"{ANNOTATION}.apiVersion": version.rpartition("/")[2],
+    }
+
+
+def _is_word(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and bool(value)
 
 
 def _tar(manifest: Mapping[str, Any]) -> bytes:
