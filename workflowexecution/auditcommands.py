@@ -23,7 +23,7 @@ from workflowexecution.runtime import client, connection, errors
 from workflowexecution.wiring import trail
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from workflowexecution.adapters import auditstore
@@ -100,7 +100,9 @@ def moment(text: str) -> datetime.datetime:
 async def _run(settings: Settings, wish: Wish, kubeconfig: str) -> int:
     if wish.export is not None:
         lines = read_lines("--export", wish.export)
-        report = auditcheck.compare(await _all_events(settings, kubeconfig), list(exported(lines)))
+        rows = list(exported(lines))
+        _warn(no_record(lines, rows))
+        report = auditcheck.compare(await _all_events(settings, kubeconfig), rows)
         return tell(report, lines.warning())
     if settings.audit_sink != "http":
         message = "replay sends to a Data Storage: set datastorage.url"
@@ -216,19 +218,24 @@ def tell(report: auditcheck.Report, warning: str = "") -> int:
 
 
 def read_lines(flag: str, path: Path) -> Lines:
-    """Read a file of JSON lines, as far as it is one.
+    """Read a file of JSON lines, as far as it is one, or of one document of JSON.
 
     Raises:
         CommandError: the file cannot be read, or has lines and none that is JSON.
     """
     try:
-        lines = path.read_bytes().splitlines()
+        content = path.read_bytes()
     except OSError as error:
         message = f"{flag}: cannot read {path}: {error.strerror}"
         raise CommandError(message) from error
+    try:
+        # As a tool has saved it that writes a document over several lines.
+        return Lines(path, tuple((1, it) for it in _objects(orjson.loads(content))))
+    except orjson.JSONDecodeError:
+        pass
     entries: list[tuple[int, dict[str, Any]]] = []
     torn: list[int] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(content.splitlines(), 1):
         if not line.strip():
             continue
         try:
@@ -236,8 +243,7 @@ def read_lines(flag: str, path: Path) -> Lines:
         except orjson.JSONDecodeError:
             torn.append(number)
             continue
-        if isinstance(entry, dict):
-            entries.append((number, entry))
+        entries.extend((number, it) for it in _objects(entry))
     if torn and not entries:
         message = f"{flag}: no line of {path} is a JSON object"
         raise CommandError(message)
@@ -245,11 +251,30 @@ def read_lines(flag: str, path: Path) -> Lines:
 
 
 def exported(lines: Lines) -> Iterator[dict[str, Any]]:
-    """The records of an export: rows of the store, or lines of the log; others are passed over."""
+    """The records of an export; what is none is passed over.
+
+    They are rows of the store, lines of the log, or the store's own answers to a query.
+
+    Raises:
+        CommandError: the store had more rows than its answers hold.
+    """
+    held = total = 0
     for _, entry in lines.entries:
+        page, in_all = _page(entry)
+        held += len(page)
+        total = max(total, in_all)
+        yield from page
         row = entry.get("audit", entry)
         if isinstance(row, dict) and "event_type" in row:
             yield row
+    if held < total:
+        message = f"--export: {lines.path} has {held} of {total} rows: it wants every page"
+        raise CommandError(message)
+
+
+def no_record(lines: Lines, rows: Sequence[Mapping[str, Any]]) -> str:
+    """What to say of an export in which no record was found; empty when one was."""
+    return "" if rows else f"no record is in {lines.path}"
 
 
 def unsent(lines: Lines) -> Iterator[auditevent.Event]:
@@ -274,6 +299,22 @@ def unsent(lines: Lines) -> Iterator[auditevent.Event]:
         if event.key not in seen:
             seen.add(event.key)
             yield event
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - raw JSON
+    """The value, if it is an object; those of a list."""
+    return [it for it in (value if isinstance(value, list) else [value]) if isinstance(it, dict)]
+
+
+def _page(entry: dict[str, Any]) -> tuple[list[dict[str, Any]], int]:
+    """The records in an answer of the store, and how many there were in all, as far as it says."""
+    data, pagination = entry.get("data"), entry.get("pagination")
+    if not isinstance(data, list):
+        return [], 0
+    rows = [row.get("audit", row) for row in _objects(data)]
+    total = pagination.get("total") if isinstance(pagination, dict) else None
+    found = [row for row in _objects(rows) if "event_type" in row]
+    return found, total if isinstance(total, int) else 0
 
 
 def _warn(warning: str) -> None:

@@ -50,6 +50,46 @@ def test_an_export_holds_rows_or_lines_of_the_log(tmp_path: Path) -> None:
     assert auditcommands.read_lines("--export", path).warning() == ""
 
 
+ROWS = [{"event_type": "a"}, {"audit": {"event_type": "b"}}, 5]
+PAGE = {"data": ROWS, "pagination": {"total": 2, "has_more": False}}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("document", [ROWS, PAGE, {"data": ROWS}], ids=["array", "page", "data"])
+def test_an_export_may_be_what_the_store_answers(
+    tmp_path: Path, document: object, indent: int | None
+) -> None:
+    path = tmp_path / "export"
+    path.write_text(json.dumps(document, indent=indent))
+    assert exported(path) == ["a", "b"]
+    assert auditcommands.read_lines("--export", path).torn == ()
+
+
+def test_an_export_may_be_several_answers_of_the_store(tmp_path: Path) -> None:
+    path = tmp_path / "export"
+    first = {"data": [{"event_type": "a"}], "pagination": {"total": 2, "has_more": True}}
+    last = {"data": [{"event_type": "b"}], "pagination": {"total": 2, "has_more": False}}
+    path.write_text(f"{json.dumps(first)}\n{json.dumps(last)}\n")
+    assert exported(path) == ["a", "b"]
+
+
+def test_a_page_that_is_not_the_last_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "export"
+    path.write_text(json.dumps({**PAGE, "pagination": {"total": 900, "has_more": True}}))
+    with pytest.raises(auditcommands.CommandError, match=r"has 2 of 900 rows: .* every page"):
+        exported(path)
+
+
+@pytest.mark.parametrize("text", ['{"rows": [{"event_type": "a"}]}', "[]", "{}", '{\n"a": 1\n}'])
+def test_an_export_without_a_record_is_told(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "export"
+    path.write_text(text)
+    lines = auditcommands.read_lines("--export", path)
+    assert exported(path) == []
+    assert auditcommands.no_record(lines, []) == f"no record is in {path}"
+    assert auditcommands.no_record(lines, [{}]) == ""
+
+
 def test_lines_of_an_export_that_are_not_json_are_passed_over_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "export"
     path.write_bytes(

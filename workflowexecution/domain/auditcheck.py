@@ -73,11 +73,16 @@ def _key(row: Mapping[str, Any]) -> str:
 
 def _nature(row: Mapping[str, Any]) -> tuple[object, ...]:
     return (
-        row.get("event_type"),
-        row.get("resource_id"),
-        row.get("namespace") or "",
+        _word(row.get("event_type")),
+        _word(row.get("resource_id")),
+        _word(row.get("namespace") or ""),
         _instant(row.get("event_timestamp")),
     )
+
+
+def _word(value: object) -> object:
+    """The value, which is text in every row of ours; a list or an object as text, to be counted."""
+    return repr(value) if isinstance(value, list | dict) else value
 
 
 def _name(row: Mapping[str, Any]) -> str:
@@ -90,7 +95,7 @@ def _name(row: Mapping[str, Any]) -> str:
 def _instant(value: object) -> datetime.datetime | object:
     """The moment that a timestamp tells, in any spelling; what is none stands for itself."""
     if not isinstance(value, str):
-        return value
+        return _word(value)
     try:
         when = datetime.datetime.fromisoformat(value)
     except ValueError:

@@ -66,3 +66,20 @@ def test_doubles_of_executions_that_are_gone_are_told_too() -> None:
 def test_without_a_namespace_rows_match_once() -> None:
     cluster_wide = event("one", namespace="")
     assert auditcheck.compare([cluster_wide], [bare(cluster_wide)]).others == 0
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"resource_id": ["a"]},
+        {"event_type": {}},
+        {"event_timestamp": {}},
+        {"namespace": ["a"]},
+        {"event_type": 5, "namespace": 5},
+    ],
+)
+def test_rows_of_an_odd_form_are_others(odd: dict[str, Any]) -> None:
+    row = {**bare(ONE), **odd}
+    report = auditcheck.compare([ONE], [ONE.document, row])
+    assert (report.matched, report.others, report.missing) == (1, 1, ())
+    assert auditcheck.compare([], [row, row]).doubled[0][1] == 2
