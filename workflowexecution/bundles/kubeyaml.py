@@ -1,9 +1,11 @@
 """YAML as Kubernetes reads it: what is pushed is what `kubectl apply` and `tkn` make of the file.
 
 PyYAML follows YAML 1.1 to the letter, and Kubernetes' parser does not. That one has no numbers in
-base 60 (`10:30` is text), leaves dates and `=` as text, and takes `y` and `n` for booleans like
-`yes` and `on`, `0o17` for octal like `017`, and `1e3` and `08` for numbers. What is no JSON is
-refused here: also numbers and booleans as keys, of which that parser makes texts (`on` is "true").
+base 60 (`10:30` is text), and leaves dates and `=` as text; so it is here. Both take `yes` and `on`
+for booleans, and `0644` for octal. `y` and `n`, `0o17`, `08` and `1e3` are booleans and numbers to
+Kubernetes alone: they are refused, for whoever wrote them may have meant the text, which a field of
+text needs. What is no JSON is refused too, and so are numbers and booleans as keys, of which that
+parser makes texts (`on` is "true").
 
 Source: `goyaml.v2/resolve.go` and `yaml.go` of kubernetes-sigs/yaml; JSON as Go writes it.
 """
@@ -154,6 +156,7 @@ class _Reader:
             _refuse(node, f"more than {MAX_VALUES} values, aliases included")
 
 
+_YAML_1_1: Final = yaml.resolver.Resolver()
 _TOO_DEEP: Final = f"nested more than {MAX_DEPTH} deep"
 
 
@@ -177,10 +180,20 @@ def _scalar(node: yaml.ScalarNode) -> bool | int | float | str | None:
         return _text(node)
     if _NO_NUMBER.fullmatch(node.value):
         _refuse(node, f"JSON has no {node.value}")
+    meant = _tag_of(node.value)
+    if meant != _TEXT and _is_text_in_yaml_1_1(node.value):
+        why = f"{node.value} is a {_short(meant)} to Kubernetes, and text to others"
+        _refuse(node, f"{why}: quote it, or write it plainly")
     found = _plain(node.value)
-    if node.tag != _tag_of(node.value) and not (node.tag == _TAGS[float] and type(found) is int):
+    if node.tag != meant and not (node.tag == _TAGS[float] and type(found) is int):
         _refuse(node, f"{node.value!r} is no {_short(node.tag)}")
     return found
+
+
+def _is_text_in_yaml_1_1(text: str) -> bool:
+    asked = (yaml.ScalarNode, text, (True, False))
+    tag: str = _YAML_1_1.resolve(*asked)  # type: ignore[no-untyped-call] # of the stubs
+    return tag == _TEXT
 
 
 def _text(node: yaml.ScalarNode) -> str:
