@@ -111,6 +111,19 @@ def killed(status: Mapping[str, Any]) -> Iterator[Killed]:
                 yield Killed(f"{kind} {raw.text(container.get('name'))!r}", reason)
 
 
+def ran(status: Mapping[str, Any]) -> bool:
+    """Whether a container of one attempt ever existed, sidecars included."""
+    return any(
+        has_id(item)
+        for item in (*raw.items(status.get("steps")), *raw.items(status.get("sidecars")))
+    )
+
+
+def may_have_run(attempt: Mapping[str, Any]) -> bool:
+    """Whether a container of an attempt that is over existed, or its pod tells of none."""
+    return ran(attempt) or (bool(attempt.get("podName")) and not raw.items(attempt.get("steps")))
+
+
 def has_id(item: object) -> bool:
     """Whether a container ever existed."""
     container = raw.mapping(item)

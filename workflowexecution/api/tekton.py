@@ -289,7 +289,7 @@ def project_taskrun(raw: Mapping[str, Any], record: type[TaskT]) -> TaskT:
         sidecars=tuple(containers.project_step(it) for it in rawjson.items(status.get("sidecars"))),
         attempts=tuple(_attempt(it) for it in attempts),
         killed=tuple(found for it in (*attempts, status) for found in containers.killed(it)),
-        ran=_ran(status) or any(_ran(it) or _is_unclear(it) for it in attempts),
+        ran=containers.ran(status) or any(containers.may_have_run(it) for it in attempts),
         timeout_s=rawjson.seconds(rawjson.mapping(raw.get("spec")).get("timeout")),
     )
 
@@ -375,19 +375,6 @@ def _digest(value: object) -> str:
     return f"sha256:{digests['sha256']}" if isinstance(digests.get("sha256"), str) else ""
 
 
-def _ran(status: Mapping[str, Any]) -> bool:
-    """Whether a container of this attempt ever existed, sidecars included."""
-    return any(
-        containers.has_id(item)
-        for item in (*rawjson.items(status.get("steps")), *rawjson.items(status.get("sidecars")))
-    )
-
-
 def _attempt(status: Mapping[str, Any]) -> Attempt:
     said = _condition(status, "Succeeded")
     return Attempt(said.reason if said else "", rawjson.text(status.get("podName")))
-
-
-def _is_unclear(attempt: Mapping[str, Any]) -> bool:
-    """Whether an attempt that is over had a pod, of whose containers nothing is told."""
-    return bool(attempt.get("podName")) and not rawjson.items(attempt.get("steps"))
