@@ -8,6 +8,9 @@ from __future__ import annotations
 import datetime
 import functools
 
+_FIRST = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+_LAST = datetime.datetime.max.replace(tzinfo=datetime.UTC)
+
 
 def parse(value: object) -> datetime.datetime | None:
     """A metav1.Time or MicroTime, in UTC; None for anything else."""
@@ -20,6 +23,17 @@ def parse(value: object) -> datetime.datetime | None:
         return when.astimezone(datetime.UTC) if when.tzinfo is not None else None
     except (ValueError, OverflowError):
         return None
+
+
+def shifted(when: datetime.datetime, by_s: float) -> datetime.datetime:
+    """The time so many seconds later, or earlier; at most the last, or first, of the calendar.
+
+    A status may hold any time that can be written: that is no reason for a sum to fail.
+    """
+    try:
+        return when + datetime.timedelta(seconds=by_s)
+    except OverflowError:
+        return _LAST if by_s > 0 else _FIRST
 
 
 def second(when: datetime.datetime) -> datetime.datetime:

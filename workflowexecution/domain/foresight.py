@@ -6,8 +6,9 @@ pod before it says the end.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from workflowexecution.api import times
 
 if TYPE_CHECKING:
     import datetime
@@ -24,8 +25,8 @@ def due_at(run: tekton.PipelineRun, child: tekton.TaskRun) -> datetime.datetime 
     if child.is_done:
         return None
     spans = ((run.started_at, run.timeout_s), (child.started_at, child.timeout_s))
-    ends = [since + timedelta(seconds=for_s) for since, for_s in spans if since and for_s]
-    return min(ends) - timedelta(seconds=LEAD_S) if ends else None
+    ends = [times.shifted(since, for_s) for since, for_s in spans if since and for_s]
+    return times.shifted(min(ends), -LEAD_S) if ends else None
 
 
 def left_s(

@@ -20,7 +20,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from workflowexecution.api import duration, times
@@ -159,7 +158,7 @@ def judge(
     )
     # Ends are told by other clocks, so one may lie ahead: no cooldown is none all the same.
     if completed is not None and rules.cooldown_s:
-        until = completed.ended_at + timedelta(seconds=rules.cooldown_s)
+        until = times.shifted(completed.ended_at, rules.cooldown_s)
         if now < until:
             return _cooling_down(completed, now, until)
     return None
@@ -189,13 +188,13 @@ def ended(status: Status, pasts: Iterable[Past], rules: Rules) -> Status:
     if at is None:
         return status
     if status.phase is Phase.COMPLETED:
-        until = at + timedelta(seconds=rules.cooldown_s)
+        until = times.shifted(at, rules.cooldown_s)
         return status.model_copy(update={"locked_until": until if rules.cooldown_s else None})
     if not _counts(status):
         return status
     failures = streak(pasts) + 1
     wait_s = backoff_s(failures, rules)
-    allowed = at + timedelta(seconds=wait_s) if wait_s else None
+    allowed = times.shifted(at, wait_s) if wait_s else None
     exhausted = 0 < rules.max_failures <= failures
     return status.model_copy(
         update={

@@ -5,7 +5,6 @@ Only times that the API holds are looked at, so a restart begins no new patience
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from workflowexecution.api import duration, times
@@ -50,7 +49,7 @@ def stall_of(
     left = left_s(run, children, now, stall_after_s)
     if left > 0:
         return ""
-    since = now - timedelta(seconds=stall_after_s - left)
+    since = times.shifted(now, left - stall_after_s)
     return (
         f"Nothing of the run has changed since {times.stamp(since)}, for "
         f"{duration.format_seconds(stall_after_s)} and more; {_waits_for(run, children)}"

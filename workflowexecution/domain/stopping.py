@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -128,7 +127,7 @@ def due_for(
         digest: of the bundle that was asked for; empty: any.
     """
     if run.is_done and run.completed_at is not None:
-        lingers_at = run.completed_at + timedelta(seconds=_patience_s(run))
+        lingers_at = times.shifted(run.completed_at, _patience_s(run))
         return Cause.LINGERING if now >= lingers_at else None
     if cancelled:
         return Cause.USER
@@ -308,7 +307,7 @@ def given_up_at(run: api.PipelineRun, limits: Limits) -> datetime.datetime | Non
     nudged = _at(run, names.ANNOTATION_NUDGED_AT)
     if nudged is None or not is_resolving(run):
         return None
-    return nudged + timedelta(seconds=limits.stall_after_s)
+    return times.shifted(nudged, limits.stall_after_s)
 
 
 def overdue_at(run: api.PipelineRun, limits: Limits) -> datetime.datetime | None:
@@ -316,7 +315,7 @@ def overdue_at(run: api.PipelineRun, limits: Limits) -> datetime.datetime | None
     since = run.started_at or run.created_at
     if since is None or not run.timeout_s:
         return None
-    return since + timedelta(seconds=run.timeout_s + limits.deadline_grace_s)
+    return times.shifted(since, run.timeout_s + limits.deadline_grace_s)
 
 
 def next_step(run: api.PipelineRun, cause: Cause, now: datetime.datetime) -> tuple[Step, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -91,7 +90,7 @@ def _held(tools: common.Tools, case: common.Case, holder: view.Execution) -> Ski
     since = other.status.start_time or case.moment.now
     config = other.spec.execution_config
     timeout_s = (config.timeout if config else None) or tools.policy.defaults.timeout_s
-    limit = timedelta(seconds=timeout_s + tools.policy.limits.deadline_grace_s)
+    limit_s = timeout_s + tools.policy.limits.deadline_grace_s
     ref = other.status.pipeline_run_ref
     through = f" through PipelineRun {ref.namespace}/{ref.name}" if ref else ""
     conflicting = ConflictingWorkflow(
@@ -100,7 +99,9 @@ def _held(tools: common.Tools, case: common.Case, holder: view.Execution) -> Ski
         started_at=times.second(since),
         target_resource=other.spec.target_resource,
     )
-    return _held_by(case, f"{holder.key}{through}", conflicting, times.second(since + limit))
+    return _held_by(
+        case, f"{holder.key}{through}", conflicting, times.second(times.shifted(since, limit_s))
+    )
 
 
 def _held_by(

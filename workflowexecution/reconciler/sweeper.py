@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from workflowexecution.api import names
+from workflowexecution.api import names, times
 from workflowexecution.domain import pipelinerun, stopping
 from workflowexecution.reconciler import ladder, view
 from workflowexecution.reconciler import tools as common
@@ -76,8 +76,8 @@ class Sweeper:
                 _log.error("Run without an execution is stopped", run=run.place)
                 tools.metrics.late_run_cancelled()
             return
-        kept_for = timedelta(seconds=tools.policy.run_retention_s)
-        if run.deleting or (run.completed_at and tools.clock.now() < run.completed_at + kept_for):
+        kept_for_s, ended = tools.policy.run_retention_s, run.completed_at
+        if run.deleting or (ended and tools.clock.now() < times.shifted(ended, kept_for_s)):
             return
         await tools.engine.delete(key, run)
         _log.info("Run without an execution is deleted", run=run.place)

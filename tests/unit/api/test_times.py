@@ -50,3 +50,23 @@ def test_a_stamp_is_what_the_api_writes(when: datetime.datetime, text: str) -> N
 def test_a_stamp_is_as_fine_as_asked() -> None:
     when = builders.NOW.replace(microsecond=123_456)
     assert times.stamp(when, precision="milliseconds") == "2026-03-01T12:00:00.123Z"
+
+
+FIRST = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+LAST = datetime.datetime.max.replace(tzinfo=datetime.UTC)
+
+
+@pytest.mark.parametrize(
+    ("when", "by_s", "there"),
+    [
+        pytest.param(builders.NOW, 1.5, builders.NOW + datetime.timedelta(seconds=1.5), id="later"),
+        pytest.param(builders.NOW, -2, builders.NOW - datetime.timedelta(seconds=2), id="earlier"),
+        pytest.param(LAST, 1, LAST, id="after-the-last"),
+        pytest.param(FIRST, -1, FIRST, id="before-the-first"),
+        pytest.param(builders.NOW, 1e30, LAST, id="more-than-a-span-holds"),
+    ],
+)
+def test_a_time_that_is_shifted_stays_within_those_that_there_are(
+    when: datetime.datetime, by_s: float, there: datetime.datetime
+) -> None:
+    assert times.shifted(when, by_s) == there

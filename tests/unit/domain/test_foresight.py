@@ -26,6 +26,10 @@ def task(timeout: str | None = "1m", **parts: Any) -> tekton.TaskRun:  # noqa: A
     return tekton.project_taskrun(raw, tekton.TaskRun)
 
 
+# As a clock or a hand may write them into a status.
+FIRST, LAST = "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"
+
+
 def at(seconds: float) -> datetime.datetime:
     return builders.NOW + datetime.timedelta(seconds=seconds)
 
@@ -47,6 +51,17 @@ def test_a_task_is_looked_at_shortly_before_its_time_is_over(
 ) -> None:
     due = foresight.due_at(run, child)
     assert due == (None if due_s is None else at(due_s))
+
+
+def test_times_at_either_end_of_the_calendar_are_no_errors() -> None:
+    child = task(status={"startTime": LAST})
+    assert foresight.due_at(run(), child) == at(596.0)
+    late = run()._replace(started_at=child.started_at)
+    left_s = foresight.left_s(late, [child], at(0.0))
+    assert left_s is not None
+    assert left_s / (3600 * 24 * 365) > 7900
+    early = task("1s", status={"startTime": FIRST})
+    assert foresight.left_s(run(), [early], at(0.0)) is None
 
 
 def test_the_next_look_is_the_earliest_that_is_still_to_come() -> None:

@@ -358,6 +358,21 @@ def test_a_success_locks_for_its_cooldown(cooldown_s: float, until_s: float | No
     assert (after.consecutive_failures, after.next_allowed_execution) == (0, None)
 
 
+LAST = datetime.datetime.max.replace(tzinfo=datetime.UTC)
+
+
+def test_an_end_at_the_end_of_time_is_felt_until_then() -> None:
+    """As a clock or a hand may write it into the status of a run."""
+    done = Status(phase=Phase.COMPLETED, completion_time=LAST)
+    assert history.ended(done, [], RULES).locked_until == LAST
+    counted = history.ended(failed(0).model_copy(update={"completion_time": LAST}), [], RULES)
+    assert (counted.locked_until, counted.next_allowed_execution) == (LAST, LAST)
+    verdict = history.judge([dataclasses.replace(completed(), ended_at=LAST)], RESTART, NOW, RULES)
+    assert verdict is not None
+    assert verdict.until == LAST
+    assert verdict.remediation(NOW).cooldown_remaining is not None
+
+
 def test_no_back_off_still_counts() -> None:
     after = history.ended(failed(0), [unrun(-10, 2)], dataclasses.replace(RULES, base_s=0.0))
     assert (after.consecutive_failures, after.next_allowed_execution) == (3, None)

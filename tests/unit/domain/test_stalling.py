@@ -64,6 +64,16 @@ def test_a_run_without_any_time_has_never_changed() -> None:
     assert stalling.last_change(bare, []) == 0
 
 
+def test_a_run_that_changed_at_the_beginning_of_time_is_stalled_since_then() -> None:
+    never = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+    last_s = never.timestamp()
+    bare = run()._replace(created_at=None, started_at=never)
+    # Of a moment so far away a float holds no single microseconds.
+    now = at(0.000004)
+    assert stalling.last_change(bare, []) == last_s
+    assert "since 0001-01-01T00:00:00Z" in stalling.stall_of(bare, [], now, LIMIT_S)
+
+
 def test_a_run_that_changed_of_late_is_not_stalled() -> None:
     assert stalling.stall_of(run(), [], at(599.9), LIMIT_S) == ""
     assert stalling.stall_of(run(), [], at(600), LIMIT_S) != ""

@@ -25,6 +25,10 @@ OTHER_DIGEST = "sha256:" + "d" * 64
 CAUSE, NUDGED = names.ANNOTATION_CANCEL_CAUSE, names.ANNOTATION_NUDGED_AT
 ASKED, FORCED = names.ANNOTATION_CANCEL_REQUESTED_AT, names.ANNOTATION_CANCEL_FORCED_AT
 RESOLVING = ("Unknown", "ResolvingPipelineRef", "")
+# As a clock or a hand may write it into a status.
+LAST_TIME = "9999-12-31T23:59:59Z"
+LAST = datetime.datetime.max.replace(tzinfo=datetime.UTC)
+ENDED_LAST = {"completionTime": LAST_TIME}
 
 
 def at(seconds: float) -> datetime.datetime:
@@ -84,6 +88,10 @@ def cause(found: stopping.Stop | None) -> Cause | None:
         pytest.param({}, run(condition=RESOLVING, marks={NUDGED: builders.stamp(600)}), 1200,
                      Cause.RESOLUTION, id="nudged-in-vain"),
         pytest.param({}, run(marks={NUDGED: builders.stamp(600)}), 1200, None, id="nudge-helped"),
+        pytest.param({}, run(condition=RESOLVING, marks={NUDGED: LAST_TIME}), 1200, None,
+                     id="nudged-at-the-end-of-time"),
+        pytest.param({}, run(condition=("False", "Failed", ""), status=ENDED_LAST), 10**6, None,
+                     id="ended-at-the-end-of-time"),
     ],
 )  # fmt: skip
 def test_a_run_is_stopped_for_a_cause(
@@ -288,6 +296,10 @@ def test_a_run_is_overdue_after_its_timeout_and_the_grace(
 ) -> None:
     expected = at(overdue_s) if overdue_s is not None else None
     assert stopping.overdue_at(seen, LIMITS) == expected
+
+
+def test_a_run_that_says_it_began_at_the_end_of_time_is_overdue_then() -> None:
+    assert stopping.overdue_at(run(status={"startTime": LAST_TIME}), LIMITS) == LAST
 
 
 ASKED_NOW = {ASKED: builders.stamp()}

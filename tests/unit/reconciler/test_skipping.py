@@ -86,6 +86,11 @@ async def test_one_that_is_held_says_by_whom_since_when_and_until_when_at_the_la
     assert (holder.started_at, holder.target_resource) == (at(10), builders.TARGET)
 
 
+async def test_one_that_is_held_by_what_started_at_the_end_of_time_says_so() -> None:
+    details = await Refused().held(startTime="9999-12-31T23:59:59Z", pipelineRunRef=REF)
+    assert details.retry_at == datetime.datetime.max.replace(microsecond=0, tzinfo=datetime.UTC)
+
+
 async def test_a_skip_is_the_finalizer_one_write_and_an_end() -> None:
     it = Refused()
     await it.held(startTime=builders.stamp(10))

@@ -85,6 +85,11 @@ async def test_a_finished_run_of_nobody_is_kept_for_its_time() -> None:
     assert await it.sweep() == looked
 
 
+async def test_a_finished_run_that_says_the_end_of_time_is_kept() -> None:
+    it = Swept(builders.run(condition=OVER, status={"completionTime": "9999-12-31T23:59:59Z"}))
+    assert DELETE not in await it.sweep()
+
+
 async def test_a_finished_run_that_does_not_say_when_is_removed() -> None:
     it = Swept(builders.run(condition=OVER, status={"completionTime": None}))
     assert DELETE in await it.sweep()
