@@ -124,6 +124,17 @@ def may_have_run(attempt: Mapping[str, Any]) -> bool:
     return ran(attempt) or (bool(attempt.get("podName")) and not raw.items(attempt.get("steps")))
 
 
+def was_ended(attempt: Mapping[str, Any], reason: str) -> bool:
+    """Whether Tekton ended steps of an attempt for this reason, right before it deleted the pod.
+
+    Source: Tekton 1.9, `failTaskRun` and `terminateStepsInPod` of the TaskRun reconciler.
+    """
+    ends = (
+        raw.mapping(raw.mapping(it).get("terminated")) for it in raw.items(attempt.get("steps"))
+    )
+    return bool(reason) and any(end.get("reason") == reason for end in ends)
+
+
 def has_id(item: object) -> bool:
     """Whether a container ever existed."""
     container = raw.mapping(item)

@@ -117,10 +117,15 @@ class PipelineRun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An earlier attempt of a task, which a retry has replaced."""
+    """An earlier attempt of a task, which a retry has replaced.
+
+    Attributes:
+        was_ended: whether Tekton ended its steps, and then deleted its pod.
+    """
 
     reason: str
     pod_name: str
+    was_ended: bool
 
 
 class TaskRun(NamedTuple):
@@ -377,4 +382,5 @@ def _digest(value: object) -> str:
 
 def _attempt(status: Mapping[str, Any]) -> Attempt:
     said = _condition(status, "Succeeded")
-    return Attempt(said.reason if said else "", rawjson.text(status.get("podName")))
+    reason, pod = said.reason if said else "", rawjson.text(status.get("podName"))
+    return Attempt(reason, pod, containers.was_ended(status, reason))

@@ -4,8 +4,8 @@ Tekton calls a run successful although a sidecar ran out of memory, a task that 
 or a retry mended what an eviction had cut off in the middle. What such a container had begun on the
 target is not known.
 
-Source: Tekton 1.9, SidecarState, `retriesStatus`, reason FailureIgnored; Kubernetes, pod condition
-DisruptionTarget and reason Evicted.
+Source: Tekton 1.9, SidecarState, `retriesStatus`, reason FailureIgnored, `failTaskRun` of the
+TaskRun reconciler; Kubernetes, pod condition DisruptionTarget and reason Evicted.
 """
 
 from __future__ import annotations
@@ -18,8 +18,14 @@ if TYPE_CHECKING:
     from workflowexecution.api import tekton
 
 MAX_TOLD: Final = 3
-# Tekton itself deletes the pods of these attempts.
-_CLEANED_UP: Final = frozenset({"TaskRunTimeout", "TaskRunCancelled"})
+# Tekton itself deletes the pods of these attempts; of some that could not begin, too, but those it
+# gives the same reason whose pod was gone when another was to take its place.
+_CLEANED_UP: Final = frozenset({
+    "TaskRunTimeout",
+    "TaskRunCancelled",
+    "TaskRunImagePullFailed",
+    "TaskRunResultLargerThanAllowedLimit",
+})
 
 
 def is_in_doubt(children: Iterable[tekton.TaskRun]) -> bool:
@@ -73,4 +79,6 @@ def _end(pod: tekton.Pod) -> str:
 def _is_deleted(
     attempt: tekton.Attempt, child: tekton.TaskRun, pods: dict[str, tekton.Pod]
 ) -> bool:
-    return bool(attempt.pod_name) and child.pod_name in pods and attempt.reason not in _CLEANED_UP
+    if attempt.was_ended or attempt.reason in _CLEANED_UP:
+        return False
+    return bool(attempt.pod_name) and child.pod_name in pods

@@ -327,7 +327,10 @@ def test_a_task_tells_its_earlier_attempts_and_who_was_killed_in_any() -> None:
     lost = builders.step("proxy", exit_code=137, reason="ContainerStatusUnknown")
     status = {"retriesStatus": earlier, "sidecars": [lost, builders.step(exit_code=143)]}
     made = builders.task(status=status)
-    assert made.attempts == (tekton.Attempt("Failed", "p1"), tekton.Attempt("", ""))
+    assert made.attempts == (
+        tekton.Attempt("Failed", "p1", was_ended=False),
+        tekton.Attempt("", "", was_ended=False),
+    )
     assert made.retries == 2
     assert [(it.name, it.reason) for it in made.killed] == [
         ("step 'look'", "OOMKilled"),

@@ -80,6 +80,12 @@ def test_what_befell_the_pod_of_an_earlier_attempt_puts_a_success_in_doubt(
         pytest.param(attempt(), pods(), id="failed-by-itself"),
         pytest.param(attempt(), [], id="pods-not-read-or-pruned"),
         pytest.param(attempt("TaskRunTimeout"), pods()[1:], id="taken-away-by-tekton"),
+        pytest.param(attempt("TaskRunCancelled"), pods()[1:], id="taken-away-when-cancelled"),
+        pytest.param(
+            attempt("TaskRunResultLargerThanAllowedLimit", code=0),
+            pods()[1:],
+            id="taken-away-for-its-results",
+        ),
         pytest.param(attempt(pod=""), pods()[1:], id="never-had-a-pod"),
     ],
 )
@@ -87,6 +93,26 @@ def test_a_retry_that_mends_what_failed_by_itself_is_sound(
     before: dict[str, Any], found: list[tekton.Pod]
 ) -> None:
     assert consistency.doubt([task(before)], found) == ""
+
+
+UNBEGUN = ("CreateContainerConfigError", "PodCreationFailed")
+
+
+@pytest.mark.parametrize("reason", [*UNBEGUN, "TaskRunImagePullFailed"])
+def test_a_retry_of_what_could_not_begin_is_sound_where_tekton_took_the_pod_away(
+    reason: str,
+) -> None:
+    ended = [builders.step("other", exit_code=1, reason=reason, ran=False)]
+    before = attempt(reason) | {"steps": ended}
+    assert consistency.doubt([task(before)], pods()[1:]) == ""
+
+
+@pytest.mark.parametrize("reason", UNBEGUN)
+def test_a_pod_that_tekton_left_was_deleted_by_somebody(reason: str) -> None:
+    """As one whose loss was seen when another could not be made in its place."""
+    before = attempt(reason) | {"steps": [builders.step(running=True)]}
+    said = consistency.doubt([task(before)], pods()[1:])
+    assert "the pod of attempt 1 of task 'work' was deleted by somebody" in said
 
 
 def test_of_many_doubts_a_few_are_told() -> None:
