@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 RUN_UID_LABEL = "tekton.dev/pipelineRunUID"
 TASK_LABEL = "tekton.dev/pipelineTask"
 SIGNATURE_ANNOTATION = "tekton.dev/signature"
+ON_ERROR_ANNOTATION = "pipeline.tekton.dev/pipeline-task-on-error"
+_CONTINUE = "continue"
 _TRUSTED = "TrustedResourcesVerified"
 _CANCELLED = frozenset({"TaskRunCancelled", "Cancelled"})
 _IGNORED = "FailureIgnored"
@@ -133,6 +135,7 @@ class TaskRun(NamedTuple):
 
     Attributes:
         timeout_s: of each attempt; None when it has none that can be read.
+        may_fail: whether the pipeline goes on when it fails; not when it is cancelled.
     """
 
     namespace: str
@@ -153,6 +156,7 @@ class TaskRun(NamedTuple):
     ran: bool
     sidecars: tuple[containers.Step, ...] = ()
     timeout_s: float | None = None
+    may_fail: bool = False
 
     @property
     def current_step(self) -> containers.Step | None:
@@ -181,8 +185,14 @@ class TaskRun(NamedTuple):
 
     @property
     def is_ignored(self) -> bool:
-        """Whether its failure does not matter to the run (the pipeline's `onError: continue`)."""
-        return self.condition is not None and self.condition.reason == _IGNORED
+        """Whether its failure does not matter to the run (the pipeline's `onError: continue`).
+
+        Tekton says so only where a container of it failed, and lets no other failure matter either.
+        """
+        said = self.condition
+        if said is None or self.is_cancelled:
+            return False
+        return said.reason == _IGNORED or (self.may_fail and said.status == _FALSE)
 
     @property
     def has_failed(self) -> bool:
@@ -296,6 +306,7 @@ def project_taskrun(raw: Mapping[str, Any], record: type[TaskT]) -> TaskT:
         killed=tuple(found for it in (*attempts, status) for found in containers.killed(it)),
         ran=containers.ran(status) or any(containers.may_have_run(it) for it in attempts),
         timeout_s=rawjson.seconds(rawjson.mapping(raw.get("spec")).get("timeout")),
+        may_fail=rawjson.mapping(metadata.get("annotations")).get(ON_ERROR_ANNOTATION) == _CONTINUE,
     )
 
 

@@ -111,6 +111,27 @@ def test_a_task_tells_its_end(
 
 
 @pytest.mark.parametrize(
+    ("condition", "mark", "ignored"),
+    [
+        pytest.param(("False", "TaskRunTimeout", ""), "continue", True, id="late"),
+        pytest.param(("False", "TaskRunTimeout", ""), "stopAndFail", False, id="that-matters"),
+        pytest.param(("False", "TaskRunCancelled", ""), "continue", False, id="cancelled"),
+        pytest.param(("True", "Succeeded", ""), "continue", False, id="success"),
+        pytest.param(("Unknown", "Running", ""), "continue", False, id="running"),
+        pytest.param(None, "continue", False, id="silent"),
+    ],
+)
+def test_a_task_that_may_fail_is_ignored_however_it_failed(
+    condition: tuple[str, str, str] | None, mark: str, ignored: bool
+) -> None:
+    raw = builders.raw_task("probe", condition=condition)
+    raw["metadata"]["annotations"] = {tekton.ON_ERROR_ANNOTATION: mark}
+    made = tekton.project_taskrun(raw, tekton.TaskRun)
+    assert made.is_ignored is ignored
+    assert made.has_failed is (not ignored and condition is not None and condition[0] == "False")
+
+
+@pytest.mark.parametrize(
     ("status", "ran"),
     [
         pytest.param({}, False, id="nothing"),

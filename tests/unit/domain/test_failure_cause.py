@@ -80,6 +80,50 @@ def test_the_cause_is_found_in_proportion_to_the_tasks_however_many_are_of_final
     assert time.process_time() - begun < 0.1
 
 
+def may_fail(reason: str, *, task: str = "probe") -> tekton.TaskRun:
+    """A task whose failure the pipeline ignores, and which Tekton has ended for this reason."""
+    steps = [builders.step(exit_code=1, reason=reason)]
+    raw = builders.raw_task(task, condition=("False", reason, "it was ended"), steps=steps,
+                            status={"completionTime": builders.stamp(10)})  # fmt: skip
+    raw["metadata"]["annotations"] = {tekton.ON_ERROR_ANNOTATION: "continue"}
+    return tekton.project_taskrun(raw, tekton.TaskRun)
+
+
+ENDED_BY_TEKTON = (
+    "TaskRunTimeout",
+    "TaskRunImagePullFailed",
+    "CreateContainerConfigError",
+    "PodCreationFailed",
+    "TaskRunValidationFailed",
+)
+
+
+@pytest.mark.parametrize("reason", ENDED_BY_TEKTON)
+def test_the_cause_is_not_a_task_that_may_fail_however_it_ended(reason: str) -> None:
+    counted = "Tasks Completed: 2 (Failed: 2 (Ignored: 1), Cancelled 0), Skipped: 0"
+    probe, fix = may_fail(reason), failed_task("fix", steps=[builders.step(exit_code=7)])
+    details = classify(probe, fix, said=("False", "Failed", counted))
+    assert (details.failed_task_name, details.exit_code) == ("fix", 7)
+    assert details.reason is FailureReason.TASK_FAILED
+    assert details.was_execution_failure
+
+
+@pytest.mark.parametrize("reason", ENDED_BY_TEKTON)
+def test_the_cause_is_a_task_of_another_kind_beside_one_that_may_fail(reason: str) -> None:
+    counted = "Tasks Completed: 2 (Failed: 2 (Ignored: 1), Cancelled 0), Skipped: 0"
+    named = [builders.child("probe"), builders.child("approve", kind="CustomRun")]
+    details = classify(may_fail(reason), said=("False", "Failed", counted),
+                       status={"childReferences": named})  # fmt: skip
+    assert (details.failed_task_name, details.exit_code) == ("approve", None)
+    assert details.reason is FailureReason.TASK_FAILED
+
+
+def test_the_cause_is_a_task_that_may_fail_where_it_was_cancelled() -> None:
+    late = ("False", "PipelineRunTimeout", "the run failed to finish")
+    details = classify(may_fail("TaskRunCancelled"), said=late)
+    assert (details.failed_task_name, details.reason) == ("probe", FailureReason.DEADLINE_EXCEEDED)
+
+
 def at(after_s: float) -> datetime.datetime:
     return builders.NOW + datetime.timedelta(seconds=after_s)
 
