@@ -14,6 +14,9 @@ from workflowexecution.api import raw
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+# The mark of a pod whose first step may begin; phases of one that is over.
+_READY = "tekton.dev/ready"
+_OVER = ("Succeeded", "Failed")
 # Steps that end so did not fail their task: `onError: continue`, and those after the failed one.
 _HARMLESS = frozenset({"Continued", "Skipped"})
 # Of containers that were made and whose process could not be started; their message says why.
@@ -143,9 +146,32 @@ def has_id(item: object) -> bool:
     )
 
 
+def may_begin(metadata: Mapping[str, Any], spec: Mapping[str, Any], phase: object) -> bool:
+    """Whether a step or sidecar might begin in a pod whose task is over.
+
+    The first step's entrypoint waits for a mark that Tekton sets on the pod, once all containers
+    run and while the task is not over, and each other step's for the step before it. So nothing of
+    a step happens without that mark, even when its container starts. Sidecars wait for nothing.
+
+    Source: Tekton 1.9 and 1.15, `orderContainers` and `isPodReadyImmediately` of pkg/pod,
+    `SidecarsReady` of the TaskRun reconciler.
+    """
+    if phase in _OVER:
+        return False
+    steps = [_name(it) for it in raw.items(spec.get("containers"))]
+    others = [_name(it) for it in raw.items(spec.get("initContainers"))]
+    waits = not raw.mapping(metadata.get("annotations")).get(_READY)
+    only_steps = bool(steps) and all(name.startswith("step-") for name in steps)
+    return not (waits and only_steps) or any(name.startswith("sidecar-") for name in others)
+
+
 def _step_reason(terminated: Mapping[str, Any], step: Mapping[str, Any]) -> str:
     """The container's own reason where it says something, else Tekton's."""
     reason = raw.text(terminated.get("reason"))
     if reason in ("", "Error", "Completed"):
         return raw.text(step.get("terminationReason")) or reason
     return reason
+
+
+def _name(item: object) -> str:
+    return raw.text(raw.mapping(item).get("name"))

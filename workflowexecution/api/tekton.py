@@ -28,8 +28,6 @@ _TRUSTED = "TrustedResourcesVerified"
 _CANCELLED = frozenset({"TaskRunCancelled", "Cancelled"})
 _IGNORED = "FailureIgnored"
 _TRUE, _FALSE = "True", "False"
-_READY = "tekton.dev/ready"
-_OVER = ("Succeeded", "Failed")
 
 
 class Condition(NamedTuple):
@@ -318,35 +316,14 @@ def project_pod(raw: Mapping[str, Any]) -> Pod:
     return Pod(
         name=rawjson.text(metadata.get("name")),
         uid=rawjson.text(metadata.get("uid")),
-        may_begin=_may_begin(metadata, rawjson.mapping(raw.get("spec")), status.get("phase")),
+        may_begin=containers.may_begin(
+            metadata, rawjson.mapping(raw.get("spec")), status.get("phase")
+        ),
         reason=rawjson.text(status.get("reason")),
         disruption=disrupted.reason if disrupted and disrupted.status == _TRUE else "",
         is_unheard=bool(ready and inner and ready.status == _FALSE and inner.status == _TRUE),
         ran=any(containers.has_id(it) for it in rawjson.items(status.get("containerStatuses"))),
     )
-
-
-def _may_begin(metadata: Mapping[str, Any], spec: Mapping[str, Any], phase: object) -> bool:
-    """Whether a step or sidecar might begin in a pod whose task is over.
-
-    The first step's entrypoint waits for a mark that Tekton sets on the pod, once all containers
-    run and while the task is not over, and each other step's for the step before it. So nothing of
-    a step happens without that mark, even when its container starts. Sidecars wait for nothing.
-
-    Source: Tekton 1.9 and 1.15, `orderContainers` and `isPodReadyImmediately` of pkg/pod,
-    `SidecarsReady` of the TaskRun reconciler.
-    """
-    if phase in _OVER:
-        return False
-    steps = [_name(it) for it in rawjson.items(spec.get("containers"))]
-    others = [_name(it) for it in rawjson.items(spec.get("initContainers"))]
-    waits = not rawjson.mapping(metadata.get("annotations")).get(_READY)
-    only_steps = bool(steps) and all(name.startswith("step-") for name in steps)
-    return not (waits and only_steps) or any(name.startswith("sidecar-") for name in others)
-
-
-def _name(item: object) -> str:
-    return rawjson.text(rawjson.mapping(item).get("name"))
 
 
 def _own(marks: object) -> dict[str, str]:
