@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from workflowexecution.api import raw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 # The mark of a pod whose first step may begin; phases of one that is over.
 _READY = "tekton.dev/ready"
@@ -102,6 +102,47 @@ def project_step(item: object, *, of_task: str = "") -> Step:
         finished=raw.text(terminated.get("finishedAt")),
         detail=raw.text((terminated if reason in _UNSTARTABLE else waiting).get("message")),
     )
+
+
+def project_attempt(
+    kind: str, status: Mapping[str, Any], before: Sequence[Mapping[str, Any]], *, of_task: str = ""
+) -> tuple[Step, ...]:
+    """The records of what the latest attempt of a task made of its steps or sidecars.
+
+    A retry is given the states of the attempt before, and keeps them until its pod tells others:
+    never without a pod, or in one that finds no node. Of such a state only the name counts, and
+    what it waits for, since Tekton ends a retry for that.
+
+    Args:
+        kind: the field that has them.
+        status: of the task.
+        before: its earlier attempts.
+        of_task: as for `project_step`.
+
+    Source: Tekton 1.9, `retryTaskRun` and `checkPodFailed` of the TaskRun reconciler,
+    `setTaskRunStatusBasedOnStepStatus` of pkg/pod.
+    """
+    states = raw.items(status.get(kind))
+    if before:
+        has_pod, told = bool(status.get("podName")), raw.items(before[-1].get(kind))
+        known = [_came_to(it) for it in told]
+        states = [it if has_pod and _is_new(it, known) else _bare(it) for it in states]
+    return tuple(project_step(it, of_task=of_task) for it in states)
+
+
+def _came_to(state: object) -> object:
+    step = raw.mapping(state)
+    return step.get("terminated") or step.get("running")
+
+
+def _is_new(state: object, known: Sequence[object]) -> bool:
+    came_to = _came_to(state)
+    return not came_to or came_to not in known
+
+
+def _bare(state: object) -> Mapping[str, Any]:
+    step = raw.mapping(state)
+    return {key: step.get(key) for key in ("name", "waiting")}
 
 
 def killed(status: Mapping[str, Any]) -> Iterator[Killed]:

@@ -129,7 +129,7 @@ class Attempt:
 
 
 class TaskRun(NamedTuple):
-    """A TaskRun; `ran` and `killed` look at its earlier attempts, too.
+    """A TaskRun; `ran` and `killed` look at its earlier attempts, too, `steps` and `sidecars` not.
 
     Attributes:
         timeout_s: of each attempt; None when it has none that can be read.
@@ -160,6 +160,11 @@ class TaskRun(NamedTuple):
     def current_step(self) -> containers.Step | None:
         """The step at work: all containers of a pod run, and wait for each other."""
         return next((step for step in self.steps if step.running), None)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a container of its latest attempt ever existed."""
+        return any(it.ran for it in (*self.steps, *self.sidecars))
 
     @property
     def retries(self) -> int:
@@ -295,11 +300,8 @@ def project_taskrun(raw: Mapping[str, Any], record: type[TaskT]) -> TaskT:
         completed_at=times.parse(status.get("completionTime")),
         condition=said,
         pod_name=rawjson.text(status.get("podName")),
-        steps=tuple(
-            containers.project_step(it, of_task=of_task)
-            for it in rawjson.items(status.get("steps"))
-        ),
-        sidecars=tuple(containers.project_step(it) for it in rawjson.items(status.get("sidecars"))),
+        steps=containers.project_attempt("steps", status, attempts, of_task=of_task),
+        sidecars=containers.project_attempt("sidecars", status, attempts),
         attempts=tuple(_attempt(it) for it in attempts),
         killed=tuple(found for it in (*attempts, status) for found in containers.killed(it)),
         ran=containers.ran(status) or any(containers.may_have_run(it) for it in attempts),

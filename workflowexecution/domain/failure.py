@@ -181,7 +181,7 @@ def _stopped(facts: Facts) -> _Cause:
 
 
 def _waited(facts: Facts, child: tekton.TaskRun | None) -> str:
-    if child is None or child.ran or not facts.waited_for:
+    if child is None or child.has_begun or not facts.waited_for:
         return ""
     return f"It was last seen waiting: {facts.waited_for}"
 

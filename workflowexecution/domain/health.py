@@ -73,8 +73,8 @@ def waiting(children: Iterable[tekton.TaskRun]) -> Sequence[tekton.TaskRun]:
 
 
 def never_began(children: Iterable[tekton.TaskRun]) -> bool:
-    """Whether a task has failed of which nothing has begun: what it waited for says why."""
-    return any(child.has_failed and not child.ran for child in children)
+    """Whether a task has failed of which nothing has begun at last: what it waited for says why."""
+    return any(child.has_failed and not child.has_begun for child in children)
 
 
 def begun(child: tekton.TaskRun) -> frozenset[str]:

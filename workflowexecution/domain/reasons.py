@@ -211,7 +211,7 @@ def _of_deadline(
         return Finding(reason, advice.NEVER_CREATED)
     if child is None and any(it.kind != "TaskRun" for it in run.children):
         return Finding(reason, advice.UNSERVED)
-    if child is not None and not child.ran:
+    if child is not None and not child.has_begun:
         return Finding(reason, advice.NEVER_BEGAN)
     if pod is not None and pod.is_unheard:
         return Finding(reason, advice.UNHEARD, "The node of its pod no longer answers")
@@ -244,7 +244,7 @@ def _of_task(
         return _of_step(step)
     if said == _UNCREATED_POD:
         return _of_creation(message)
-    began = step is not None or child.ran
+    began = step is not None or child.has_begun
     otherwise = FailureReason.TASK_FAILED if began else FailureReason.UNKNOWN
     return _advised(_by_words(_WORDS, message) or otherwise)
 
