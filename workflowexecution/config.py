@@ -5,6 +5,7 @@ Sources, the later ones win: defaults, the file, the environment (`WE_<SECTION>_
 
 from __future__ import annotations
 
+import difflib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -185,11 +186,21 @@ def _read_file(path: Path | None, problems: list[str]) -> dict[str, Any]:
         return {}
     found = {}
     for key, value in document.items():
-        if value is None or isinstance(value, dict) or key not in settings.Settings.model_fields:
+        if key not in settings.Settings.model_fields:
+            # What reads the sections takes one in another case for the section, or in its place.
+            problems.append(f"{key}: no such setting{_meant(key)}")
+        elif value is None or isinstance(value, dict):
             found[key] = value
         else:
             problems.append(f"{key}: must be a mapping of settings")
     return found
+
+
+def _meant(key: str) -> str:
+    """Which section a key may have been meant for."""
+    plain = key.replace("_", "").replace("-", "").lower()
+    near = difflib.get_close_matches(plain, settings.Settings.model_fields, n=1)
+    return f"; there is {near[0]}" if near else ""
 
 
 def _from_environ(

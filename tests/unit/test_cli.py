@@ -169,7 +169,7 @@ def test_main_names_every_wrong_setting(
     file = tmp_path / "c.yaml"
     file.write_text("foo: 1")
     assert cli.main(["--config", str(file), "--log-level", "loud"]) == cli.EXIT_USAGE
-    first, second = capsys.readouterr().err.splitlines()
+    second, first = capsys.readouterr().err.splitlines()
     assert first.startswith("workflowexecution: logging.level: ")
     assert second == "workflowexecution: foo: no such setting"
     assert ran.settings is None

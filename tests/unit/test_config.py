@@ -44,6 +44,22 @@ class TestReload:
         found, _ = source.reload(running)
         assert (found.controller.workers, found.logging.level) == (4, "error")
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            pytest.param("Execution: {suspend: true}\nexecution: {requireDigest: true}", id="first"),
+            pytest.param("execution: {requireDigest: true}\nExecution: {suspend: true}", id="last"),
+            pytest.param("EXECUTION:\nexecution: {requireDigest: true}", id="empty"),
+        ],
+    )
+    def test_section_in_another_case_beside_the_section_is_an_error(
+        self, file: Path, text: str
+    ) -> None:
+        running = load(file, "execution: {requireDigest: true}")
+        file.write_text(text)
+        with pytest.raises(config.ConfigurationError, match="(?i)^execution: no such setting"):
+            config.Source(file, environ={}).reload(running)
+
     def test_file_that_is_gone_is_an_error(self, file: Path) -> None:
         running = load(file, "")
         file.unlink()
@@ -139,7 +155,20 @@ def test_variables_of_others_are_left_alone(file: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        pytest.param("executions: {}", "executions: no such setting", id="section"),
+        pytest.param("foo: {}", "foo: no such setting", id="section"),
+        pytest.param(
+            "executions: {}", "executions: no such setting; there is execution", id="near-section"
+        ),
+        pytest.param(
+            "Execution: {suspend: true}",
+            "Execution: no such setting; there is execution",
+            id="section-in-another-case",
+        ),
+        pytest.param(
+            "data_storage: {url: 'http://x'}",
+            "data_storage: no such setting; there is datastorage",
+            id="section-in-two-words",
+        ),
         pytest.param("execution: {foo: 1}", "execution.foo: no such setting", id="key"),
         pytest.param(
             "execution: {default_timeout: 5m}",
@@ -201,10 +230,10 @@ def test_all_problems_of_all_sources_are_told_at_once(file: Path) -> None:
     )
     assert [it.split(":")[0] for it in found] == [
         "execution",
+        "foo",
         "WE_CONTROLLER_FOO",
         "controller.workers (WE_CONTROLLER_WORKERS)",
         "limits.watchIdle",
-        "foo",
     ]
 
 
