@@ -73,7 +73,7 @@ class Source:
             ConfigurationError: there is no file now, or it cannot be used, or what is reloaded of
                 it does not go with what is not.
         """
-        if not self.file.exists():
+        if not _is_there(self.file):
             raise ConfigurationError([f"--config: {self.file} is gone"])
         wished = self.load()
         try:
@@ -169,7 +169,7 @@ class _StrictLoader(yaml.SafeLoader):
 
 def _read_file(path: Path | None, problems: list[str]) -> dict[str, Any]:
     chosen = path or DEFAULT_PATH
-    if path is None and not chosen.exists():
+    if path is None and not _is_there(chosen):
         return {}
     try:
         document = yaml.load(chosen.read_text("utf-8"), _StrictLoader)
@@ -215,6 +215,17 @@ def _from_environ(
         if name not in known:
             if name.startswith(sections):
                 problems.append(f"{name}: no such setting")
+def _is_there(path: Path) -> bool:
+    """Whether there is a file, be it one that can be looked at or not."""
+    try:
+        os.stat(path)  # noqa: PTH116 - Path.exists raises of some errors what reading tells better
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass
+    return True
+
+
             continue
         key, field = known[name]
         value: Any = environ[name]

@@ -276,3 +276,22 @@ def test_a_file_that_is_no_text_is_a_problem(file: Path) -> None:
     file.write_bytes(b"\xff\xfe\xff")
     with pytest.raises(config.ConfigurationError, match="is not YAML"):
         config.load(file, {})
+
+
+class TestFileThatCannotBeLookedAt:
+    """As in a folder that may not be searched; a name that is too long stops root as well."""
+
+    @pytest.fixture
+    def hidden(self, tmp_path: Path) -> Path:
+        return tmp_path / ("n" * 300)
+
+    def test_is_a_problem_where_it_is_the_default(
+        self, hidden: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(config, "DEFAULT_PATH", hidden)
+        with pytest.raises(config.ConfigurationError, match="--config: cannot read .* too long$"):
+            config.load(None, {})
+
+    def test_is_a_problem_when_it_is_read_again(self, hidden: Path) -> None:
+        with pytest.raises(config.ConfigurationError, match="--config: cannot read .* too long$"):
+            config.Source(hidden, environ={}).reload(settings.Settings())
