@@ -39,7 +39,11 @@ class ConfigurationError(Exception):
         super().__init__("; ".join(problems))
 
 
-@dataclass(frozen=True, slots=True)
+State = tuple[int, int, int]
+"""What changes with a file."""
+
+
+@dataclass(slots=True)
 class Source:
     """Where the settings of a process come from.
 
@@ -47,16 +51,30 @@ class Source:
         path: the YAML file; None takes `DEFAULT_PATH` where that exists.
         flags: as `load` takes them.
         environ: the process's environment.
+        loaded: the file's state before it was last read, so that no edit is ever missed: one that
+            comes meanwhile is read again.
     """
 
     path: Path | None
     flags: Mapping[str, Any] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    loaded: State | None = field(default=None, init=False)
 
     @property
     def file(self) -> Path:
         """The file, be it there or not."""
         return self.path or DEFAULT_PATH
+
+    def state(self) -> State | None:
+        """What changes with the file, links to it followed; None while it cannot be looked at.
+
+        A mounted ConfigMap is a link into a folder that is replaced as a whole.
+        """
+        try:
+            found = os.stat(self.file)  # noqa: PTH116 - the file may be a link
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
 
     def load(self) -> settings.Settings:
         """Read and check the settings as they are now.
@@ -64,6 +82,7 @@ class Source:
         Raises:
             ConfigurationError: with every problem of every source at once.
         """
+        self.loaded = self.state()
         return load(self.path, self.environ, self.flags)
 
     def reload(self, running: settings.Settings) -> tuple[settings.Settings, list[str]]:
@@ -196,6 +215,17 @@ def _read_file(path: Path | None, problems: list[str]) -> dict[str, Any]:
     return found
 
 
+def _is_there(path: Path) -> bool:
+    """Whether there is a file, be it one that can be looked at or not."""
+    try:
+        os.stat(path)  # noqa: PTH116 - Path.exists raises of some errors what reading tells better
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass
+    return True
+
+
 def _meant(key: str) -> str:
     """Which section a key may have been meant for."""
     plain = key.replace("_", "").replace("-", "").lower()
@@ -215,17 +245,6 @@ def _from_environ(
         if name not in known:
             if name.startswith(sections):
                 problems.append(f"{name}: no such setting")
-def _is_there(path: Path) -> bool:
-    """Whether there is a file, be it one that can be looked at or not."""
-    try:
-        os.stat(path)  # noqa: PTH116 - Path.exists raises of some errors what reading tells better
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        pass
-    return True
-
-
             continue
         key, field = known[name]
         value: Any = environ[name]

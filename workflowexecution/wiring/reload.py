@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from workflowexecution.settings import Settings
 
 LOOK_EVERY_S = 2.0
-
-_State = tuple[int, int, int]
 
 _log = structlog.get_logger(__name__)
 
@@ -42,10 +39,10 @@ class Live:
     """
 
     def __init__(self, running: Settings, source: config.Source | None) -> None:
-        """Begin with what was read at the start; without a source nothing ever changes."""
+        """Begin with what the source has read; without a source nothing ever changes."""
         self._running = running
         self._source = source
-        self._loaded = self._seen = None if source is None else _state_of(source)
+        self._loaded = self._seen = None if source is None else source.loaded
         self._workers: Workers | None = None
         self._wake: Callable[[], None] | None = None
         self.policy: tools.Policy = policy.of(running)
@@ -74,7 +71,7 @@ class Live:
             self._look(source)
 
     def _look(self, source: config.Source) -> None:
-        state, before = _state_of(source), self._seen
+        state, before = source.state(), self._seen
         self._seen = state
         # Who writes in place is in the middle of it while the file still changes.
         if state == self._loaded or state != before:
@@ -100,15 +97,3 @@ class Live:
             self._workers.resize(wished.controller.workers)
         if self._wake is not None:
             self._wake()
-
-
-def _state_of(source: config.Source) -> _State | None:
-    """What changes with the file, links to it followed; None while it is not there.
-
-    A mounted ConfigMap is a link into a folder that is replaced as a whole.
-    """
-    try:
-        found = os.stat(source.file)  # noqa: PTH116 - the file may be a link
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size

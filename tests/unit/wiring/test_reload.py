@@ -84,6 +84,36 @@ async def test_changed_file_is_taken_over(rig: Rig) -> None:
     assert (line["event"], line["restart_for"]) == ("Configuration taken over", [])
 
 
+async def test_edit_between_the_first_read_and_the_first_look_is_taken_over(rig: Rig) -> None:
+    source = config.Source(rig.file, environ={})
+    running = source.load()
+    rig.file.write_text("controller: {workers: 11}")
+    rig.live = reload.Live(running, source)
+    rig.live.obeyed_by(rig, lambda: None)
+    async with rig.running():
+        await asyncio.sleep(SEEN_S)
+    assert rig.told == [11]
+    assert rig.outcome == (1, 0, True)
+
+
+async def test_edit_while_the_file_is_read_is_taken_over_later(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = config.load
+
+    def edited(*given: Any) -> Any:  # noqa: ANN401 - as load
+        found = load(*given)
+        monkeypatch.setattr(config, "load", load)
+        rig.file.write_text("controller: {workers: 12}")
+        return found
+
+    async with rig.running():
+        monkeypatch.setattr(config, "load", edited)
+        await rig.write("controller: {workers: 5}")
+        await asyncio.sleep(SEEN_S)
+    assert rig.told == [5, "all", 12, "all"]
+
+
 async def test_wrong_file_is_refused_loudly_and_once(rig: Rig) -> None:
     async with rig.running():
         await rig.write("controller: {workers: 0}\nexecution: {cooldwn: 1m}")
