@@ -49,12 +49,17 @@ def seconds_of(value: object) -> float:
     """Seconds of a duration text, or of a number that is meant as seconds already.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: it is neither, or a number that is longer than any duration can be.
     """
     if isinstance(value, str):
         return parse(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            # The number itself is left out: it has hundreds of digits.
+            msg = "it is longer than any duration can be"
+            raise ValueError(msg) from error
     msg = f"{value!r} is not a duration such as 90s, 5m or 1h30m"
     raise ValueError(msg)
 

@@ -75,6 +75,11 @@ def test_seconds_of_refuses_anything_else(value: object) -> None:
         duration.seconds_of(value)
 
 
+def test_seconds_of_refuses_a_number_that_no_float_holds() -> None:
+    with pytest.raises(ValueError, match="longer than any duration can be"):
+        duration.seconds_of(10**400)
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
