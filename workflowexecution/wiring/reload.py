@@ -79,19 +79,31 @@ class Live:
         self._loaded = state
         try:
             wished, waiting = source.reload(self._running)
+            obeyed = policy.of(wished)
         except config.ConfigurationError as error:
-            self.refused += 1
-            self.current = False
-            _log.error("Configuration refused", file=str(source.file), problems=error.problems)
+            self._refuse(source, error.problems)
             return
-        self._apply(wished)
+        except Exception as error:  # noqa: BLE001 - no edit of a file ends the program
+            # A fault of the reading, which the traceback shows; what is in the file has met it.
+            self._refuse(source, [f"{type(error).__name__} while it was read"], error)
+            return
+        self._apply(wished, obeyed)
         _log.info("Configuration taken over", file=str(source.file), restart_for=waiting)
 
-    def _apply(self, wished: Settings) -> None:
+    def _refuse(
+        self, source: config.Source, problems: list[str], cause: Exception | None = None
+    ) -> None:
+        self.refused += 1
+        self.current = False
+        _log.error(
+            "Configuration refused", file=str(source.file), problems=problems, exc_info=cause
+        )
+
+    def _apply(self, wished: Settings, obeyed: tools.Policy) -> None:
         self._running = wished
         self.applied += 1
         self.current = True
-        self.policy = policy.of(wished)
+        self.policy = obeyed
         logs.set_level(wished.logging.level)
         if self._workers is not None:
             self._workers.resize(wished.controller.workers)

@@ -141,6 +141,36 @@ async def test_value_that_only_looks_like_a_date_is_refused(rig: Rig) -> None:
     assert rig.outcome == (1, 1, True)
 
 
+async def test_number_that_no_float_holds_is_refused(rig: Rig) -> None:
+    async with rig.running():
+        await rig.write(f"execution: {{cooldownPeriod: {'9' * 400}}}")
+    assert rig.outcome == (0, 1, False)
+    assert rig.said[0]["problems"] == [
+        "execution.cooldownPeriod: it is longer than any duration can be"
+    ]
+
+
+async def test_file_that_meets_a_fault_of_the_reading_is_refused_with_the_fault(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(*_: object) -> None:
+        raise OverflowError("int too large")
+
+    async with rig.running():
+        with monkeypatch.context() as broken:
+            broken.setattr(config, "load", odd)
+            await rig.write("controller: {workers: 8}")
+        assert rig.told == []
+        assert rig.outcome == (0, 1, False)
+        (line,) = rig.said
+        assert (line["log_level"], line["event"]) == ("error", "Configuration refused")
+        assert line["problems"] == ["OverflowError while it was read"]
+        assert isinstance(line["exc_info"], OverflowError)
+        await rig.write("controller: {workers: 3}")
+    assert rig.told == [3, "all"]
+    assert rig.outcome == (1, 1, True)
+
+
 async def test_missing_file_changes_nothing(rig: Rig) -> None:
     async with rig.running():
         rig.file.unlink()
