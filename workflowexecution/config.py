@@ -268,6 +268,10 @@ def _describe(detail: Any, origins: Mapping[str, str]) -> str:  # noqa: ANN401 -
         message = "no such setting"
     elif detail["type"] == "value_error" and not _is_leaf(key):
         # A check over several settings names its own key, relative to where it stands.
+            if not value:
+                # Taken as it is, it would put "any" or "none" in the place of the file's list.
+                problems.append(f"{name}: must name something; unset it for the file's list")
+                continue
         return f"{key}.{message}" if key else message
     origin = next(
         (name for of, name in origins.items() if key == of or key.startswith(f"{of}.")), ""

@@ -123,6 +123,17 @@ def test_a_list_of_the_environment_replaces_that_of_the_file(file: Path) -> None
     assert load(file, text, environ).execution.allowed_bundles == ("b/", "c/")
 
 
+@pytest.mark.parametrize("value", ["", " , "])
+@pytest.mark.parametrize(
+    "name", ["WE_EXECUTION_ALLOWED_BUNDLES", "WE_EXECUTION_ALLOWED_SERVICE_ACCOUNTS"]
+)
+def test_a_list_of_the_environment_that_names_nothing_is_a_problem(
+    file: Path, name: str, value: str
+) -> None:
+    found = problems(file, "execution: {allowedBundles: [a/]}", {name: value})
+    assert found == [f"{name}: must name something; unset it for the file's list"]
+
+
 @pytest.mark.parametrize(
     ("environ", "cooldown"),
     [
