@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from workflowexecution import app, auditcommands, bundlearguments, config, identity, logs, uninstall
 from workflowexecution.runtime import errors
 
@@ -47,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     if arguments.command == "audit":
         logs.configure(level="warning", form="console", identity=identity.identity_of())
+        _warn_of_strangers(source)
         wish = auditcommands.Wish(arguments.since, arguments.log, arguments.export)
         return auditcommands.run(settings, wish, kubeconfig=arguments.kubeconfig)
     # The caches hold many long-lived objects and make no cycles: the collector's default pace
@@ -54,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.set_threshold(*GC_THRESHOLDS)
     who = identity.identity_of()
     logs.configure(level=settings.logging.level, form=settings.logging.format, identity=who)
+    _warn_of_strangers(source)
     try:
         work = app.run(settings, kubeconfig=arguments.kubeconfig, identity=who, source=source)
         asyncio.run(work)
@@ -63,6 +67,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except app.Failed:
         return EXIT_FAILED
     return EXIT_OK
+
+
+def _warn_of_strangers(source: config.Source) -> None:
+    """Name what looks like a setting of the environment and has no effect; its value stays out."""
+    for name in source.strangers():
+        structlog.get_logger().warning("Environment variable is no setting", variable=name)
 
 
 def _uninstall(arguments: argparse.Namespace) -> int:

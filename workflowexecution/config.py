@@ -21,6 +21,8 @@ from workflowexecution import settings
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
 
+    from pydantic.fields import FieldInfo
+
 DEFAULT_PATH = Path("/etc/workflowexecution/config.yaml")
 ENV_PREFIX = "WE"
 ENV_COOLDOWN = "WE_COOLDOWN_PERIOD"
@@ -84,6 +86,16 @@ class Source:
         """
         self.loaded = self.state()
         return load(self.path, self.environ, self.flags)
+
+    def strangers(self) -> list[str]:
+        """Variables of the environment that begin as a setting's and are none.
+
+        They may be another program's: in a pod Kubernetes names some after each Service, as
+        `WE_SERVICE_HOST` after one of the name `we`.
+        """
+        prefix = f"{ENV_PREFIX}_"
+        known = _known_variables()
+        return [it for it in sorted(self.environ) if it.startswith(prefix) and it not in known]
 
     def reload(self, running: settings.Settings) -> tuple[settings.Settings, list[str]]:
         """What the running settings become, and which keys that differ take a restart.
@@ -233,11 +245,17 @@ def _meant(key: str) -> str:
     return f"; there is {near[0]}" if near else ""
 
 
+def _known_variables() -> dict[str, tuple[str, FieldInfo]]:
+    """The key and the field of each variable."""
+    known = {env_name(key): (key, field) for key, field in settings.known_keys()}
+    known[ENV_COOLDOWN] = known[env_name("execution.cooldownPeriod")]
+    return known
+
+
 def _from_environ(
     environ: Mapping[str, str], problems: list[str]
 ) -> Iterator[tuple[str, str, Any]]:
-    known = {env_name(key): (key, field) for key, field in settings.known_keys()}
-    known[ENV_COOLDOWN] = known[env_name("execution.cooldownPeriod")]
+    known = _known_variables()
     sections = tuple(
         f"{ENV_PREFIX}_{section.upper()}_" for section in settings.Settings.model_fields
     )
@@ -250,6 +268,10 @@ def _from_environ(
         value: Any = environ[name]
         if get_origin(field.annotation) is tuple:
             value = [part.strip() for part in value.split(",") if part.strip()]
+            if not value:
+                # Taken as it is, it would put "any" or "none" in the place of the file's list.
+                problems.append(f"{name}: must name something; unset it for the file's list")
+                continue
         yield key, name, value
 
 
@@ -268,10 +290,6 @@ def _describe(detail: Any, origins: Mapping[str, str]) -> str:  # noqa: ANN401 -
         message = "no such setting"
     elif detail["type"] == "value_error" and not _is_leaf(key):
         # A check over several settings names its own key, relative to where it stands.
-            if not value:
-                # Taken as it is, it would put "any" or "none" in the place of the file's list.
-                problems.append(f"{name}: must name something; unset it for the file's list")
-                continue
         return f"{key}.{message}" if key else message
     origin = next(
         (name for of, name in origins.items() if key == of or key.startswith(f"{of}.")), ""

@@ -152,6 +152,20 @@ def test_main_sets_the_process_up_before_it_runs(
     assert gc.get_threshold() == cli.GC_THRESHOLDS
 
 
+def test_main_warns_of_variables_that_are_no_settings_by_their_names_alone(
+    ran: FakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("WE_LOG_LEVEL", "WE_DATA_STORAGE_URL", "WE_COOLDOWN_PERIOD", "WEEK"):
+        monkeypatch.setenv(name, "5m")
+    settings_of(ran)
+    said = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(it["level"], it["event"], it["variable"]) for it in said] == [
+        ("warning", "Environment variable is no setting", "WE_DATA_STORAGE_URL"),
+        ("warning", "Environment variable is no setting", "WE_LOG_LEVEL"),
+    ]
+    assert "5m" not in str(said)
+
+
 def test_main_explains_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["--help"])
