@@ -29,12 +29,22 @@ MAX_PORT = 65535
 MAX_WORKERS = 256
 MAX_S = 366 * 86400.0
 
+_EVERYWHERE = frozenset({"", "0.0.0.0", "[::]"})
+
 
 def _port(address: str) -> str:
     if int(address.rpartition(":")[2]) > MAX_PORT:
         msg = f"its port must not be above {MAX_PORT}"
         raise ValueError(msg)
     return address
+
+
+def _meet(one: str, other: str) -> bool:
+    """Whether two addresses cannot be listened at together; port 0 is any that is free."""
+    (host, _, port), (their_host, _, their_port) = one.rpartition(":"), other.rpartition(":")
+    if int(port) != int(their_port) or int(port) == 0:
+        return False
+    return host == their_host or bool(_EVERYWHERE & {host, their_host})
 
 
 def _tombstone(kept_s: float) -> float:
@@ -50,7 +60,8 @@ Positive = Annotated[Seconds, Field(gt=0)]
 NotNegative = Annotated[Seconds, Field(ge=0)]
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 OptionalDnsLabel = Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$")]
-DnsName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
+_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+DnsName = Annotated[str, Field(max_length=253, pattern=rf"^{_LABEL}(\.{_LABEL})*$")]
 LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")]
 Address = Annotated[
     str,
@@ -215,6 +226,9 @@ class Controller(_Section):
 
     @pydantic.model_validator(mode="after")
     def _checked(self) -> Self:
+        if _meet(self.metrics_addr, self.health_probe_addr):
+            msg = "metricsAddr: must not be where healthProbeAddr is"
+            raise ValueError(msg)
         if self.lease_duration <= self.renew_deadline:
             msg = "leaseDuration: must be longer than renewDeadline"
             raise ValueError(msg)

@@ -65,6 +65,14 @@ def test_defaults_of_limits_audit_and_logging_are_those_that_are_documented() ->
         ("execution", "namespace", "Not_a_label", "String should match pattern"),
         ("execution", "namespace", "a.b", "String should match pattern"),
         ("execution", "serviceAccount", "O", "String should match pattern"),
+        ("execution", "serviceAccount", "a..b", "String should match pattern"),
+        ("execution", "serviceAccount", "a.-b", "String should match pattern"),
+        ("execution", "serviceAccount", "a-.b", "String should match pattern"),
+        ("execution", "serviceAccount", ".a", "String should match pattern"),
+        ("execution", "serviceAccount", "a\n", "String should match pattern"),
+        ("execution", "serviceAccount", "n" * 254, "at most 253 characters"),
+        ("execution", "allowedServiceAccounts", ["a..b"], "String should match pattern"),
+        ("controller", "leaderElectionId", "a..b", "String should match pattern"),
         ("execution", "defaultTimeout", "0s", "greater than or equal to 1"),
         ("execution", "defaultTimeout", "25h", "less than or equal to 86400"),
         ("execution", "runRetention", "89s", "must be 0 or at least 90s"),
@@ -82,6 +90,10 @@ def test_defaults_of_limits_audit_and_logging_are_those_that_are_documented() ->
         ("controller", "instance", "-a", "String should match pattern"),
         ("controller", "workers", 0, "greater than or equal to 1"),
         ("controller", "metricsAddr", "9090", "String should match pattern"),
+        ("controller", "metricsAddr", ":8081", "metricsAddr: must not be where healthProbeAddr is"),
+        ("controller", "metricsAddr", "[::]:8081", "metricsAddr: must not be where"),
+        ("controller", "metricsAddr", "127.0.0.1:08081", "metricsAddr: must not be where"),
+        ("controller", "healthProbeAddr", "127.0.0.1:9090", "metricsAddr: must not be where"),
         ("controller", "metricsAddr", ":65536", "its port must not be above 65535"),
         ("controller", "renewDeadline", "15s", "leaseDuration: must be longer than renewDeadline"),
         ("controller", "retryPeriod", "9s", "renewDeadline: must be longer than retryPeriod x 1.2"),
@@ -112,6 +124,8 @@ def test_a_value_out_of_bounds_is_refused(
         ("execution", "allowedServiceAccounts", ["kubernaut-workflow-runner", "a.b"]),
         ("backoff", "baseCooldown", 0),
         ("backoff", "maxCooldown", "60s"),
+        ("execution", "serviceAccount", "n" * 253),
+        ("execution", "serviceAccount", "a.b-c.0"),
         ("controller", "instance", "Blue_1.a"),
         ("controller", "watchNamespace", "payment"),
         ("controller", "metricsAddr", ":65535"),
@@ -131,6 +145,18 @@ def test_a_value_within_bounds_is_taken(section: str, key: str, value: object) -
     found = settings.Settings.model_validate({section: {key: value}})
     taken = found.model_dump(mode="json", by_alias=True)[section][key]
     assert taken == (duration.seconds_of(value) if key in DURATIONS else value)
+
+
+@pytest.mark.parametrize(
+    ("probes", "metrics"),
+    [
+        pytest.param(":0", ":0", id="any-free-port"),
+        pytest.param("127.0.0.1:9090", "127.0.0.2:9090", id="two-hosts"),
+    ],
+)
+def test_probes_and_metrics_are_taken_where_they_do_not_meet(probes: str, metrics: str) -> None:
+    found = settings.Controller.model_validate({"healthProbeAddr": probes, "metricsAddr": metrics})
+    assert (found.health_probe_addr, found.metrics_addr) == (probes, metrics)
 
 
 def test_settings_never_change() -> None:
