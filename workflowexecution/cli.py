@@ -14,9 +14,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pydantic
 import structlog
 
-from workflowexecution import app, auditcommands, bundlearguments, config, identity, logs, uninstall
+from workflowexecution import (
+    app,
+    auditcommands,
+    bundlearguments,
+    config,
+    identity,
+    logs,
+    settings,
+    uninstall,
+)
 from workflowexecution.runtime import errors
 
 if TYPE_CHECKING:
@@ -42,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = {key: value for key, value in vars(arguments).items() if "." in key}
     try:
         source = config.Source(arguments.config, flags)
-        settings = source.load()
+        found = source.load()
     except config.ConfigurationError as error:
         for problem in error.problems:
             print(f"workflowexecution: {problem}", file=sys.stderr)  # noqa: T201 - before logging
@@ -51,15 +61,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         logs.configure(level="warning", form="console", identity=identity.identity_of())
         _warn_of_strangers(source)
         wish = auditcommands.Wish(arguments.since, arguments.log, arguments.export)
-        return auditcommands.run(settings, wish, kubeconfig=arguments.kubeconfig)
+        return auditcommands.run(found, wish, kubeconfig=arguments.kubeconfig)
     # The caches hold many long-lived objects and make no cycles: the collector's default pace
     # doubles the CPU of reading them, and finds nothing.
     gc.set_threshold(*GC_THRESHOLDS)
     who = identity.identity_of()
-    logs.configure(level=settings.logging.level, form=settings.logging.format, identity=who)
+    logs.configure(level=found.logging.level, form=found.logging.format, identity=who)
     _warn_of_strangers(source)
     try:
-        work = app.run(settings, kubeconfig=arguments.kubeconfig, identity=who, source=source)
+        work = app.run(found, kubeconfig=arguments.kubeconfig, identity=who, source=source)
         asyncio.run(work)
     except app.CannotStart as error:
         print(f"workflowexecution: {error}", file=sys.stderr)  # noqa: T201 - a person started it
@@ -77,7 +87,7 @@ def _warn_of_strangers(source: config.Source) -> None:
 
 def _uninstall(arguments: argparse.Namespace) -> int:
     """Free what a controller that was removed has left."""
-    wish = uninstall.Wish(arguments.namespace, arguments.dry_run)
+    wish = uninstall.Wish(arguments.namespace or "", arguments.dry_run)
     work = uninstall.run(
         wish,
         kubeconfig=arguments.kubeconfig,
@@ -175,13 +185,24 @@ def _add_uninstall(commands: Commands) -> None:
         "--finalizers", action="store_true", required=True,
         help="take this program's finalizers off all executions; their runs are not touched",
     )  # fmt: skip
-    uninstalling.add_argument("--namespace", default="", help="only of this one (default: all)")
+    uninstalling.add_argument(
+        "--namespace", type=_namespace, default=None, help="only of this one (default: all)"
+    )
     uninstalling.add_argument("--dry-run", action="store_true", help="only say what would be done")
     uninstalling.add_argument("--yes", action="store_true", help="do not ask")
     uninstalling.add_argument(
         "--kubeconfig", type=Path, default=argparse.SUPPRESS, metavar="FILE",
         help="as without a command",
     )  # fmt: skip
+
+
+def _namespace(text: str) -> str:
+    """A namespace by its name; an empty one, as of a variable that is not set, is not all."""
+    try:
+        return pydantic.TypeAdapter(settings.DnsLabel).validate_python(text)
+    except pydantic.ValidationError as error:
+        msg = f"{text!r} is not the name of a namespace"
+        raise argparse.ArgumentTypeError(msg) from error
 
 
 def _boolean(text: str) -> bool:

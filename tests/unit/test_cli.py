@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from workflowexecution import app, cli, config, identity
+from workflowexecution import app, cli, config, identity, uninstall
 from workflowexecution import settings as api
 
 
@@ -204,6 +204,36 @@ def test_main_ends_with_2_when_arguments_are_wrong(
         cli.main(argv)
     assert caught.value.code == cli.EXIT_USAGE
     assert "usage: workflowexecution" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("namespace", ["", " ", "a/../../x?y", "A", "a.b", "-a", "a\n", "n" * 64])
+def test_uninstall_refuses_what_is_no_namespace(
+    namespace: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(uninstall, "run", None)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["uninstall", "--finalizers", f"--namespace={namespace}", "--yes"])
+    assert caught.value.code == cli.EXIT_USAGE
+    assert "is not the name of a namespace" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "namespace"),
+    [pytest.param([], "", id="all"), pytest.param(["--namespace", "a-1"], "a-1", id="one")],
+)
+def test_uninstall_is_of_one_namespace_or_of_all(
+    argv: list[str], namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wishes: list[uninstall.Wish] = []
+
+    async def run(wish: uninstall.Wish, **_: object) -> uninstall.Outcome:
+        await asyncio.sleep(0)
+        wishes.append(wish)
+        return uninstall.Outcome()
+
+    monkeypatch.setattr(uninstall, "run", run)
+    assert cli.main(["uninstall", "--finalizers", *argv]) == cli.EXIT_OK
+    assert wishes == [uninstall.Wish(namespace)]
 
 
 @pytest.mark.parametrize(
