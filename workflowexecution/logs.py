@@ -37,6 +37,9 @@ RECORD = "audit"
 
 _AS_TEXT = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 
+# Of the numbers that orjson writes.
+_LEAST, _MOST = -(2**63), 2**64 - 1
+
 # Of the methods of a logger.
 _LEVELS_OF = {**_LEVELS, "exception": logging.ERROR, "critical": logging.CRITICAL}
 
@@ -144,13 +147,28 @@ def _configure_libraries(chain: list[structlog.typing.Processor]) -> None:
 
 
 def render_json(logger: WrappedLogger, method: str, event: EventDict) -> str:
-    """Write a line as JSON, redacted but for the audit record on it."""
+    """Write a line as JSON, redacted but for the audit record on it; no value makes it raise.
+
+    But for one in a record, whose line is its acknowledgement: it is written whole or not at all.
+    """
     record = event.get(RECORD)
     if not isinstance(record, auditevent.Event):
-        return _render(logger, method, event)
-    rest = _render(logger, method, {key: it for key, it in event.items() if key != RECORD})
+        return _line(logger, method, event)
+    rest = _line(logger, method, {key: it for key, it in event.items() if key != RECORD})
     # The rest has its level at least.
-    return f'{{"{RECORD}":{orjson.dumps(record.document).decode()},{rest[1:]}'
+    return f'{{"{RECORD}":{_json(record.document)},{rest[1:]}'
+
+
+def _line(logger: WrappedLogger, method: str, event: EventDict) -> str:
+    about = event.get("event")
+    try:
+        return _render(logger, method, event)
+    except Exception as error:  # noqa: BLE001 - a value of any kind, whose text may raise anything
+        # Who logs is in the middle of something that matters more than the line.
+        about = redaction.redact_value("event", about) if isinstance(about, str) else None
+        failed = type(error).__name__
+    said = {"event": "Log line cannot be written", "level": method, "about": about, "error": failed}
+    return _json(said)
 
 
 def _render(logger: WrappedLogger, method: str, event: EventDict) -> str:
@@ -166,7 +184,29 @@ def _render(logger: WrappedLogger, method: str, event: EventDict) -> str:
         line = ""
     if line and not redaction.may_hold_secret(line):
         return line
-    return orjson.dumps(redact(logger, method, event)).decode()
+    return _json(redact(logger, method, event))
+
+
+def _json(value: Mapping[str, object]) -> str:
+    """JSON of what is made of JSON's kinds."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        return orjson.dumps(_sound(value)).decode()
+
+
+def _sound(value: object) -> object:
+    """The same with words for what the library refuses: half characters, numbers above 64 bits."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {_sound(str(key)): _sound(it) for key, it in value.items()}
+    if isinstance(value, list):
+        return [_sound(it) for it in value]
+    if isinstance(value, int) and not _LEAST <= value <= _MOST:
+        # Its decimals may be too many for Python itself.
+        return hex(value)
+    return value
 
 
 def _plain(value: object) -> object:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workflowexecution import logcontext, logs
-from workflowexecution.domain import redaction
+from workflowexecution.domain import audit, auditevent, redaction
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
@@ -138,6 +138,75 @@ def test_a_line_without_a_secret_says_the_same(
     structlog.get_logger().info("said", value=value)
     (line,) = lines(capsys)
     assert line["value"] == written
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        pytest.param("a\udcff", "a\\udcff", id="half-a-character"),
+        pytest.param({"\udcff": 1}, {"\\udcff": 1}, id="half-a-character-as-a-key"),
+        pytest.param(2**70, hex(2**70), id="number-above-64-bits"),
+        pytest.param(-(2**63) - 1, hex(-(2**63) - 1), id="number-below-64-bits"),
+        pytest.param([{"a": 2**64, "b": 2**64 - 1}], [{"a": hex(2**64), "b": 2**64 - 1}],
+                     id="deep-in"),
+        pytest.param(10**5000, hex(10**5000), id="number-of-too-many-decimals"),
+        pytest.param(float("nan"), None, id="no-number"),
+        pytest.param("token=abc \udcff", f"token={redaction.BLANK} \\udcff", id="with-a-secret"),
+    ],
+)  # fmt: skip
+def test_what_json_has_not_is_written_in_words(value: object, written: object) -> None:
+    line = orjson.loads(logs.render_json(None, "info", {"event": "said", "value": value}))
+    assert line == {"event": "said", "value": written}
+
+
+def test_a_record_with_what_json_has_not_is_written_all_the_same() -> None:
+    document = {"event_type": "t\udcff", "token": "kept"}
+    record = auditevent.Event("uid", audit.Transition.CREATED, document)
+    line = orjson.loads(logs.render_json(None, "info", {"event": "said", "audit": record}))
+    assert line == {"audit": {"event_type": "t\\udcff", "token": "kept"}, "event": "said"}
+
+
+def test_a_record_that_cannot_be_written_is_not_taken_for_written() -> None:
+    record = auditevent.Event("uid", audit.Transition.CREATED, {"event_type": object()})
+    with pytest.raises(TypeError):
+        logs.render_json(None, "info", {"event": "said", "audit": record})
+
+
+class Unspeakable:
+    def __str__(self) -> str:
+        raise LookupError("password=hunter2")
+
+
+def knot() -> list[object]:
+    found: list[object] = []
+    found.append(found)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        pytest.param(Unspeakable(), "LookupError", id="text-raises"),
+        pytest.param(knot(), "RecursionError", id="holds-itself"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("event", "about"),
+    [
+        pytest.param("token=abc", f"token={redaction.BLANK}", id="text"),
+        pytest.param(3, None, id="no-text"),
+    ],
+)
+def test_a_line_that_cannot_be_written_says_what_it_was_about(
+    value: object, error: str, event: object, about: object
+) -> None:
+    line = orjson.loads(logs.render_json(None, "info", {"event": event, "value": value}))
+    assert line == {
+        "event": "Log line cannot be written",
+        "level": "info",
+        "about": about,
+        "error": error,
+    }
 
 
 def log_an_error() -> None:
