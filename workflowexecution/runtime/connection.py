@@ -6,15 +6,13 @@ import dataclasses
 import datetime
 import os
 import pathlib
-import urllib.parse
-import urllib.request
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import aiohttp
 import yaml
 
-from workflowexecution.runtime import clock, credentials, errors, kubelibrary, trust
+from workflowexecution.runtime import clock, credentials, errors, kubelibrary, proxy, trust
 
 SERVICE_ACCOUNT = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where the kubelet puts token and CA certificate of a pod."""
@@ -44,15 +42,16 @@ class Connection:
         """Say what each request needs besides its content: proxy and TLS server name.
 
         Raises:
-            errors.ConnectionConfigError: the proxy is of a kind that is not supported.
+            errors.ConnectionConfigError: the proxy is of a kind that is not supported, or its URL
+                or the server's is none.
         """
         options: dict[str, Any] = {}
-        proxy = self.configuration.proxy or _environment_proxy(self.server)
-        if proxy:
-            if not proxy.startswith(("http://", "https://")):
+        chosen = self.configuration.proxy or proxy.of_environment(self.server)
+        if chosen:
+            if not chosen.startswith(("http://", "https://")):
                 message = "only http and https proxies are supported"
                 raise errors.ConnectionConfigError(message)
-            options["proxy"] = proxy
+            options["proxy"] = chosen
         if self.configuration.tls_server_name:
             options["server_hostname"] = self.configuration.tls_server_name
         return options
@@ -93,14 +92,6 @@ class Connection:
             timeout=aiohttp.ClientTimeout(total=None),
             trace_configs=list(trace_configs),
         )
-
-
-def _environment_proxy(server: str) -> str | None:
-    """Return the proxy that the environment names for the server, as client-go does."""
-    parts = urllib.parse.urlsplit(server)
-    if urllib.request.proxy_bypass(parts.hostname or ""):
-        return None
-    return urllib.request.getproxies().get(parts.scheme)
 
 
 async def connect(

@@ -267,6 +267,10 @@ async def test_provider_that_does_not_answer_is_reported(
         pytest.param({"http_proxy": "http://p:1"}, {}, {"proxy": "http://p:1"}, id="environment"),
         pytest.param({"http_proxy": "http://p:1", "no_proxy": "one"}, {}, {}, id="excluded"),
         pytest.param(
+            {"http_proxy": "http://p:1", "no_proxy": "one:80"}, {}, {}, id="excluded-with-its-port"
+        ),
+        pytest.param({"http_proxy": "p:1"}, {}, {"proxy": "http://p:1"}, id="no-scheme"),
+        pytest.param(
             {"http_proxy": "http://p:1"},
             {"proxy-url": "http://q:2"},
             {"proxy": "http://q:2"},
