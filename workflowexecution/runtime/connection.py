@@ -12,7 +12,15 @@ from typing import Any, TypeVar
 import aiohttp
 import yaml
 
-from workflowexecution.runtime import clock, credentials, errors, kubelibrary, proxy, trust
+from workflowexecution.runtime import (
+    clock,
+    credentials,
+    errors,
+    execplugin,
+    kubelibrary,
+    proxy,
+    trust,
+)
 
 SERVICE_ACCOUNT = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where the kubelet puts token and CA certificate of a pod."""
@@ -262,7 +270,7 @@ async def _own_credentials(
     section = user.pop("exec", None)
     if not section:
         return None
-    plugin = credentials.ExecPlugin(section, folder=folder, environ=environ)
+    plugin = execplugin.ExecPlugin(section, folder=folder, environ=environ)
     status = await plugin.run()
     if "clientCertificateData" in status:
         # Handed on as inline data, which the library puts into files for TLS.
@@ -275,6 +283,6 @@ async def _own_credentials(
             return credentials.Fixed()
 
     async def fetch() -> credentials.Fetched:
-        return credentials.token_of(await plugin.run())
+        return execplugin.token_of(await plugin.run())
 
-    return credentials.FetchedToken(first=credentials.token_of(status), fetch=fetch, now=now)
+    return credentials.FetchedToken(first=execplugin.token_of(status), fetch=fetch, now=now)

@@ -1,0 +1,124 @@
+import datetime
+import pathlib
+import time
+
+import pytest
+
+from workflowexecution.runtime import credentials, errors, execplugin
+
+START = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
+
+
+def plugin(script: str, folder: pathlib.Path, **section: object) -> execplugin.ExecPlugin:
+    path = folder / "plugin"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    spec = {"apiVersion": "client.authentication.k8s.io/v1", "command": "./plugin", **section}
+    return execplugin.ExecPlugin(spec, folder=str(folder), environ={"PATH": "/usr/bin:/bin"})
+
+
+ANSWER = '{"apiVersion": "client.authentication.k8s.io/v1", "status": {"token": "%s"}}'
+
+
+async def test_plugin_gets_arguments_and_environment_and_gives_its_status(
+    tmp_path: pathlib.Path,
+) -> None:
+    script = "echo '" + ANSWER % "'$1-$EXTRA-$(expr length \"$KUBERNETES_EXEC_INFO\")'" + "'"
+    runner = plugin(script, tmp_path, args=["a"], env=[{"name": "EXTRA", "value": "b"}])
+    token = (await runner.run())["token"]
+    assert token.startswith("a-b-")
+    assert int(token[4:]) > 50
+
+
+async def test_plugin_is_found_on_the_path_when_its_command_has_no_slash() -> None:
+    spec = {"apiVersion": "v", "command": "echo", "args": ['{"apiVersion":"v","status":{"a":1}}']}
+    runner = execplugin.ExecPlugin(spec, folder="/nowhere", environ={"PATH": "/usr/bin:/bin"})
+    assert await runner.run() == {"a": 1}
+
+
+async def test_plugin_that_talks_much_on_stderr_does_not_block(tmp_path: pathlib.Path) -> None:
+    script = "head -c 3000000 /dev/zero >&2\necho '" + ANSWER % "x" + "'"
+    assert await plugin(script, tmp_path).run() == {"token": "x"}
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        pytest.param("echo no such user >&2; exit 3", "code 3: no such user", id="fails"),
+        pytest.param("echo secret", "did not answer with JSON", id="not-json"),
+        pytest.param("echo []", "another API version", id="not-an-object"),
+        pytest.param("""echo '{"apiVersion": "v0"}'""", "another API version", id="version"),
+        pytest.param(
+            """echo '{"apiVersion": "client.authentication.k8s.io/v1"}'""",
+            "without a status",
+            id="no-status",
+        ),
+    ],
+)
+async def test_plugin_that_fails_is_reported_without_its_output(
+    tmp_path: pathlib.Path, script: str, message: str
+) -> None:
+    with pytest.raises(errors.ConnectionConfigError, match=message) as caught:
+        await plugin(script, tmp_path).run()
+    assert "secret" not in str(caught.value)
+
+
+async def test_plugin_that_does_not_exist_is_reported(tmp_path: pathlib.Path) -> None:
+    runner = plugin("", tmp_path)
+    (tmp_path / "plugin").unlink()
+    with pytest.raises(errors.ConnectionConfigError, match="cannot be run"):
+        await runner.run()
+
+
+async def test_plugin_that_hangs_is_killed(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credentials, "FETCH_LIMIT_S", 0.2)
+    began = time.monotonic()
+    with pytest.raises(errors.ConnectionConfigError, match="took longer"):
+        await plugin("exec sleep 60", tmp_path).run()
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        pytest.param({}, id="empty"),
+        pytest.param({"apiVersion": "v", "command": "c", "env": [{}]}, id="odd-env"),
+        pytest.param({"apiVersion": "v", "command": "c", "args": 3}, id="odd-args"),
+    ],
+)
+def test_malformed_plugin_section_is_refused(section: dict[str, object]) -> None:
+    with pytest.raises(errors.ConnectionConfigError, match="malformed"):
+        execplugin.ExecPlugin(section, folder="", environ={})
+
+
+@pytest.mark.parametrize(
+    ("expiry", "expected"),
+    [
+        pytest.param(None, None, id="none"),
+        pytest.param("2026-03-01T00:00:00Z", START, id="utc"),
+        pytest.param("2026-03-01T02:00:00+02:00", START, id="offset"),
+        pytest.param("2026-03-01T00:00:00", START, id="no-zone"),
+    ],
+)
+def test_token_of_a_status_carries_its_expiry(
+    expiry: str | None, expected: datetime.datetime | None
+) -> None:
+    status = {"token": " x\n"} | ({} if expiry is None else {"expirationTimestamp": expiry})
+    assert execplugin.token_of(status) == credentials.Fetched("Bearer x", expected)
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param({}, id="no-token"),
+        pytest.param({"token": " "}, id="empty-token"),
+        pytest.param({"token": 3}, id="odd-token"),
+        pytest.param({"token": "x", "expirationTimestamp": "soon"}, id="odd-expiry"),
+        pytest.param({"token": "x", "expirationTimestamp": 3}, id="number-as-expiry"),
+    ],
+)
+def test_token_of_an_odd_status_is_refused(status: dict[str, object]) -> None:
+    with pytest.raises(errors.ConnectionConfigError, match="credential plugin gave"):
+        execplugin.token_of(status)

@@ -1,0 +1,126 @@
+"""Credential plugins: programs that a kubeconfig names, and what they answer."""
+
+import asyncio
+import datetime
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from workflowexecution.runtime import credentials, errors, resource
+
+_STDERR_CHARS = 200
+
+
+class ExecPlugin:
+    """A credential plugin of a kubeconfig's user.
+
+    Source: kubernetes.io/docs/reference/access-authn-authz/authentication, client-go credential
+    plugins.
+    """
+
+    def __init__(self, spec: Mapping[str, Any], *, folder: str, environ: Mapping[str, str]) -> None:
+        """Take over the `exec` section.
+
+        Args:
+            spec: the section.
+            folder: where the kubeconfig lies; a relative path with a slash starts there.
+            environ: the environment that the section's own variables are added to.
+
+        Raises:
+            errors.ConnectionConfigError: the section lacks what it must have.
+        """
+        try:
+            self._api_version = str(spec["apiVersion"])
+            command = str(spec["command"])
+            arguments = [str(argument) for argument in spec.get("args") or ()]
+            added = {str(item["name"]): str(item["value"]) for item in spec.get("env") or ()}
+        except (KeyError, TypeError) as error:
+            message = "exec section of the kubeconfig is malformed"
+            raise errors.ConnectionConfigError(message) from error
+        if "/" in command:
+            command = os.path.join(folder, command)  # noqa: PTH118 - may be absolute already
+        self._command = (command, *arguments)
+        info = {
+            "apiVersion": self._api_version,
+            "kind": "ExecCredential",
+            "spec": {"interactive": False},
+        }
+        self._environ = {**environ, **added, "KUBERNETES_EXEC_INFO": orjson.dumps(info).decode()}
+
+    async def run(self) -> resource.JsonObject:
+        """Run the plugin once, for at most `credentials.FETCH_LIMIT_S`, and return its `status`.
+
+        Raises:
+            errors.ConnectionConfigError: it cannot be run, fails, or answers nonsense.
+        """
+        try:
+            async with asyncio.timeout(credentials.FETCH_LIMIT_S):
+                code, output, complaint = await self._communicate()
+        except TimeoutError as error:
+            message = f"credential plugin took longer than {credentials.FETCH_LIMIT_S:.0f} s"
+            raise errors.ConnectionConfigError(message) from error
+        except OSError as error:
+            message = f"credential plugin cannot be run: {error}"
+            raise errors.ConnectionConfigError(message) from error
+        if code != 0:
+            said = complaint.decode("utf-8", "replace").strip()[-_STDERR_CHARS:]
+            message = f"credential plugin ended with code {code}: {said}"
+            raise errors.ConnectionConfigError(message)
+        return self._status(output)
+
+    async def _communicate(self) -> tuple[int | None, bytes, bytes]:
+        """Read both pipes together, so that a talkative plugin does not block on one."""
+        process = await asyncio.create_subprocess_exec(
+            *self._command,
+            env=self._environ,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            output, complaint = await process.communicate()
+        except asyncio.CancelledError:
+            process.kill()
+            # A killed process ends at once; without the wait it stays a zombie.
+            await process.wait()
+            raise
+        return process.returncode, output, complaint
+
+    def _status(self, output: bytes) -> resource.JsonObject:
+        try:
+            answer = orjson.loads(output)
+        except orjson.JSONDecodeError:
+            # The cause would quote the output, which holds the secret.
+            message = "credential plugin did not answer with JSON"
+            raise errors.ConnectionConfigError(message) from None
+        if not isinstance(answer, dict) or answer.get("apiVersion") != self._api_version:
+            message = "credential plugin answered with another API version"
+            raise errors.ConnectionConfigError(message)
+        status = answer.get("status")
+        if not isinstance(status, dict):
+            message = "credential plugin answered without a status"
+            raise errors.ConnectionConfigError(message)
+        return status
+
+
+def token_of(status: resource.JsonObject) -> credentials.Fetched:
+    """Read the token of a plugin's status.
+
+    Raises:
+        errors.ConnectionConfigError: there is none, or its expiry is not a time.
+    """
+    token = status.get("token")
+    if not isinstance(token, str) or not token.strip():
+        message = "credential plugin gave no token"
+        raise errors.ConnectionConfigError(message)
+    expiry = status.get("expirationTimestamp")
+    try:
+        expires_at = None if expiry is None else datetime.datetime.fromisoformat(expiry)
+    except (TypeError, ValueError) as error:
+        message = "credential plugin gave an expiry that is not a time"
+        raise errors.ConnectionConfigError(message) from error
+    if expires_at is not None and expires_at.tzinfo is None:
+        expires_at = expires_at.replace(tzinfo=datetime.UTC)
+    return credentials.Fetched(f"Bearer {token.strip()}", expires_at)
