@@ -186,8 +186,8 @@ class AuditClient:
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._authorized(request)
-        except aiohttp.ClientConnectorError as error:
-            # The connection was never made.
+        except (aiohttp.ClientConnectorError, UnicodeError) as error:
+            # The connection was never made, in the second case as the host can be none.
             raise Unavailable(_words(error)) from error
         except (*transport.FOREIGN_ERRORS, errors.TransportError) as error:
             raise Unavailable(_words(error), outcome=Outcome.UNDECIDED) from error

@@ -22,11 +22,11 @@ METADATA = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1,{JSON}"
 Source: Kubernetes API concepts, "Metadata-only fetches"; it holds for the answers to writes, too.
 """
 
-FOREIGN_ERRORS = (aiohttp.ClientError, OSError, aiohttp.http.HttpProcessingError)
+FOREIGN_ERRORS = (aiohttp.ClientError, OSError, UnicodeError, aiohttp.http.HttpProcessingError)
 """All that a session or a response raises, but for RuntimeError.
 
-TimeoutError and the errors of ssl are OSErrors; HttpProcessingError comes from a broken chunk in
-the middle of a body.
+TimeoutError and the errors of ssl are OSErrors; UnicodeError comes from a host that can be none, as
+`a..b`; HttpProcessingError from a broken chunk in the middle of a body.
 """
 
 _SILENTLY_CLOSED = RuntimeError
@@ -37,7 +37,9 @@ So it is after an answer that came before all of the request was written.
 Source: aiohttp streams.py `StreamReader._wait`.
 """
 
-_NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+_NOT_SENT = (
+    aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL, UnicodeError
+)  # fmt: skip
 _CONNECT_S = 10.0
 _REQUESTS_PER_S = 1000.0
 _BURST = 2000

@@ -146,8 +146,12 @@ async def test_a_throttled_batch_says_how_long(said: str, seconds: float) -> Non
     assert caught.value.retry_after_s == seconds
 
 
-async def test_a_server_that_is_not_there_has_done_nothing() -> None:
-    it = auditclient.AuditClient(url="http://127.0.0.1:1", timeout_s=PATIENT_S, user_agent="test")
+@pytest.mark.parametrize(
+    "url",
+    [pytest.param("http://127.0.0.1:1", id="away"), pytest.param("http://a..b", id="no-host")],
+)
+async def test_a_server_that_is_not_there_has_done_nothing(url: str) -> None:
+    it = auditclient.AuditClient(url=url, timeout_s=PATIENT_S, user_agent="test")
     with pytest.raises(Unavailable) as caught:
         await it.send([EVENT.document])
     await it.close()
@@ -183,6 +187,20 @@ async def test_a_rejected_token_is_read_again(tmp_path: Path) -> None:
         file.write_text("new")
         await it.send([EVENT.document])
     assert len(server.requests) == 3
+
+
+async def test_a_file_that_comes_to_hold_no_token_leaves_the_old_one_in_use(
+    tmp_path: Path,
+) -> None:
+    file, server = tmp_path / "token", Server()
+    file.write_text("old")
+    server.token = "new"
+    async with client(server, token_file=str(file)) as it:
+        file.write_text("new\nnew\n")
+        with pytest.raises(Unavailable, match="401 Unauthorized"):
+            await it.send([EVENT.document])
+        server.token = "old"
+        await it.send([EVENT.document])
 
 
 def test_an_unreadable_token_or_certificate_is_told(tmp_path: Path) -> None:

@@ -167,6 +167,13 @@ async def test_refused_connection_says_that_nothing_was_sent(connect: Connect) -
     assert not caught.value.sent
 
 
+async def test_host_that_can_be_none_says_that_nothing_was_sent(connect: Connect) -> None:
+    async with servers.talking_to(await connect("http://a..b")) as opened:
+        with pytest.raises(errors.TransportError, match="UnicodeError") as caught:
+            await opened.get_json("/x")
+    assert not caught.value.sent
+
+
 async def test_closed_client_says_that_nothing_was_sent(pair: Pair) -> None:
     await pair.client.close()
     with pytest.raises(errors.TransportError, match="closed") as caught:

@@ -123,7 +123,8 @@ class Exporter(sdk.SpanProcessor):
         try:
             async with session.post(self.url, data=body, headers=self._headers) as answer:
                 status = answer.status
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # ValueError: a header or a host of the environment's or the settings' that can be none.
             raise _Unsent(str(error) or type(error).__name__) from error
         if status in _PASSING:
             raise _Unsent(str(status))

@@ -112,6 +112,25 @@ async def test_memory_is_bounded_while_the_collector_is_away() -> None:
     assert logs[-1]["spans"] == exporter.MAX_WAITING + 10
 
 
+@pytest.mark.parametrize(
+    ("url", "header"),
+    [
+        pytest.param("http://127.0.0.1:1", "x-tenant=a%0Ab", id="line-break-in-a-header"),
+        pytest.param("http://a..b", "x-tenant=a", id="no-host"),
+    ],
+)
+async def test_spans_wait_where_no_request_can_be_made(
+    monkeypatch: pytest.MonkeyPatch, url: str, header: str
+) -> None:
+    monkeypatch.setenv(exporter.HEADERS, header)
+    rig = Rig(url)
+    with structlog.testing.capture_logs() as logs:
+        async with rig.running():
+            rig.tell(1)
+            await asyncio.sleep(20)
+    assert [it["event"] for it in logs] == ["Spans cannot be sent", "Spans are lost"]
+
+
 async def overflow(rig: Rig, collector: Collector) -> None:
     """An outage in which there is room for four spans, and seven are told."""
     collector.statuses = [503] * 3
