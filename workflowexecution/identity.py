@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 import socket
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,15 @@ if TYPE_CHECKING:
 
 PRODUCT = "workflowexecution"
 
+_UNSEEN = re.compile(r"[^!-~]")
+
 
 def identity_of(environ: Mapping[str, str] = os.environ) -> str:
-    """POD_NAME, or the host name; outside a pod with the process id, as several may run there."""
-    pod = environ.get("POD_NAME", "")
+    """POD_NAME, or the host name; outside a pod with the process id, as several may run there.
+
+    It goes into a header, which holds no line break and the like.
+    """
+    pod = _UNSEEN.sub("-", environ.get("POD_NAME", ""))
     if "KUBERNETES_SERVICE_HOST" in environ:
         return pod or socket.gethostname()
     return f"{pod or socket.gethostname()}-{os.getpid()}"

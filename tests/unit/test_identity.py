@@ -15,6 +15,7 @@ POD = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
         pytest.param({**POD, "POD_NAME": "wfe-0"}, "wfe-0", id="pod"),
         pytest.param(POD, socket.gethostname(), id="pod-without-its-name"),
         pytest.param({"POD_NAME": "x"}, f"x-{os.getpid()}", id="outside-with-a-name"),
+        pytest.param({**POD, "POD_NAME": "a\nb \x7f"}, "a-b--", id="what-no-header-holds"),
         pytest.param({}, f"{socket.gethostname()}-{os.getpid()}", id="outside"),
     ],
 )

@@ -228,7 +228,14 @@ def _merge(paths: str) -> Any:  # noqa: ANN401 - a class of the untyped library
 
 
 def _authorization(configuration: Any) -> str:  # noqa: ANN401 - a class of the untyped library
-    return str(configuration.api_key.get("BearerToken", "")).strip()
+    """Return the header's value that the library has put together.
+
+    Raises:
+        errors.ConnectionConfigError: its token can be none.
+    """
+    value = str(configuration.api_key.get("BearerToken", "")).strip()
+    kind, _, token = value.partition(" ")
+    return credentials.bearer(token, "the kubeconfig's user") if kind == "Bearer" else value
 
 
 def _current_context(files: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import pathlib
+import re
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
@@ -19,7 +20,30 @@ _EARLY = datetime.timedelta(minutes=1)
 _EARLIER = datetime.timedelta(seconds=90)
 _KEEP_EVERY_S = 5.0
 
+# A header holds no line break, and a token no space; the session would raise with every request.
+_TOKEN = re.compile(r"[!-~]+")
+
 _log = structlog.get_logger(__name__)
+
+
+def bearer(token: str, holder: str) -> str:
+    """Return the header's value for a token, without space around it.
+
+    Args:
+        token: the token.
+        holder: what it was found in, for people.
+
+    Raises:
+        errors.ConnectionConfigError: it is none. The text holds nothing of it.
+    """
+    token = token.strip()
+    if not _TOKEN.fullmatch(token):
+        what = (
+            "a line break, a space or another character that no token has" if token else "nothing"
+        )
+        message = f"the token of {holder} holds {what}"
+        raise errors.ConnectionConfigError(message)
+    return f"Bearer {token}"
 
 
 class Credentials(Protocol):
@@ -58,8 +82,8 @@ class Fixed:
 class TokenFile:
     """A token that somebody else keeps fresh in a file, as the kubelet does.
 
-    It is read each minute and whenever it was rejected. A file that cannot be read, or is empty as
-    in the moment of its replacement, leaves the old token in use.
+    It is read each minute and whenever it was rejected. A file that cannot be read, is empty as in
+    the moment of its replacement, or holds what is no token, leaves the old one in use.
     """
 
     def __init__(self, path: str) -> None:
@@ -73,7 +97,7 @@ class TokenFile:
         self._reread_at = 0.0
         self._read()
         if not self._authorization:
-            message = f"token file {path} is missing, unreadable or empty"
+            message = f"token file {path} is missing, unreadable, empty or no token"
             raise errors.ConnectionConfigError(message)
 
     async def authorization(self) -> str:
@@ -97,11 +121,10 @@ class TokenFile:
         """Take over what the file holds; a small local read that is not worth a thread."""
         try:
             token = self._path.read_text(encoding="ascii").strip()
-        except (OSError, UnicodeError) as error:
+            if token:
+                self._authorization = bearer(token, "the file")
+        except (OSError, UnicodeError, errors.ConnectionConfigError) as error:
             _log.warning("Token file cannot be read", path=str(self._path), error=str(error))
-            return
-        if token:
-            self._authorization = f"Bearer {token}"
 
 
 class Fetched(NamedTuple):

@@ -109,12 +109,13 @@ def token_of(status: resource.JsonObject) -> credentials.Fetched:
     """Read the token of a plugin's status.
 
     Raises:
-        errors.ConnectionConfigError: there is none, or its expiry is not a time.
+        errors.ConnectionConfigError: there is none, it can be none, or its expiry is not a time.
     """
     token = status.get("token")
     if not isinstance(token, str) or not token.strip():
         message = "credential plugin gave no token"
         raise errors.ConnectionConfigError(message)
+    authorization = credentials.bearer(token, "the credential plugin")
     expiry = status.get("expirationTimestamp")
     try:
         expires_at = None if expiry is None else datetime.datetime.fromisoformat(expiry)
@@ -123,4 +124,4 @@ def token_of(status: resource.JsonObject) -> credentials.Fetched:
         raise errors.ConnectionConfigError(message) from error
     if expires_at is not None and expires_at.tzinfo is None:
         expires_at = expires_at.replace(tzinfo=datetime.UTC)
-    return credentials.Fetched(f"Bearer {token.strip()}", expires_at)
+    return credentials.Fetched(authorization, expires_at)

@@ -6,6 +6,7 @@ import json
 import pathlib
 import traceback
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import structlog.testing
@@ -55,6 +56,31 @@ async def test_kubeconfig_gives_basic_authentication(tmp_path: pathlib.Path) -> 
     user: dict[str, object] = {"username": "u", "password": "p"}
     way = await found(write(tmp_path / "config", servers.kubeconfig("http://one", user)))
     assert await authorization(way) == "Basic " + base64.b64encode(b"u:p").decode()
+
+
+@pytest.mark.parametrize("token", ["a\nb", "a b", "a\0b", " "])
+async def test_inline_token_that_no_header_holds_is_refused(
+    tmp_path: pathlib.Path, token: str
+) -> None:
+    path = write(tmp_path / "config", servers.kubeconfig("http://one", {"token": token}))
+    with pytest.raises(errors.ConnectionConfigError, match="the token of the kubeconfig's user"):
+        await found(path)
+
+
+async def test_provider_whose_next_token_no_header_holds_leaves_the_old_one_in_use(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user: dict[str, object] = {"auth-provider": {"name": "gcp", "config": {"access-token": "t"}}}
+    way = await found(write(tmp_path / "config", servers.kubeconfig("http://one", user)))
+    loader = kubelibrary.load().kube_config.KubeConfigLoader
+
+    async def odd(_: object, configuration: Any) -> None:  # noqa: ANN401 - the library's
+        await asyncio.sleep(0)
+        configuration.api_key["BearerToken"] = "Bearer a\nb"
+
+    monkeypatch.setattr(loader, "load_and_set", odd)
+    assert not await way.credentials.renew("Bearer t")
+    assert await authorization(way) == "Bearer t"
 
 
 async def test_given_file_goes_before_the_environment(tmp_path: pathlib.Path) -> None:

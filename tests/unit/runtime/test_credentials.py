@@ -88,7 +88,7 @@ async def test_token_file_is_read_at_once_when_the_token_was_rejected(
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe", None])
+@pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe", None, b"a\nb", b"a b", b"a\0"])
 async def test_old_token_stays_when_the_file_cannot_be_used(
     token_file: pathlib.Path, content: bytes | None
 ) -> None:
@@ -98,7 +98,31 @@ async def test_old_token_stays_when_the_file_cannot_be_used(
     assert await source.authorization() == "Bearer one"
 
 
-@pytest.mark.parametrize("content", ["", None])
+@pytest.mark.looptime
+async def test_file_that_holds_no_token_is_told_without_what_it_holds(
+    token_file: pathlib.Path,
+) -> None:
+    source = credentials.TokenFile(str(token_file))
+    write(token_file, b"secret\nsecret\n")
+    with structlog.testing.capture_logs() as logs:
+        await source.renew("Bearer one")
+    (line,) = logs
+    assert (line["log_level"], line["path"]) == ("warning", str(token_file))
+    assert line["error"].startswith("the token of the file holds a line break, a space or")
+    assert "secret" not in str(line)
+
+
+@pytest.mark.parametrize("token", ["a\nb", "a\rb", "a b", "a\tb", "a\0b", "a\x7f", "\xe4", "\n"])
+def test_token_that_no_header_holds_is_refused_with_its_holder(token: str) -> None:
+    with pytest.raises(errors.ConnectionConfigError, match="the token of the drawer holds"):
+        credentials.bearer(token, "the drawer")
+
+
+def test_token_loses_the_space_around_it() -> None:
+    assert credentials.bearer(" a.b-c_d~e+f/g==\n", "x") == "Bearer a.b-c_d~e+f/g=="
+
+
+@pytest.mark.parametrize("content", ["", None, "a\nb", "a b"])
 def test_token_file_without_a_token_is_refused_at_first(
     tmp_path: pathlib.Path, content: str | None
 ) -> None:

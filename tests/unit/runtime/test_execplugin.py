@@ -122,3 +122,11 @@ def test_token_of_a_status_carries_its_expiry(
 def test_token_of_an_odd_status_is_refused(status: dict[str, object]) -> None:
     with pytest.raises(errors.ConnectionConfigError, match="credential plugin gave"):
         execplugin.token_of(status)
+
+
+@pytest.mark.parametrize("token", ["a\nb", "a b", "a\0b"])
+def test_token_that_no_header_holds_is_refused_without_it(token: str) -> None:
+    with pytest.raises(errors.ConnectionConfigError) as caught:
+        execplugin.token_of({"token": token})
+    assert str(caught.value).startswith("the token of the credential plugin holds")
+    assert token not in str(caught.value)
