@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import aiohttp
+import structlog
 import yaml
 
 from workflowexecution.runtime import (
@@ -17,8 +18,10 @@ from workflowexecution.runtime import (
     credentials,
     errors,
     execplugin,
+    kubeconfig,
     kubelibrary,
     proxy,
+    resource,
     trust,
 )
 
@@ -29,6 +32,8 @@ _PROVIDERS = {"gcp", "oidc"}
 """Authentication providers that the library's loader renews by loading again."""
 
 R = TypeVar("R")
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -192,10 +197,10 @@ async def _from_kubeconfig(
 ) -> Connection:
     """Load with the library, except for what it does once only: exec plugin and token file."""
     library = kubelibrary.load()
-    merged = _merge(paths)
-    context = context or _current_context(merged.config_files)
-    user, folder = _user_of(merged.config.value, context)
-    own = await _own_credentials(user, folder, environ, now)
+    merged = kubeconfig.merge(paths)
+    context = context or kubeconfig.current_context(merged.config_files)
+    chosen = kubeconfig.choose(merged.config.value, context)
+    own = await _own_credentials(chosen, environ, now)
     configuration = _new_configuration()
     loader = library.kube_config.KubeConfigLoader(
         config_dict=merged.config, config_base_path=None, active_context=context
@@ -218,15 +223,6 @@ async def _from_kubeconfig(
     return Connection(configuration, own or credentials.Fixed(_authorization(configuration)))
 
 
-def _merge(paths: str) -> Any:  # noqa: ANN401 - a class of the untyped library
-    """Read the files that exist, the first definition of a name winning."""
-    files = (pathlib.Path(path).expanduser() for path in paths.split(":") if path)
-    if not any(file.exists() for file in files):
-        message = f"kubeconfig not found: {paths}"
-        raise errors.ConnectionConfigError(message)
-    return kubelibrary.load().kube_config.KubeConfigMerger(paths)
-
-
 def _authorization(configuration: Any) -> str:  # noqa: ANN401 - a class of the untyped library
     """Return the header's value that the library has put together.
 
@@ -238,36 +234,13 @@ def _authorization(configuration: Any) -> str:  # noqa: ANN401 - a class of the 
     return credentials.bearer(token, "the kubeconfig's user") if kind == "Bearer" else value
 
 
-def _current_context(files: Mapping[str, Any]) -> str:
-    """Return the current context of the first file that names one, as kubectl does."""
-    for content in files.values():
-        if content.get("current-context"):
-            return str(content["current-context"])
-    message = "the kubeconfig names no current context"
-    raise errors.ConnectionConfigError(message)
-
-
-def _user_of(merged: Mapping[str, Any], context: str) -> tuple[dict[str, Any], str]:
-    """Return the context's user section, ready to be changed, and the folder of its file."""
-    for entry in merged["contexts"]:
-        if entry["name"] != context:
-            continue
-        name = entry.value["context"].get("user")
-        for user in merged["users"]:
-            if user["name"] == name:
-                section = user.value["user"] = dict(user.value.get("user") or {})
-                return section, os.path.dirname(os.path.abspath(user.path))  # noqa: PTH100, PTH120
-    message = f"the kubeconfig has no context {context} with a user"
-    raise errors.ConnectionConfigError(message)
-
-
 async def _own_credentials(
-    user: dict[str, Any],
-    folder: str,
+    chosen: kubeconfig.Chosen,
     environ: Mapping[str, str],
     now: Callable[[], datetime.datetime],
 ) -> credentials.Credentials | None:
     """Take out of the user section what is renewed here, and make its paths absolute."""
+    user, folder = chosen.user.fields, chosen.user.folder
     for name in ("client-certificate", "client-key"):
         if name in user:
             user[name] = str(pathlib.Path(folder, user[name]))
@@ -277,19 +250,40 @@ async def _own_credentials(
     section = user.pop("exec", None)
     if not section:
         return None
-    plugin = execplugin.ExecPlugin(section, folder=folder, environ=environ)
+    asks = kubeconfig.flag_of(section, "provideClusterInfo")
+    plugin = execplugin.ExecPlugin(
+        section,
+        folder=folder,
+        environ=environ,
+        cluster=kubeconfig.describe(chosen.cluster) if asks else None,
+    )
     status = await plugin.run()
-    if "clientCertificateData" in status:
-        # Handed on as inline data, which the library puts into files for TLS.
-        for field, name in (
-            ("clientCertificateData", "client-certificate-data"),
-            ("clientKeyData", "client-key-data"),
-        ):
-            user[name] = base64.standard_b64encode(status[field].encode()).decode()
-        if "token" not in status:
-            return credentials.Fixed()
+    if _take_certificate(status, user) and not status.get("token"):
+        return credentials.Fixed()
 
     async def fetch() -> credentials.Fetched:
         return execplugin.token_of(await plugin.run())
 
     return credentials.FetchedToken(first=execplugin.token_of(status), fetch=fetch, now=now)
+
+
+def _take_certificate(status: resource.JsonObject, user: dict[str, Any]) -> bool:
+    """Hand a plugin's certificate on as inline data, which the library puts into files for TLS.
+
+    It is not renewed: whoever reads the log can restart the program in time.
+    """
+    found = execplugin.certificate_of(status)
+    if found is None:
+        return False
+    for name, text in (
+        ("client-certificate-data", found.certificate),
+        ("client-key-data", found.key),
+    ):
+        user[name] = base64.standard_b64encode(text.encode()).decode()
+    expires_at = execplugin.expiry_of(status)
+    if expires_at is not None:
+        _log.warning(
+            "Client certificate of the credential plugin is not renewed: restart before it expires",
+            expires_at=expires_at.isoformat(),
+        )
+    return True

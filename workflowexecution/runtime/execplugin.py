@@ -4,7 +4,7 @@ import asyncio
 import datetime
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -20,13 +20,21 @@ class ExecPlugin:
     plugins.
     """
 
-    def __init__(self, spec: Mapping[str, Any], *, folder: str, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        spec: Mapping[str, Any],
+        *,
+        folder: str,
+        environ: Mapping[str, str],
+        cluster: resource.JsonObject | None = None,
+    ) -> None:
         """Take over the `exec` section.
 
         Args:
             spec: the section.
             folder: where the kubeconfig lies; a relative path with a slash starts there.
             environ: the environment that the section's own variables are added to.
+            cluster: what it is told of the cluster; None: nothing.
 
         Raises:
             errors.ConnectionConfigError: the section lacks what it must have.
@@ -45,7 +53,7 @@ class ExecPlugin:
         info = {
             "apiVersion": self._api_version,
             "kind": "ExecCredential",
-            "spec": {"interactive": False},
+            "spec": {"interactive": False, **({"cluster": cluster} if cluster else {})},
         }
         self._environ = {**environ, **added, "KUBERNETES_EXEC_INFO": orjson.dumps(info).decode()}
 
@@ -115,7 +123,40 @@ def token_of(status: resource.JsonObject) -> credentials.Fetched:
     if not isinstance(token, str) or not token.strip():
         message = "credential plugin gave no token"
         raise errors.ConnectionConfigError(message)
-    authorization = credentials.bearer(token, "the credential plugin")
+    return credentials.Fetched(
+        credentials.bearer(token, "the credential plugin"), expiry_of(status)
+    )
+
+
+class Certificate(NamedTuple):
+    """What a plugin gives to be shown to the server, as PEM texts."""
+
+    certificate: str
+    key: str
+
+
+def certificate_of(status: resource.JsonObject) -> Certificate | None:
+    """Read the client certificate of a plugin's status; None: there is none.
+
+    Raises:
+        errors.ConnectionConfigError: it lacks its key, or the key it.
+    """
+    found = status.get("clientCertificateData"), status.get("clientKeyData")
+    if not any(found):
+        return None
+    certificate, key = found
+    if not (isinstance(certificate, str) and certificate and isinstance(key, str) and key):
+        message = "credential plugin gave a client certificate without its key, or the reverse"
+        raise errors.ConnectionConfigError(message)
+    return Certificate(certificate, key)
+
+
+def expiry_of(status: resource.JsonObject) -> datetime.datetime | None:
+    """Read until when a plugin's answer holds; None: it does not say.
+
+    Raises:
+        errors.ConnectionConfigError: it is not a time.
+    """
     expiry = status.get("expirationTimestamp")
     try:
         expires_at = None if expiry is None else datetime.datetime.fromisoformat(expiry)
@@ -124,4 +165,4 @@ def token_of(status: resource.JsonObject) -> credentials.Fetched:
         raise errors.ConnectionConfigError(message) from error
     if expires_at is not None and expires_at.tzinfo is None:
         expires_at = expires_at.replace(tzinfo=datetime.UTC)
-    return credentials.Fetched(authorization, expires_at)
+    return expires_at
