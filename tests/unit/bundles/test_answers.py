@@ -42,12 +42,14 @@ def test_another_status_than_the_specification_has_is_a_refusal(
     assert "secret" not in str(refused.value)
 
 
-@pytest.mark.parametrize("status", [204, 429, 500])
-def test_a_registry_that_does_not_say_whether_a_blob_is_there_is_told(
+@pytest.mark.parametrize("status", [200, 202])
+def test_a_registry_that_names_what_it_has_taken_has_taken_it(
     there: collector.Registry, status: int
 ) -> None:
-    there.scripted["HEAD", "/blobs/"] = (status, {}, b"")
-    with pytest.raises(errors.RegistryError, match=f"answers HEAD with {status}"):
+    there.scripted["PUT", "/manifests/"] = (status, {"Docker_Content_Digest": PACKED.digest}, b"")
+    push(there)
+    there.scripted["PUT", "/manifests/"] = (status, {"Docker_Content_Digest": "sha256:0"}, b"")
+    with pytest.raises(errors.RegistryError, match=f"answers PUT with {status}, not with 201"):
         push(there)
 
 
@@ -59,7 +61,7 @@ def test_a_portal_that_answers_everything_with_200_has_taken_nothing(
         push(there)
 
 
-@pytest.mark.parametrize("status", [302, 307, 401, 403])
+@pytest.mark.parametrize("status", [204, 302, 307, 400, 401, 403, 405, 500])
 def test_a_blob_of_which_the_registry_does_not_tell_is_sent_again(
     there: collector.Registry, status: int
 ) -> None:
