@@ -131,22 +131,22 @@ class _Reader:
         _refuse(node, f"JSON has no {_short(node.tag)}")
 
     def members(self, node: yaml.MappingNode, depth: int) -> Members:
-        """The keys of an object and their values: its own, and before them what it merges."""
+        """The keys of an object and their values; of its own and what it merges the last wins."""
         own: Members = {}
-        merged: Members = {}
+        found: Members = {}
         for key, inner in node.value:
             if key.tag == _MERGE:
-                for source in _sources(inner):
+                # In a list of sources what is named first wins.
+                for source in reversed(_sources(inner)):
                     self._enter(key, depth)
-                    # What is named first wins.
-                    merged = self.members(source, depth + 1) | merged
+                    found |= self.members(source, depth + 1)
                 continue
             name = _key(key)
             if name in own:
                 first = own[name][0].start_mark.line + 1
                 _refuse(key, f"the key {name} stands here again, after line {first}")
-            own[name] = (key, inner)
-        return merged | own
+            found[name] = own[name] = (key, inner)
+        return found
 
     def _enter(self, node: yaml.Node, depth: int) -> None:
         self._count += 1
@@ -199,10 +199,10 @@ def _is_text_in_yaml_1_1(text: str) -> bool:
 def _text(node: yaml.ScalarNode) -> str:
     text: str = node.value
     try:
-        text.encode()
-    except UnicodeEncodeError:
-        _refuse(node, f"{text!a} is half a character")
-    return text
+        # JSON writes a character beyond 16 bits as two escapes, which PyYAML leaves apart.
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        _refuse(node, f"{text!a} holds half a character")
 
 
 def _tag_of(text: str) -> str:

@@ -90,8 +90,8 @@ def test_a_value_is_read_as_kubernetes_reads_it(text: str, meant: object) -> Non
         ("{? [a] : b}", "a key is not text"),
         ("{<<: a}", "<< takes objects"),
         ("{<<: [a]}", "<< takes objects"),
-        (r'"\ud800"', "is half a character"),
-        (r'{"\ud800": a}', "is half a character"),
+        (r'"\ud800"', "holds half a character"),
+        (r'{"\ud800": a}', "holds half a character"),
     ],
 )
 def test_what_json_has_no_word_for_is_refused_by_its_line(text: str, says: str) -> None:
@@ -110,6 +110,19 @@ def test_a_key_that_stands_twice_is_refused_by_both_its_lines(text: str) -> None
     says = r"^f\.yaml:5: the key script stands here again, after line 3$"
     with pytest.raises(errors.NotReadable, match=says):
         list(documents.parse(text, "f.yaml"))
+
+
+def test_of_what_is_merged_and_what_stands_there_the_last_counts() -> None:
+    """As for kubectl; of a list of sources it takes the first that has the key."""
+    text = "a: &a {p: 1, q: 9}\nb: &b {p: 2}\nc: {<<: *a, <<: *b}\nd: {q: 5, <<: *a}\n"
+    (found,) = documents.parse(text, "f.yaml")
+    assert found.content["c"] == {"p": 2, "q": 9}
+    assert found.content["d"] == {"p": 1, "q": 9}
+
+
+def test_a_character_that_json_writes_as_two_escapes_is_one() -> None:
+    (found,) = documents.parse(r'{"a": "\ud83d\ude00", "\ud83d\ude00": 1}', "f.yaml")
+    assert found.content == {"a": "\U0001f600", "\U0001f600": 1}
 
 
 def test_what_is_merged_gives_way_to_what_stands_there() -> None:
