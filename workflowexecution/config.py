@@ -104,9 +104,8 @@ class Source:
             ConfigurationError: there is no file now, or it cannot be used, or what is reloaded of
                 it does not go with what is not.
         """
-        if not _is_there(self.file):
-            raise ConfigurationError([f"--config: {self.file} is gone"])
-        wished = self.load()
+        # By its name: of a file that goes meanwhile the defaults would be taken, unrestricted.
+        wished = load(self.file, self.environ, self.flags)
         try:
             return settings.reloaded(running, wished)
         except pydantic.ValidationError as error:

@@ -35,6 +35,9 @@ _LEVELS = {
 RECORD = "audit"
 """Under this key a line carries an audit record; it is written at every level, and whole."""
 
+_WHICH = "timestamp", "identity"
+"""What tells a line from others, and holds nothing of anybody's."""
+
 _AS_TEXT = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 
 # Of the numbers that orjson writes.
@@ -167,8 +170,9 @@ def _line(logger: WrappedLogger, method: str, event: EventDict) -> str:
         # Who logs is in the middle of something that matters more than the line.
         about = redaction.redact_value("event", about) if isinstance(about, str) else None
         failed = type(error).__name__
+    which = {key: event[key] for key in _WHICH if isinstance(event.get(key), str)}
     said = {"event": "Log line cannot be written", "level": method, "about": about, "error": failed}
-    return _json(said)
+    return _json({**which, **said})
 
 
 def _render(logger: WrappedLogger, method: str, event: EventDict) -> str:

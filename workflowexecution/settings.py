@@ -29,7 +29,7 @@ MAX_PORT = 65535
 MAX_WORKERS = 256
 MAX_S = 366 * 86400.0
 
-_EVERYWHERE = frozenset({"", "0.0.0.0", "[::]"})
+_EVERYWHERE = frozenset({"0.0.0.0", "[::]"})
 
 
 def _port(address: str) -> str:
@@ -44,7 +44,10 @@ def _meet(one: str, other: str) -> bool:
     (host, _, port), (their_host, _, their_port) = one.rpartition(":"), other.rpartition(":")
     if int(port) != int(their_port) or int(port) == 0:
         return False
-    return host == their_host or bool(_EVERYWHERE & {host, their_host})
+    if host == their_host or "" in {host, their_host}:
+        return True
+    is_one_family = host.startswith("[") == their_host.startswith("[")
+    return is_one_family and bool(_EVERYWHERE & {host, their_host})
 
 
 def _tombstone(kept_s: float) -> float:

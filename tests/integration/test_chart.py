@@ -135,7 +135,12 @@ def test_chart_adds_to_the_pod_what_it_is_told() -> None:
     ("values", "strategy"),
     [
         pytest.param(
-            ("replicas=1",), {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}, id="election"
+            ("replicas=1",),
+            {
+                "type": "RollingUpdate",
+                "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+            },
+            id="election",
         ),
         pytest.param(
             ("replicas=1", "config.controller.leaderElection=false"),

@@ -63,14 +63,14 @@ class TestReload:
     def test_file_that_is_gone_is_an_error(self, file: Path) -> None:
         running = load(file, "")
         file.unlink()
-        with pytest.raises(config.ConfigurationError, match="is gone"):
+        with pytest.raises(config.ConfigurationError, match=r"cannot read .*No such file"):
             config.Source(file, environ={}).reload(running)
 
     def test_default_file_that_is_gone_is_an_error(
         self, file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(config, "DEFAULT_PATH", file)
-        with pytest.raises(config.ConfigurationError, match="is gone"):
+        with pytest.raises(config.ConfigurationError, match=r"cannot read .*No such file"):
             config.Source(None, environ={}).reload(settings.Settings())
 
     def test_new_value_that_does_not_go_with_what_takes_a_restart_is_an_error(

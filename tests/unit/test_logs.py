@@ -200,8 +200,11 @@ def knot() -> list[object]:
 def test_a_line_that_cannot_be_written_says_what_it_was_about(
     value: object, error: str, event: object, about: object
 ) -> None:
-    line = orjson.loads(logs.render_json(None, "info", {"event": event, "value": value}))
+    which = {"timestamp": "2026-03-01T12:00:00Z", "identity": "one"}
+    said = {"event": event, "value": value, **which}
+    line = orjson.loads(logs.render_json(None, "info", said))
     assert line == {
+        **which,
         "event": "Log line cannot be written",
         "level": "info",
         "about": about,

@@ -152,6 +152,8 @@ def test_a_value_within_bounds_is_taken(section: str, key: str, value: object) -
     [
         pytest.param(":0", ":0", id="any-free-port"),
         pytest.param("127.0.0.1:9090", "127.0.0.2:9090", id="two-hosts"),
+        pytest.param("0.0.0.0:9090", "[::1]:9090", id="two-families"),
+        pytest.param("[::]:9090", "0.0.0.0:9090", id="all-of-two-families"),
     ],
 )
 def test_probes_and_metrics_are_taken_where_they_do_not_meet(probes: str, metrics: str) -> None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
-from workflowexecution.runtime import errors
+from workflowexecution.runtime import credentials, errors
 from workflowexecution.runtime.metricsserver import PATH, Verdict
 
 if TYPE_CHECKING:
@@ -28,10 +27,6 @@ _REFUSED_S = 10.0
 _MAX_KEPT = 256
 _AT_ONCE = 4
 _DEADLINE_S = 5.0
-
-# RFC 6750 allows less; the API server's own file of tokens may have all that can be printed.
-# Anything else is no token to anybody, and what is no UTF-8 could not even be asked about.
-_TOKEN = re.compile(r"[!-~]+")
 
 _log = structlog.get_logger(__name__)
 
@@ -88,7 +83,7 @@ class MetricsAuth:
         """Judge the Authorization header of a request for the metrics."""
         scheme, _, token = authorization.partition(" ")
         token = token.strip()
-        if scheme.lower() != "bearer" or not _TOKEN.fullmatch(token):
+        if scheme.lower() != "bearer" or not credentials.is_token(token):
             return Verdict.UNKNOWN
         digest = hashlib.sha256(token.encode("ascii")).digest()
         known = self._known(digest)

@@ -26,6 +26,11 @@ _TOKEN = re.compile(r"[!-~]+")
 _log = structlog.get_logger(__name__)
 
 
+def is_token(text: str) -> bool:
+    """Tell whether a text can be a token: RFC 6750 allows less, the API server's own files more."""
+    return _TOKEN.fullmatch(text) is not None
+
+
 def bearer(token: str, holder: str) -> str:
     """Return the header's value for a token, without space around it.
 
@@ -37,7 +42,7 @@ def bearer(token: str, holder: str) -> str:
         errors.ConnectionConfigError: it is none. The text holds nothing of it.
     """
     token = token.strip()
-    if not _TOKEN.fullmatch(token):
+    if not is_token(token):
         what = (
             "a line break, a space or another character that no token has" if token else "nothing"
         )

@@ -106,7 +106,7 @@ def _holds(rule: str, asked: _Server) -> bool:
     ip = _ip(host)
     if ip is not None:
         return ip == asked.ip
-    below = host.removeprefix("*")
+    below = host[1:] if host.startswith("*.") else host
     if below.startswith("."):
         return asked.host.endswith(below)
     return asked.host == below or asked.host.endswith(f".{below}")
