@@ -54,7 +54,8 @@ class Begun:
         if old is None or not old.ran or (new is not None and new.ran):
             return
         owner = self._owner(old.owner_uid)
-        if owner is not None and not owner.ended:
+        # The tasks of a database that was put back may come before the execution that goes on.
+        if owner is not None and (new is not None or not owner.ended):
             self._names.setdefault(old.owner_uid, set()).add(_name(old))
 
     def execution_changed(self, delta: store.Delta[gone.OwnerT]) -> None:

@@ -14,7 +14,14 @@ from workflowexecution.api.status import (
     FailureReason,
     Phase,
 )
-from workflowexecution.domain import consistency, failure, history, status, stopping
+from workflowexecution.domain import (
+    consistency,
+    failure,
+    history,
+    progress,
+    status,
+    stopping,
+)
 from workflowexecution.reconciler import evidence, health, ladder, view
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors
@@ -52,6 +59,9 @@ class Conclusion:
     ) -> failure.Facts:
         """What is known of a run that has ended badly, its pods included while they are there."""
         pods = await self._tools.engine.read_pods(run.uid)
+        # Tekton looks at no pod of a task that is over: what has begun late, the pod alone tells.
+        begun = {pod.name for pod in pods if pod.ran}
+        children = [it._replace(ran=it.ran or it.pod_name in begun) for it in children]
         warned = status.condition(case.status, ConditionType.PODS_HEALTHY)
         waits = warned is not None and warned.reason == ConditionReason.PODS_WAITING
         return failure.Facts(
@@ -121,6 +131,46 @@ class Conclusion:
         earlier = (case.status.failure_details, self._glimpses.of(key))
         return evidence.kept(details, *earlier), notes
 
+    async def first_words(
+        self, case: common.Case, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
+    ) -> Status:
+        """The status with why a run has failed of which something is still there, or may begin.
+
+        Written while that can be read: what lingers of it may have to go.
+        """
+        facts = await self.facts(case, run, children)
+        lingers = stopping.may_begin(facts.children, facts.pods)
+        facts = dataclasses.replace(facts, lingers=lingers)
+        details, _ = await self.record(case, facts, run.completed_at or case.moment.now)
+        # With what the pods alone tell: they are gone when the end is said.
+        told = mirrored(case, run, facts.children).model_copy(update={"failure_details": details})
+        return health.lingering(case, told, details.message)
+
+    async def last_words(
+        self, case: common.Case, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
+    ) -> Status | None:
+        """The status with the record of a run that is about to be deleted; None: it stands there.
+
+        Why it was stopped stands on the run alone, and goes with it.
+
+        A pod that waits for a ConfigMap stays as long as its run does, and none of its steps may
+        begin any more. Without this look it would have its target wait for a person's review.
+        """
+        try:
+            facts = await self.facts(case, run, children)
+        except errors.ClusterError:
+            if run.is_done:
+                raise
+            # What works is ended all the same, and has run.
+            facts = failure.Facts(run, children, started(case))
+        lingers = not run.is_done or stopping.may_begin(facts.children, facts.pods)
+        facts = dataclasses.replace(facts, lingers=lingers)
+        known = case.status.failure_details
+        if known is not None and known.was_execution_failure != failure.nothing_ran(facts):
+            return None
+        details, _ = await self.record(case, facts, run.completed_at or case.moment.now)
+        return mirrored(case, run, facts.children).model_copy(update={"failure_details": details})
+
     async def remains(self, case: common.Case, run: tekton.PipelineRun) -> failure.Facts:
         """What is known of a run that is gone: its TaskRuns go with it, one by one.
 
@@ -149,6 +199,23 @@ class Conclusion:
 def started(case: common.Case) -> frozenset[str]:
     """Names of the TaskRuns of which something was ever seen started."""
     return frozenset(entry.name for entry in case.status.task_runs or () if entry.started)
+
+
+def mirrored(
+    case: common.Case, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
+) -> Status:
+    """The status with how far the run is."""
+    summary = case.status.pipeline_run_status
+    way = progress.map_progress(
+        run, children, case.status.task_runs, summary.completed_tasks if summary else None
+    )
+    after = status.mirrored(case.status, case.moment, run, way)
+    if status.condition(after, ConditionType.ENGINE_AVAILABLE) is not None:
+        note = status.Note(
+            ConditionType.ENGINE_AVAILABLE, ConditionStatus.TRUE, ConditionReason.ENGINE_AVAILABLE
+        )
+        after = status.noted(after, case.moment, [note])
+    return after
 
 
 def attributed(
@@ -221,5 +288,5 @@ def _stop_of(
         return None
     if case.execution.spec.cancel is None:
         # The cause stood on the run: what was said of it is left, and no reason follows from that.
-        return stopping.Stop(stopping.Cause.ORPHAN, FailureReason.UNKNOWN, begun.message)
-    return stopping.Stop(stopping.Cause.USER, FailureReason.CANCELLED, begun.message)
+        return stopping.Stop(stopping.Cause.ORPHAN, FailureReason.UNKNOWN, ladder.why(begun))
+    return stopping.Stop(stopping.Cause.USER, FailureReason.CANCELLED, ladder.why(begun))

@@ -166,7 +166,8 @@ async def _is_survived(tools: common.Tools, seen: view.Execution) -> bool:
     """
     if not seen.was_running_when_deleted:
         return False
-    return await tools.engine.has_live_pods(seen.run_uid)
+    children = await tools.engine.read_children(seen.run_uid)
+    return await common.is_working(tools, seen.run_uid, children)
 
 
 def _pods_due_s(tools: common.Tools, seen: view.Execution) -> float:
@@ -297,6 +298,8 @@ async def _say(tools: common.Tools, seen: view.Execution, sight: _Sight) -> None
 
 def _was_over(seen: view.Execution, run: tekton.PipelineRun) -> bool:
     """Whether the run had ended when the execution was deleted, and only nobody had said so yet."""
+    if seen.run_uid and run.uid != seen.run_uid:
+        return False
     since = times.parse(seen.deletion_time)
     ended_at = run.completed_at if run.is_done else None
     return since is not None and ended_at is not None and ended_at <= since
@@ -309,18 +312,19 @@ def _end_of(
 
     A failure is told as of now. What lingers of it holds the target, and may have begun since.
     """
-    before = case.status
-    if before.pipeline_run_ref is None:
-        before = common.adopt(case, run)
+    if case.status.pipeline_run_ref is None:
+        case = case.at(common.adopt(case, run))
+    children = tools.engine.children(run.uid)
+    before = conclusion.mirrored(case, run, children)
     if run.is_successful and stopping.mismatch(case.execution.spec, run) is None:
         after = status.completed(before, case.moment, run.completed_at or now)
         return ladder.concluded(after, case.moment)
-    children = tools.engine.children(run.uid)
     facts = failure.Facts(run, children, conclusion.started(case), lingers=True)
-    facts, notes = conclusion.attributed(case, facts, tools.policy.limits)
+    facts, _ = conclusion.attributed(case, facts, tools.policy.limits)
     details = before.failure_details or failure.classify_run(facts, case.subject, now)
-    after = conclusion.ended_badly(case, before, details, notes, at=now)
-    return ladder.concluded(after, case.moment)
+    after = conclusion.ended_badly(case, before, details, [], at=now)
+    # Whether a stop has ended all of it, nobody has looked.
+    return after if facts.stopped else ladder.concluded(after, case.moment)
 
 
 def _fate(seen: view.Execution, run: tekton.PipelineRun | None, *, is_gone: bool) -> str:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 LOOK_EVERY_S = 3.0
 
 
+_GOES_ON = "something of it still works or waits to begin"
+
+
 class Health:
     """Warns of pods that do not start; remembers nothing of any execution."""
 
@@ -132,11 +135,18 @@ def _said(
 
 def lingering(case: common.Case, after: Status, why: str) -> Status:
     """The status with what is wrong with the pods of a run that has failed and is still there."""
+    return _lingering(case, after, f"Tekton calls the run ended, and {_GOES_ON}: {why}")
+
+
+def survived(case: common.Case, left: Sequence[tekton.TaskRun]) -> Status:
+    """The status with what goes on of a run that somebody has deleted."""
+    tasks = ", ".join(f"TaskRun {it.name}" for it in left if not it.is_done)
+    return _lingering(case, case.status, f"The run is deleted, and {_GOES_ON}: {tasks or 'a pod'}")
+
+
+def _lingering(case: common.Case, after: Status, message: str) -> Status:
     note = status.Note(
-        ConditionType.PODS_HEALTHY,
-        ConditionStatus.FALSE,
-        ConditionReason.PODS_LINGERING,
-        f"Tekton calls the run ended, and something of it still works or waits to begin: {why}",
+        ConditionType.PODS_HEALTHY, ConditionStatus.FALSE, ConditionReason.PODS_LINGERING, message
     )
     return status.noted(after, case.moment, [note])
 

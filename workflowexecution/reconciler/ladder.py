@@ -18,10 +18,12 @@ from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
     from workflowexecution.api import tekton
-    from workflowexecution.api.status import Status
+    from workflowexecution.api.status import Condition, Status
     from workflowexecution.runtime.resource import ObjectKey
 
 _log = structlog.get_logger(__name__)
+
+_STILL_THERE = "was told to end and deleted, and is still there: the target stays locked. "
 
 AGAIN_S = 1.0
 STUCK_AGAIN_S = 30.0
@@ -63,10 +65,7 @@ async def climb(
 def note(step: stopping.Step, stop: stopping.Stop, run: tekton.PipelineRun) -> status.Note:
     """The condition that says how far the ladder has been climbed."""
     if step is stopping.Step.STUCK:
-        message = (
-            f"PipelineRun {run.place} was told to end and deleted, and is still there: the "
-            f"target stays locked. {stop.message}"
-        )
+        message = f"PipelineRun {run.place} {_STILL_THERE}{stop.message}"
         return status.Note(
             ConditionType.CANCEL_CONFIRMED,
             ConditionStatus.FALSE,
@@ -79,6 +78,11 @@ def note(step: stopping.Step, stop: stopping.Stop, run: tekton.PipelineRun) -> s
         ConditionReason.CANCELLING,
         stop.message,
     )
+
+
+def why(said: Condition) -> str:
+    """What a run is stopped for, in the words of the condition that says how far that has come."""
+    return said.message.rpartition(_STILL_THERE)[2]
 
 
 def confirmed(stop: stopping.Stop, run: tekton.PipelineRun | None) -> status.Note:

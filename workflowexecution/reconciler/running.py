@@ -17,7 +17,7 @@ from workflowexecution.api.status import (
     ConditionStatus,
     ConditionType,
 )
-from workflowexecution.domain import failure, progress, stalling, status, stopping
+from workflowexecution.domain import failure, stalling, status, stopping
 from workflowexecution.domain.events import Reason
 from workflowexecution.reconciler import conclusion, glimpses, health, ladder, pacing
 from workflowexecution.reconciler import tools as common
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from workflowexecution.api import tekton
-    from workflowexecution.api.status import FailureDetails, Status
+    from workflowexecution.api.status import Status
     from workflowexecution.reconciler import view
     from workflowexecution.runtime.resource import ObjectKey
 
@@ -129,13 +129,14 @@ class Mirror:
             # The cache may lack a task that the run does not name: it proves nothing.
             children = await self._tools.engine.read_children(run.uid)
         at = run.completed_at or case.moment.now
-        mirrored = _mirrored(case, run, children)
+        mirrored = conclusion.mirrored(case, run, children)
         if succeeded:
             after = await self._conclusion.succeeded(case, mirrored, run, children, at)
         elif await common.is_working(self._tools, run.uid, children):
             again = Result(requeue_after_s=self._patience(case.seen.key))
             if case.status.failure_details is None:
-                await self._remember(case, mirrored, run, children)
+                told = await self._conclusion.first_words(case, run, children)
+                await common.write(self._tools, case, told)
                 return again
             return common.sooner(again, await self._go_on(case, run, children))
         elif case.status.failure_details is not None and _is_going(run, children):
@@ -152,31 +153,12 @@ class Mirror:
         await self._end(case, after)
         return Result()
 
-    async def _remember(
-        self,
-        case: common.Case,
-        mirrored: Status,
-        run: tekton.PipelineRun,
-        children: Sequence[tekton.TaskRun],
-    ) -> None:
-        """Write down why a run failed while that can be read: what lingers of it may have to go.
-
-        It is no end yet: something of the run still works on the target, or may begin to.
-        """
-        facts = await self._conclusion.facts(case, run, children)
-        lingers = stopping.may_begin(facts.children, facts.pods)
-        details, _ = await self._conclusion.record(
-            case, dataclasses.replace(facts, lingers=lingers), run.completed_at or case.moment.now
-        )
-        after = mirrored.model_copy(update={"failure_details": details})
-        await common.write(self._tools, case, health.lingering(case, after, details.message))
-
     async def _go_on(
         self, case: common.Case, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
     ) -> Result:
         """The run works, or something of it does: say how far it is, and stop it when it is due."""
         now, limits = case.moment.now, self._tools.policy.limits
-        after = _mirrored(case, run, children)
+        after = conclusion.mirrored(case, run, children)
         stop = stopping.due(case.execution.spec, run, now, limits)
         if stop is not None:
             return await self._stop(case, after, run, children, stop)
@@ -200,13 +182,12 @@ class Mirror:
         """Take the ladder's next step, and say where it stands."""
         tools = self._tools
         step, _ = stopping.next_step(run, stop.cause, case.moment.now)
-        if step is stopping.Step.DELETE:
-            details = await self._last_look(case, run, children)
-            if details is not None:
-                # Written before the proof is deleted, and looked at once more after that.
-                after = after.model_copy(update={"failure_details": details})
-                await common.write(tools, case, after)
-                return common.LOOK_AT_ONCE
+        is_untold = run.deleting and case.status.failure_details is None
+        if (step is stopping.Step.DELETE or is_untold) and await self._say_last(
+            case, run, children
+        ):
+            # Written before the proof is deleted, and looked at once more after that.
+            return common.LOOK_AT_ONCE
         before = status.condition(case.status, ConditionType.CANCEL_CONFIRMED)
         step, result = await ladder.climb(tools, case.seen.key, run, stop.cause)
         note = ladder.note(step, stop, run)
@@ -222,25 +203,25 @@ class Mirror:
         self._pace.moved(case.seen.key)
         return result
 
-    async def _last_look(
+    async def _say_last(
         self, case: common.Case, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
-    ) -> FailureDetails | None:
-        """The record of a run that is about to be deleted, if it has to be written anew.
+    ) -> bool:
+        """Write what is known of a run that is about to be deleted, if that is news.
 
-        Why it was stopped stands on the run alone, and goes with it.
-
-        A pod that waits for a ConfigMap stays as long as its run does, and none of its steps may
-        begin any more. Without this look it would have its target wait for a person's review.
+        Whether it can be written or not: what works has to end.
         """
-        facts = await self._conclusion.facts(case, run, children)
-        lingers = not run.is_done or stopping.may_begin(facts.children, facts.pods)
-        facts = dataclasses.replace(facts, lingers=lingers)
-        told = case.status.failure_details
-        if told is not None and told.was_execution_failure != failure.nothing_ran(facts):
-            return None
-        at = run.completed_at or case.moment.now
-        details, _ = await self._conclusion.record(case, facts, at)
-        return details
+        told = await self._conclusion.last_words(case, run, children)
+        if told is None:
+            return False
+        try:
+            return await common.write(self._tools, case, told)
+        except (errors.Conflict, errors.Throttled):
+            raise
+        except errors.ApiError as error:
+            if run.is_done:
+                raise
+            _log.warning("Why a run is deleted cannot be written", run=run.place, error=str(error))
+            return False
 
     def _patience(self, key: ObjectKey) -> float:
         """Seconds until a run that lingers is looked at again; grows, since nothing may wake it."""
@@ -314,14 +295,16 @@ class Mirror:
         at = last.completed_at or now if last is not None else now
         if last is not None and _has_succeeded(case, last):
             children = engine.children(last.uid)
-            mirrored = _mirrored(case, last, children)
+            mirrored = conclusion.mirrored(case, last, children)
             after = await self._conclusion.succeeded(case, mirrored, last, children, at)
             await self._end(case, after)
             return Result()
         ref = case.status.pipeline_run_ref
         uid = ref.uid if ref else ""
-        if uid and await common.is_working(self._tools, uid, await engine.read_children(uid)):
-            return Result(requeue_after_s=self._patience(case.seen.key))
+        if uid:
+            left = await engine.read_children(uid)
+            if await common.is_working(self._tools, uid, left):
+                return await self._survived(case, left)
         remembered = case.status.failure_details
         if remembered is not None:
             # It had ended, and what lingered of it is gone by now.
@@ -329,7 +312,7 @@ class Mirror:
             return Result()
         if last is not None and last.is_done:
             facts = await self._conclusion.remains(case, last)
-            mirrored = _mirrored(case, last, facts.children)
+            mirrored = conclusion.mirrored(case, last, facts.children)
             after = await self._conclusion.failed(case, mirrored, facts, at)
             await self._end(case, after)
             return Result()
@@ -338,6 +321,13 @@ class Mirror:
         )
         await self._end(case, await self._conclusion.failed(case, case.status, facts, now))
         return Result()
+
+    async def _survived(self, case: common.Case, left: Sequence[tekton.TaskRun]) -> Result:
+        """The run is gone, and something of it is not: the end waits, and says for what."""
+        wait_s = self._patience(case.seen.key)
+        if wait_s >= UNWATCHED_S:
+            await common.write(self._tools, case, health.survived(case, left))
+        return Result(requeue_after_s=wait_s)
 
 
 def _is_own(case: common.Case, run: tekton.PipelineRun) -> bool:
@@ -362,22 +352,6 @@ def _is_going(run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]) -> bo
     listed = {child.name for child in children}
     named = {child.name for child in run.children if child.kind == "TaskRun"}
     return run.deleting or not named <= listed
-
-
-def _mirrored(
-    case: common.Case, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
-) -> Status:
-    summary = case.status.pipeline_run_status
-    way = progress.map_progress(
-        run, children, case.status.task_runs, summary.completed_tasks if summary else None
-    )
-    after = status.mirrored(case.status, case.moment, run, way)
-    if status.condition(after, ConditionType.ENGINE_AVAILABLE) is not None:
-        note = status.Note(
-            ConditionType.ENGINE_AVAILABLE, ConditionStatus.TRUE, ConditionReason.ENGINE_AVAILABLE
-        )
-        after = status.noted(after, case.moment, [note])
-    return after
 
 
 def _moving(case: common.Case, after: Status, stall: str) -> Status:

@@ -112,6 +112,10 @@ class Case(NamedTuple):
         """The status the decision starts from."""
         return self.execution.status
 
+    def at(self, status: Status) -> Case:
+        """The same at another status."""
+        return self._replace(execution=self.execution.model_copy(update={"status": status}))
+
     @property
     def subject(self) -> failure.Subject:
         """What was tried on what, for people."""

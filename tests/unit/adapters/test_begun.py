@@ -80,3 +80,10 @@ def test_nothing_is_kept_of_the_tasks_of_an_execution_that_has_ended_or_is_not_k
     strange = begun.Begun(owner=lambda uid: None)
     strange.task_changed(store.Delta(task(ran=True), None))
     assert len(past.begun) == len(strange) == 0
+
+
+def test_tasks_of_a_database_that_was_put_back_may_come_before_their_execution() -> None:
+    past, second = Past(FAILED), task(ran=False)
+    past.sees(task(ran=True), second)
+    past.says(execution(RUNNING))
+    assert past.ran(second)

@@ -299,7 +299,41 @@ async def test_one_that_the_program_had_stopped_was_stopped_for_that() -> None:
     made.engine.show(builders.run(condition=over, metadata={"annotations": marks}))
     await reconcile(made)
     assert made.status.outcome is Outcome.TIMEOUT
-    assert made.said(ConditionType.CANCEL_CONFIRMED).status == "True"
+    # Nobody has looked whether nothing of it works any more.
+    assert status.condition(made.status, ConditionType.CANCEL_CONFIRMED) is None
+
+
+async def test_an_end_before_the_deletion_tells_how_far_the_run_had_come() -> None:
+    made = deleted_at(31, {**ENDED, "progress": "0/1", "currentStep": "restart/run"})
+    tasks = {
+        "childReferences": [builders.child()],
+        "pipelineSpec": {"tasks": [{"name": "restart"}]},
+    }
+    over = ("True", "Succeeded", "Tasks Completed: 1 (Failed: 0, Cancelled 0), Skipped: 0")
+    done = builders.task(condition=OVER, steps=[builders.step(exit_code=0)])
+    made.engine.show(builders.run(condition=over, status=tasks), done)
+    await reconcile(made)
+    found = made.status
+    assert (found.progress, found.current_step, found.message) == ("1/1", None, over[2])
+    assert [it.started for it in found.task_runs or ()] == [True]
+
+
+async def test_the_end_of_a_run_with_the_labels_of_its_own_is_not_its_end() -> None:
+    made = deleted_at(31)
+    made.engine.show(builders.run(condition=OVER, metadata={"uid": "another"}))
+    await reconcile(made)
+    assert made.status.outcome is Outcome.CANCELLED
+
+
+async def test_one_whose_run_went_first_waits_for_the_tasks_it_left() -> None:
+    """Tekton may yet make a pod for one that is not over."""
+    ended = {"phase": "Failed", "completionTime": builders.stamp(60), "pipelineRunRef": REF}
+    made = world(ended)
+    waiting = builders.task(condition=("Unknown", "Pending", ""), status={"podName": None})
+    made.engine.live_tasks = (waiting,)
+    assert (await reconcile(made)).requeue_after_s == 1.0
+    made.engine.live_tasks = ()
+    assert await reconcile(made) == Result()
 
 
 @pytest.mark.parametrize("behind_s", [0.4, 30.0])

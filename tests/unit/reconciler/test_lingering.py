@@ -251,3 +251,18 @@ async def test_pod_that_begins_between_the_last_two_looks_has_run() -> None:
     it.vanish()
     await it.reconcile()
     assert it.world.status.requires_manual_review
+
+
+@pytest.mark.parametrize("reason", ["TaskRunTimeout", "TaskRunCancelled", "TaskRunImagePullFailed"])
+async def test_what_a_pod_alone_has_told_is_remembered_when_it_is_gone(reason: str) -> None:
+    """Tekton, which has ended the task, looked at its pod for the last time a moment before."""
+    it = Lingering()
+    it.children = (builders.task(condition=("False", reason, ""), steps=[WAITING]),)
+    it.world.engine.pods = [waiting(ran=True)]
+    it.has(FAILURE)
+    await it.reconcile()
+    assert [task.started for task in it.world.status.task_runs or ()] == [True]
+    it.world.engine.pods = ()
+    it.world.engine.working.clear()
+    await it.reconcile()
+    assert it.world.status.requires_manual_review

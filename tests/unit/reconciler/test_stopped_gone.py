@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from tests import builders
@@ -17,6 +19,8 @@ from tests.unit.reconciler.test_stopped import (
 from workflowexecution.api.status import ConditionStatus, Outcome, Phase
 from workflowexecution.domain import stopping
 from workflowexecution.reconciler import running
+from workflowexecution.reconciler.tools import LOOK_AT_ONCE
+from workflowexecution.runtime import errors
 from workflowexecution.runtime.controller import Result
 
 pytestmark = pytest.mark.looptime
@@ -106,3 +110,54 @@ async def test_run_that_succeeds_at_last_has_no_failure_left() -> None:
     await it.reconcile()
     assert it.phase() is Phase.COMPLETED
     assert it.world.status.failure_details is None
+
+
+async def test_whoever_deletes_a_run_that_is_being_stopped_takes_no_cause_with_it() -> None:
+    it = Stopping()
+    it.world.clock.advance(900)
+    it.has(timeout="1m")
+    await it.reconcile()
+    it.has(timeout="1m", marks=it.marks(), deleted=True)
+    assert await it.reconcile() == LOOK_AT_ONCE
+    it.vanish()
+    await it.reconcile()
+    assert it.world.status.failure_reason == "DeadlineExceeded"
+
+
+@pytest.mark.parametrize("broken", ["pods", "status"])
+async def test_what_has_to_end_is_deleted_though_nothing_can_be_written_of_it(broken: str) -> None:
+    it = Stopping()
+    it.world.clock.advance(900)
+    it.has(timeout="1m")
+    await it.reconcile()
+    refused = fakes.refusal(errors.Forbidden, "not allowed")
+    if broken == "pods":
+        it.world.engine.pods_error = refused
+    else:
+        it.world.writer.status_error = refused
+    for _ in range(3):
+        it.world.clock.advance(stopping.GRACE_S + stopping.FORCED_S)
+        await later()
+        it.has(timeout="1m", marks=it.marks())
+        with contextlib.suppress(errors.Forbidden):
+            await it.reconcile()
+    assert f"delete {LOCK}" in it.world.journal
+    details = it.world.status.failure_details
+    assert (details is None) == (broken == "status")
+    assert details is None or details.was_execution_failure
+
+
+@pytest.mark.parametrize("error", [errors.Conflict, errors.Throttled])
+async def test_nothing_is_deleted_before_a_write_that_is_only_to_be_made_again(
+    error: type[errors.ApiError],
+) -> None:
+    it = Stopping()
+    it.world.clock.advance(900)
+    it.has(timeout="1m")
+    await it.reconcile()
+    it.world.clock.advance(stopping.GRACE_S + stopping.FORCED_S)
+    it.has(timeout="1m", marks=it.marks())
+    it.world.writer.status_error = fakes.refusal(error)
+    with pytest.raises(error):
+        await it.reconcile()
+    assert f"delete {LOCK}" not in it.world.journal

@@ -18,7 +18,7 @@ from tests.unit.reconciler.test_running import (
     Running,
 )
 from workflowexecution.api import tekton
-from workflowexecution.api.status import ConditionType, FailureReason, Phase
+from workflowexecution.api.status import ConditionStatus, ConditionType, FailureReason, Phase
 from workflowexecution.reconciler import running
 from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
@@ -214,3 +214,24 @@ async def test_a_deleted_run_is_no_end_while_a_task_of_it_may_begin() -> None:
     assert await it.reconcile() == Result()
     assert it.phase() is Phase.FAILED
     assert it.world.status.requires_manual_review
+
+
+async def test_whoever_waits_for_what_a_deleted_run_has_left_says_for_what() -> None:
+    it = Running()
+    it.world.engine.gone[fakes.UID] = run(FAILURE)
+    waiting = builders.task(condition=("Unknown", "Pending", ""), status={"podName": None})
+    it.world.engine.live_tasks = (waiting,)
+    for _ in range(8):
+        await it.reconcile()
+    said = it.world.said(ConditionType.PODS_HEALTHY)
+    assert (said.status, said.reason) == (ConditionStatus.FALSE, "PodsLingering")
+    assert f"TaskRun {waiting.name}" in said.message
+    assert it.world.journal.count("status") == 1
+    it.world.engine.live_tasks = ()
+    it.world.engine.working = {REF["uid"]}
+    await it.reconcile()
+    assert it.world.said(ConditionType.PODS_HEALTHY).message.endswith("waits to begin: a pod")
+    it.world.engine.working.clear()
+    await it.reconcile()
+    assert it.phase() is Phase.FAILED
+    assert it.world.said(ConditionType.PODS_HEALTHY).status is ConditionStatus.TRUE
