@@ -84,8 +84,9 @@ coverage: $(READY) ## Branch coverage of the whole package; domain, api and runt
 	$(BIN)/coverage report --fail-under=100 \
 	  --include='workflowexecution/domain/*,workflowexecution/api/*,workflowexecution/runtime/*'
 
-# Much of the time is spent waiting for clusters. An argument of one's own (SHARED=) runs one process.
-SHARED ?= --numprocesses 2 --dist loadscope --no-loadscope-reorder
+# Much of the time is spent waiting for clusters: three processes keep two processors at work. An argument of one's
+# own (SHARED=) runs one process.
+SHARED ?= --numprocesses 3 --dist loadscope --no-loadscope-reorder
 
 .PHONY: test
 # pytest's closing line is the last that is printed.

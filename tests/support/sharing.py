@@ -1,4 +1,4 @@
-"""How the suites are shared out when two processes of pytest run them side by side."""
+"""How the suites are shared out when several processes of pytest run them side by side."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from xdist.scheduler import LoadScopeScheduling
 if TYPE_CHECKING:
     import pytest
 
-_LONGEST_FIRST = ("tests/e2e/", "tests/integration/", "tests/component/", "tests/")
+_LONGEST_FIRST = (
+    "tests/e2e/",
+    # One test, of minutes: whoever has it last has all others wait.
+    "tests/component/test_safety_model.py",
+    "tests/integration/",
+    "tests/component/",
+    "tests/",
+)
 
 
 class Shares(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
