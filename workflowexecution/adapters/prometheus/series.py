@@ -8,6 +8,7 @@ are, so they are escaped here.
 from __future__ import annotations
 
 import bisect
+import functools
 import itertools
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -38,8 +39,12 @@ def label_text(value: str) -> str:
     return text.cut(printable, MAX_LABEL_BYTES).translate(_ESCAPES)
 
 
-def label_texts(values: Iterable[str]) -> tuple[str, ...]:
-    """Label values as they stand there, by which a series is known: several may have the same."""
+@functools.lru_cache(maxsize=1024)
+def label_texts(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Label values as they stand there, by which a series is known: several may have the same.
+
+    A few are asked for again and again, whenever something is counted.
+    """
     return tuple(label_text(value) for value in values)
 
 
