@@ -244,8 +244,9 @@ def ended_badly(
     notes: list[status.Note],
     *,
     at: datetime.datetime,
+    is_over: bool = True,
 ) -> Status:
-    """The terminal status that a failure record asks for."""
+    """The terminal status that a failure record asks for; `is_over` when nothing of it works."""
     said = status.Note(
         ConditionType.TEKTON_PIPELINE_COMPLETE,
         ConditionStatus.FALSE,
@@ -253,7 +254,8 @@ def ended_badly(
         details.message,
     )
     outcome = failure.outcome_of(details.reason)
-    told = [*notes, *health.ended(before), *_never_begun(details), said]
+    pods = health.ended(before) if is_over else []
+    told = [*notes, *pods, *_never_begun(details), said]
     return status.failed(before, case.moment, details, outcome=outcome, at=at, notes=told)
 
 

@@ -320,11 +320,11 @@ def _end_of(
         after = status.completed(before, case.moment, run.completed_at or now)
         return ladder.concluded(after, case.moment)
     facts = failure.Facts(run, children, conclusion.started(case), lingers=True)
-    facts, _ = conclusion.attributed(case, facts, tools.policy.limits)
+    facts, stop = conclusion.attributed(case, facts, tools.policy.limits)
     details = before.failure_details or failure.classify_run(facts, case.subject, now)
-    after = conclusion.ended_badly(case, before, details, [], at=now)
-    # Whether a stop has ended all of it, nobody has looked.
-    return after if facts.stopped else ladder.concluded(after, case.moment)
+    # Whether nothing of it works any more, and a stop has ended all of it, nobody has looked.
+    after = conclusion.ended_badly(case, before, details, [], at=now, is_over=False)
+    return after if stop else ladder.concluded(after, case.moment)
 
 
 def _fate(seen: view.Execution, run: tekton.PipelineRun | None, *, is_gone: bool) -> str:

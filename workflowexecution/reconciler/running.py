@@ -182,10 +182,10 @@ class Mirror:
         """Take the ladder's next step, and say where it stands."""
         tools = self._tools
         step, _ = stopping.next_step(run, stop.cause, case.moment.now)
-        is_untold = run.deleting and case.status.failure_details is None
-        if (step is stopping.Step.DELETE or is_untold) and await self._say_last(
-            case, run, children
-        ):
+        # Whoever deletes a run that is being stopped takes the cause with it.
+        is_going = run.deleting and stopping.cause_of(run) is not None
+        is_last = step is stopping.Step.DELETE or (is_going and case.status.failure_details is None)
+        if is_last and await self._say_last(case, run, children):
             # Written before the proof is deleted, and looked at once more after that.
             return common.LOOK_AT_ONCE
         before = status.condition(case.status, ConditionType.CANCEL_CONFIRMED)
@@ -194,12 +194,12 @@ class Mirror:
         if before is None:
             common.remark(tools, case.seen, Reason.CANCEL_REQUESTED, stop.message)
         is_news = before is None or before.status is not note.status
-        if is_news and note.status is ConditionStatus.FALSE:
-            tools.metrics.cancel_stuck()
         after = status.noted(after, case.moment, [note])
         if before is not None and before == status.condition(after, note.type):
             return common.sooner(result, await self._progress(case, after))
         await common.write(tools, case, after)
+        if is_news and note.status is ConditionStatus.FALSE:
+            tools.metrics.cancel_stuck()
         self._pace.moved(case.seen.key)
         return result
 

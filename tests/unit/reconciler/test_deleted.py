@@ -303,6 +303,27 @@ async def test_one_that_the_program_had_stopped_was_stopped_for_that() -> None:
     assert status.condition(made.status, ConditionType.CANCEL_CONFIRMED) is None
 
 
+async def test_a_stop_that_its_run_forestalled_is_over_when_the_execution_is_deleted() -> None:
+    open_stop = {"type": "CancelConfirmed", "status": "Unknown", "reason": "Cancelling",
+                 "message": "m", "lastTransitionTime": builders.stamp()}  # fmt: skip
+    made = deleted_at(31, {**ENDED, "conditions": [open_stop]})
+    source = {"provenance": {"refSource": {"digest": {"sha256": "b" * 64}}}}
+    marks = {names.ANNOTATION_CANCEL_CAUSE: "digest"}
+    made.engine.show(builders.run(condition=BAD, status=source, metadata={"annotations": marks}))
+    await reconcile(made)
+    said = made.said(ConditionType.CANCEL_CONFIRMED)
+    assert (said.status, said.reason) == ("False", "Completed")
+
+
+async def test_what_lingered_is_not_said_to_be_over_by_a_deletion() -> None:
+    lingers = {"type": "PodsHealthy", "status": "False", "reason": "PodsLingering",
+               "message": "m", "lastTransitionTime": builders.stamp()}  # fmt: skip
+    made = deleted_at(31, {**ENDED, "conditions": [lingers]})
+    made.engine.show(builders.run(condition=BAD))
+    await reconcile(made)
+    assert made.said(ConditionType.PODS_HEALTHY).status == "False"
+
+
 async def test_an_end_before_the_deletion_tells_how_far_the_run_had_come() -> None:
     made = deleted_at(31, {**ENDED, "progress": "0/1", "currentStep": "restart/run"})
     tasks = {

@@ -161,3 +161,22 @@ async def test_nothing_is_deleted_before_a_write_that_is_only_to_be_made_again(
     with pytest.raises(error):
         await it.reconcile()
     assert f"delete {LOCK}" not in it.world.journal
+
+
+@pytest.mark.parametrize("seen_gone", [True, False])
+async def test_one_that_is_cancelled_when_its_run_goes_already_was_cancelled(
+    *, seen_gone: bool
+) -> None:
+    """Nobody has asked that run to end, and what it last said of its progress is no failure."""
+    it = Stopping(spec=CANCEL)
+    it.has(GOING_ON, deleted=True)
+    await it.reconcile()
+    asked = it.world.status
+    assert asked.failure_details is None
+    it.world.engine.gone = dict(it.world.engine.cached) if seen_gone else {}
+    it.vanish()
+    await it.reconcile()
+    details = it.world.status.failure_details
+    assert details is not None
+    said = "was deleted by somebody else" if seen_gone else CANCELLED
+    assert said in details.message
