@@ -264,9 +264,7 @@ def exported(lines: Lines) -> Iterator[dict[str, Any]]:
         held += len(page)
         total = max(total, in_all)
         yield from page
-        row = entry.get("audit", entry)
-        if isinstance(row, dict) and "event_type" in row:
-            yield row
+        yield from _records([entry])
     if held < total:
         message = f"--export: {lines.path} has {held} of {total} rows: it wants every page"
         raise CommandError(message)
@@ -311,10 +309,13 @@ def _page(entry: dict[str, Any]) -> tuple[list[dict[str, Any]], int]:
     data, pagination = entry.get("data"), entry.get("pagination")
     if not isinstance(data, list):
         return [], 0
-    rows = [row.get("audit", row) for row in _objects(data)]
     total = pagination.get("total") if isinstance(pagination, dict) else None
-    found = [row for row in _objects(rows) if "event_type" in row]
-    return found, total if isinstance(total, int) else 0
+    return _records(_objects(data)), total if isinstance(total, int) else 0
+
+
+def _records(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The records that rows of the store, or lines of the log, are or hold."""
+    return [it for it in _objects([row.get("audit", row) for row in rows]) if "event_type" in it]
 
 
 def _warn(warning: str) -> None:

@@ -23,6 +23,13 @@ RUN_UID_LABEL = "tekton.dev/pipelineRunUID"
 TASK_LABEL = "tekton.dev/pipelineTask"
 SIGNATURE_ANNOTATION = "tekton.dev/signature"
 ON_ERROR_ANNOTATION = "pipeline.tekton.dev/pipeline-task-on-error"
+POD_TAKEN = frozenset({
+    "TaskRunTimeout",
+    "TaskRunCancelled",
+    "TaskRunImagePullFailed",
+    "TaskRunResultLargerThanAllowedLimit",
+})
+"""Reasons of attempts whose pod Tekton itself deletes, and that it gives for nothing else."""
 _CONTINUE = "continue"
 _TRUSTED = "TrustedResourcesVerified"
 _CANCELLED = frozenset({"TaskRunCancelled", "Cancelled"})

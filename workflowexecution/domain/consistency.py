@@ -12,20 +12,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from workflowexecution.api import tekton
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from workflowexecution.api import tekton
-
 MAX_TOLD: Final = 3
-# Tekton itself deletes the pods of these attempts; of some that could not begin, too, but those it
-# gives the same reason whose pod was gone when another was to take its place.
-_CLEANED_UP: Final = frozenset({
-    "TaskRunTimeout",
-    "TaskRunCancelled",
-    "TaskRunImagePullFailed",
-    "TaskRunResultLargerThanAllowedLimit",
-})
 
 
 def is_in_doubt(children: Iterable[tekton.TaskRun]) -> bool:
@@ -79,6 +71,8 @@ def _end(pod: tekton.Pod) -> str:
 def _is_deleted(
     attempt: tekton.Attempt, child: tekton.TaskRun, pods: dict[str, tekton.Pod]
 ) -> bool:
-    if attempt.was_ended or attempt.reason in _CLEANED_UP:
+    # Of some that could not begin Tekton deletes the pod, too; others of the same reason had lost
+    # theirs before another was to take its place.
+    if attempt.was_ended or attempt.reason in tekton.POD_TAKEN:
         return False
     return bool(attempt.pod_name) and child.pod_name in pods

@@ -41,15 +41,9 @@ _GRACEFUL, _FORCED = "CancelledRunFinally", "Cancelled"
 _RESOLVING = "ResolvingPipelineRef"
 _FAILED = "Failed"
 _STOPPED = frozenset({"Cancelled", "CancelledRunningFinally", "PipelineRunCancelled"})
-# Reasons of tasks whose pods Tekton has deleted itself. CreateContainerConfigError may be one, and
-# may be what a pod was left with.
-_TAKEN = frozenset({
-    "TaskRunCancelled",
-    "TaskRunTimeout",
-    "TaskRunImagePullFailed",
-    "TaskRunResultLargerThanAllowedLimit",
-    "PodCreationFailed",
-})
+# Reasons of tasks that are over whose pods Tekton has deleted itself. CreateContainerConfigError
+# may be one, and may be what a pod was left with.
+_TAKEN = api.POD_TAKEN | {"PodCreationFailed"}
 
 
 class Cause(StrEnum):

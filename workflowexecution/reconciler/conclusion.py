@@ -141,9 +141,7 @@ class Conclusion:
         facts = await self.facts(case, run, children)
         lingers = stopping.may_begin(facts.children, facts.pods)
         facts = dataclasses.replace(facts, lingers=lingers)
-        details, _ = await self.record(case, facts, run.completed_at or case.moment.now)
-        # With what the pods alone tell: they are gone when the end is said.
-        told = mirrored(case, run, facts.children).model_copy(update={"failure_details": details})
+        details, told = await self._told(case, run, facts)
         return health.lingering(case, told, details.message)
 
     async def last_words(
@@ -168,8 +166,17 @@ class Conclusion:
         known = case.status.failure_details
         if known is not None and known.was_execution_failure != failure.nothing_ran(facts):
             return None
+        _, told = await self._told(case, run, facts)
+        return told
+
+    async def _told(
+        self, case: common.Case, run: tekton.PipelineRun, facts: failure.Facts
+    ) -> tuple[FailureDetails, Status]:
+        """The record of a run that is still there, and the status with it."""
         details, _ = await self.record(case, facts, run.completed_at or case.moment.now)
-        return mirrored(case, run, facts.children).model_copy(update={"failure_details": details})
+        # With what the pods alone tell: they are gone when the end is said.
+        after = mirrored(case, run, facts.children)
+        return details, after.model_copy(update={"failure_details": details})
 
     async def remains(self, case: common.Case, run: tekton.PipelineRun) -> failure.Facts:
         """What is known of a run that is gone: its TaskRuns go with it, one by one.
