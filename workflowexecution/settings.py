@@ -278,7 +278,7 @@ class Tracing(_Section):
 
 
 class Settings(pydantic_settings.BaseSettings):
-    """All settings."""
+    """All settings: what is given, and defaults; `config` looks for them elsewhere."""
 
     model_config = pydantic_settings.SettingsConfigDict(
         alias_generator=to_camel, extra="forbid", frozen=True
@@ -292,6 +292,18 @@ class Settings(pydantic_settings.BaseSettings):
     limits: Limits = Limits()
     logging: Logging = Logging()
     tracing: Tracing = Tracing()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[pydantic_settings.BaseSettings],
+        init_settings: pydantic_settings.PydanticBaseSettingsSource,
+        env_settings: pydantic_settings.PydanticBaseSettingsSource,
+        dotenv_settings: pydantic_settings.PydanticBaseSettingsSource,
+        file_secret_settings: pydantic_settings.PydanticBaseSettingsSource,
+    ) -> tuple[pydantic_settings.PydanticBaseSettingsSource, ...]:
+        """Nothing else: the library takes each variable that has the name of a section."""
+        return (init_settings,)
 
     @pydantic.model_validator(mode="after")
     def _checked(self) -> Self:

@@ -38,6 +38,16 @@ class TestReload:
         assert (found.controller.workers, found.logging.level) == (5, "debug")
         assert (found.controller.instance, waiting) == ("", ["controller.instance"])
 
+    def test_variable_that_is_called_as_a_section_is_none_of_ours(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("LOGGING", "verbose")
+        monkeypatch.setenv("EXECUTION", '{"suspend": true}')
+        running = load(file, "controller: {workers: 3}")
+        file.write_text("controller: {workers: 5}")
+        found, _ = config.Source(file).reload(running)
+        assert (found.controller.workers, found.execution.suspend) == (5, False)
+
     def test_flags_and_environment_still_win(self, file: Path) -> None:
         running = load(file, "controller: {workers: 3}")
         source = config.Source(file, {"controller.workers": 4}, {"WE_LOGGING_LEVEL": "error"})

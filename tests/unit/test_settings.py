@@ -18,6 +18,15 @@ def fault(document: dict[str, Any]) -> str:
     return str(error["msg"]).removeprefix("Value error, ")
 
 
+@pytest.mark.parametrize("value", ['{"suspend": true}', "no JSON"])
+def test_settings_are_what_is_given_whatever_stands_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("EXECUTION", value)
+    assert not settings.Settings().execution.suspend
+    assert not settings.Settings.model_validate({}).execution.suspend
+
+
 @pytest.mark.requirement(
     "WE-SERVICE", "Health/Ready Port: 8081 (/health, /ready - no auth required)"
 )
