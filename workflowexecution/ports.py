@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from workflowexecution.domain.auditevent import Event
     from workflowexecution.runtime.resource import ObjectKey
 
+CREATE_DEADLINE_S = 15.0
+"""How long a create of a run is waited for: so long after a lost lease one may still be taken."""
 
 _NOTHING: Mapping[str, str] = {}
 

@@ -15,7 +15,9 @@ import pydantic_settings
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 
+from workflowexecution import ports
 from workflowexecution.api import duration
+from workflowexecution.runtime import lease
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 MIN_RUN_RETENTION_S = 90.0
-REQUEST_DEADLINE_S = 15.0
-RETRY_JITTER = 1.2
 MAX_PORT = 65535
 MAX_WORKERS = 256
 MAX_S = 366 * 86400.0
@@ -235,8 +235,8 @@ class Controller(_Section):
         if self.lease_duration <= self.renew_deadline:
             msg = "leaseDuration: must be longer than renewDeadline"
             raise ValueError(msg)
-        if self.renew_deadline <= RETRY_JITTER * self.retry_period:
-            msg = f"renewDeadline: must be longer than retryPeriod x {RETRY_JITTER}"
+        if self.renew_deadline <= lease.JITTER * self.retry_period:
+            msg = f"renewDeadline: must be longer than retryPeriod x {lease.JITTER}"
             raise ValueError(msg)
         return self
 
@@ -308,7 +308,7 @@ class Settings(pydantic_settings.BaseSettings):
     @pydantic.model_validator(mode="after")
     def _checked(self) -> Self:
         kept = self.execution.run_retention
-        late = self.controller.lease_duration + REQUEST_DEADLINE_S
+        late = self.controller.lease_duration + ports.CREATE_DEADLINE_S
         if 0 < kept <= late:
             # The kept run is the tombstone that a late create of a former leader meets.
             msg = f"execution.runRetention: must be longer than {late:.0f}s here"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from workflowexecution import ports
 from workflowexecution.adapters import podwarnings
 from workflowexecution.adapters.events import EVENTS
 from workflowexecution.api import names, tekton
@@ -147,7 +148,9 @@ class TektonEngine:
         key = resource.ObjectKey(self._namespace, manifest["metadata"]["name"])
         with self._freshness.writing(owner, PIPELINERUNS, key) as write:
             try:
-                answer = await self._client.create(PIPELINERUNS, self._namespace, manifest)
+                answer = await self._client.create(
+                    PIPELINERUNS, self._namespace, manifest, deadline_s=ports.CREATE_DEADLINE_S
+                )
             except errors.NotFound:
                 self._place.absent()
                 raise

@@ -77,7 +77,7 @@ class FakeClient(client.Client):
         whole: bool = True,
         deadline_s: float = 15.0,
     ) -> resource.JsonObject:
-        return self._answer("create", resource, namespace, body)
+        return self._answer("create", resource, namespace, body, deadline_s)
 
     async def merge_patch(
         self,

@@ -4,6 +4,7 @@ import pytest
 
 from tests import builders
 from tests.unit.adapters import fakes
+from workflowexecution import ports
 from workflowexecution.adapters import tekton
 from workflowexecution.adapters.events import EVENTS
 from workflowexecution.api import names
@@ -104,7 +105,9 @@ async def test_create_makes_the_run_and_waits_for_the_cache(bed: fakes.Bed) -> N
     bed.client.answer = builders.raw_run()
     manifest = {"metadata": {"name": NAME}}
     assert await bed.engine.create(fakes.KEY, manifest) == fakes.run()
-    assert bed.client.calls == [("create", tekton.PIPELINERUNS, WHERE.namespace, manifest)]
+    assert bed.client.calls == [
+        ("create", tekton.PIPELINERUNS, WHERE.namespace, manifest, ports.CREATE_DEADLINE_S)
+    ]
     assert bed.freshness.parked(fakes.KEY)
     bed.freshness.seen(tekton.PIPELINERUNS, WHERE, RUN_UID, "7")
     assert not bed.freshness.parked(fakes.KEY)
