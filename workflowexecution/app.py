@@ -1,4 +1,4 @@
-"""The only wiring: builds every object, says who hears of what, and nests the services."""
+"""The wiring, with its parts in `wiring`: builds all, says who hears what, nests the services."""
 
 from __future__ import annotations
 

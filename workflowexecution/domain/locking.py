@@ -1,4 +1,4 @@
-"""The lock of a target resource: what it is called, and who holds it.
+"""The lock of a target resource: what it is called.
 
 The PipelineRun of the target's deterministic name is the lock: creating it is atomic. A name is a
 function of the canonical target, so two executions that spell one target differently meet.

@@ -1,7 +1,9 @@
 """The reason of a failure, from a ranked table: what was observed first, words in messages last.
 
-A container's own end ranks before everything that ended with it, and no message is even looked at
-where an exit code tells. Words are matched whole: `oom` never matches `room`.
+The end of the task's pod ranks first, then Tekton's reason for the task, then the end of the step
+(ADR 0018); words of a message name the reason only where none of these tells. In the message of a
+pod that was ended they tell its own limit from a node that was short. Words are matched whole:
+`oom` never matches `room`.
 
 Source: Tekton Pipelines 1.9, `pkg/apis/pipeline/v1` and `pkg/pod/status.go`; each row was seen in
 what real Tekton reports (tests/golden) or stands in that source.

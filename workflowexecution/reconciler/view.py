@@ -52,8 +52,15 @@ class Execution(NamedTuple):
     """One execution in the cache.
 
     Attributes:
+        key: where it is.
+        uid: what tells it from another one of its name.
+        resource_version: of the state that this was read from.
+        generation: which edit of its spec.
         lock: name of the run of its target.
         phase: as written; a phase nobody knows counts as Pending.
+        deleting: whether it is being deleted.
+        served: whether it is this controller's to work on; one that is not counts as history.
+        finalizers: who keeps it from going.
         created: creationTimestamp as written.
         workflow_id: what is to be run.
         target: on what.
@@ -70,7 +77,8 @@ class Execution(NamedTuple):
         deletion_time: as written, for one that is being deleted.
         claimed: whether a run of it may have been created.
         due: transitions whose audit record is not acknowledged, by the status.
-        document: metadata, spec and status of one that has not.
+        document: metadata, spec and status of one that is served and has not ended, or was read
+            for itself.
     """
 
     key: resource.ObjectKey

@@ -10,18 +10,9 @@ A reconcile writes through the client, and its effect comes back by the watch, n
 write to the store.
 
 Who may import it: the wiring (``app``) and the adapters everything; the reconciler only
-``controller.Result``, ``errors``, ``resource`` and the read side of ``store``; ``domain`` and
-``api`` nothing.
+``controller.Result``, ``errors``, ``resource``, ``queue`` (how urgent a key is, and the queue that
+its router fills) and the read side of ``store``; ``domain`` and ``api`` nothing.
 
-Layers, each importing only what stands below it::
-
-    manager                              services: start, stop, signals
-    controller | informer | probes       workers; list and watch; health
-    feed | freshness                     objects into the cache; own writes and the cache
-    client | store | queue               verbs of the API; cache; keys that need work
-    transport | lines | backoff          requests; byte streams; delays
-    connection                           where the server is
-    credentials | clock | kubelibrary    who we are; the server's time; kubernetes_asyncio
-    errors
-    resource
+The modules are in layers, each importing only what stands below it: contract ``runtime-layers`` of
+``.importlinter``. What each holds is in ``ARCHITECTURE.md``.
 """

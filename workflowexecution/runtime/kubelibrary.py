@@ -10,7 +10,6 @@ import dataclasses
 import functools
 import importlib
 import importlib.util
-import logging
 import pathlib
 import sys
 import types
@@ -43,15 +42,12 @@ def load() -> Library:
         ImportError: kubernetes_asyncio is not installed.
     """
     with contextlib.nullcontext() if _ROOT in sys.modules else _bare_packages():
-        found = Library(
+        return Library(
             configuration=importlib.import_module(f"{_CLIENT}.configuration"),
             kube_config=importlib.import_module(f"{_CONFIG}.kube_config"),
             incluster_config=importlib.import_module(f"{_CONFIG}.incluster_config"),
             config_exception=importlib.import_module(f"{_CONFIG}.config_exception"),
         )
-    # Its debug level prints whole answers, Secrets included.
-    logging.getLogger(f"{_CLIENT}.rest").setLevel(logging.INFO)
-    return found
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 import importlib.util
 import json
-import logging
 import subprocess
 import sys
 
@@ -64,12 +63,6 @@ def test_full_import_works_beside_it(script: str) -> None:
 
 def test_load_gives_the_same_modules_each_time() -> None:
     assert kubelibrary.load() is kubelibrary.load()
-
-
-def test_logger_that_prints_bodies_is_silent_at_debug_level() -> None:
-    kubelibrary.load()
-    logger = logging.getLogger("kubernetes_asyncio.client.rest")
-    assert not logger.isEnabledFor(logging.DEBUG)
 
 
 def test_load_raises_when_the_library_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
