@@ -31,11 +31,6 @@ def clear() -> None:
     _bound.set(_NOTHING)
 
 
-def bound() -> Mapping[str, str]:
-    """What stands on the lines of this task."""
-    return _bound.get()
-
-
 def merge(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Put what is bound on a line, as a processor of structlog; its own values go first."""
     return {**_bound.get(), **event}

@@ -11,14 +11,14 @@ import pytest
 import yaml
 
 from tests.stack import binaries
-from tests.support import installation, place, workflows
-from workflowexecution.bundles import signing
+from tests.support import installation, keys, place, workflows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.kubectl import JsonObject
+    from workflowexecution.bundles import signing
 
 pytestmark = pytest.mark.usefixtures("controller")
 
@@ -32,14 +32,14 @@ def policy(pattern: str, key: signing.PrivateKey) -> JsonObject:
         (installation.MANIFESTS / "overlays/signed-bundles/policy.yaml").read_text("utf-8")
     )
     made["spec"]["resources"] = [{"pattern": pattern}]
-    made["spec"]["authorities"] = [{"name": "key", "key": {"data": signing.public_pem(key)}}]
+    made["spec"]["authorities"] = [{"name": "key", "key": {"data": keys.public_pem(key)}}]
     assert isinstance(made, dict)
     return made
 
 
 @pytest.fixture(scope="module")
 def key() -> signing.PrivateKey:
-    return signing.generate_key()
+    return keys.generate()
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def push(where: place.Place, folder: Path, name: str, key: signing.PrivateKey | 
     command = [sys.executable, "-m", "workflowexecution", "bundle", "push", reference]
     command += ["--file", str(pipeline)]
     if key is not None:
-        (folder / "key.pem").write_text(signing.private_pem(key))
+        (folder / "key.pem").write_text(keys.private_pem(key))
         command += ["--sign-key", str(folder / "key.pem"), "--tekton", TEKTON]
     subprocess.run(command, check=True, timeout=60)
     return reference
@@ -118,7 +118,7 @@ def test_unsigned_bundle_is_refused(where: place.Place, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("enforced")
 def test_bundle_signed_by_another_key_is_refused(where: place.Place, tmp_path: Path) -> None:
-    reference = push(where, tmp_path, "other-key", signing.generate_key())
+    reference = push(where, tmp_path, "other-key", keys.generate())
     assert "resource verification failed" in refused(ended(where, "other-key", reference))
 
 

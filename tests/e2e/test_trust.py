@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.stack import binaries, signing
-from tests.support import place, workflows
+from tests.stack import binaries
+from tests.support import keys, place, workflows
+from workflowexecution.bundles import signing
 
 if TYPE_CHECKING:
     from tests.support.kubectl import JsonObject
@@ -30,8 +31,8 @@ def key(where: place.Place) -> signing.PrivateKey:
     """The key that a policy wants for bundles of this module."""
     if "WFE_TEST_KUBECONFIG" in os.environ:
         pytest.skip("a signature is for one version of Tekton, and that of a cluster is not known")
-    made = signing.generate_key()
-    authority = {"data": signing.public_pem(made), "hashAlgorithm": "sha256"}
+    made = keys.generate()
+    authority = {"data": keys.public_pem(made), "hashAlgorithm": "sha256"}
     where.kubectl.apply({
         "apiVersion": "tekton.dev/v1alpha1",
         "kind": "VerificationPolicy",
@@ -78,7 +79,7 @@ def test_bundle_that_the_policy_refuses_is_told_with_what_is_wrong(
 ) -> None:
     made = workflows.pipeline(where, FINE)
     if signed:
-        made = signing.sign(made, signing.generate_key(), tekton=VERSION)
+        made = signing.sign(made, keys.generate(), tekton=VERSION)
     status = ended(where, name, "Failed", made)
     assert said(status, "TrustedResourcesVerified") == ("False", "SignatureNotVerified")
     details = status["failureDetails"]

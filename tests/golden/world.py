@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from tests.golden import refusing, watched
 from tests.golden.case import Signature
-from tests.stack import binaries, bundles, signing
-from tests.support import place, workflows
+from tests.stack import binaries, bundles
+from tests.support import keys, place, workflows
 from workflowexecution.api import times
 from workflowexecution.api import workflowexecution as api
+from workflowexecution.bundles import signing
 from workflowexecution.domain import locking, pipelinerun, validation
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class World:
         """
         namespace = namespace_of(case)
         with contextlib.ExitStack() as cleanup:
-            key = signing.generate_key()
+            key = keys.generate()
             cleanup.callback(self._forget, case, namespace)
             self._prepare(case, namespace, key)
             refuser = cleanup.enter_context(refusing.registry(case.refusal))
@@ -75,7 +76,7 @@ class World:
         })
         metadata = {"name": place.ACCOUNT, "namespace": namespace}
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
-        meanings = {"$REGISTRY": self.where.registry, "$KEY": signing.public_pem(key)}
+        meanings = {"$REGISTRY": self.where.registry, "$KEY": keys.public_pem(key)}
         named = _replaced(list(case.objects), meanings)
         kubectl.apply(
             account,
@@ -221,7 +222,7 @@ def _signed(
         case Signature.OWN:
             return signing.sign(pipeline, key, tekton=tekton)
         case Signature.OTHER:
-            return signing.sign(pipeline, signing.generate_key(), tekton=tekton)
+            return signing.sign(pipeline, keys.generate(), tekton=tekton)
         case Signature.CHANGED:
             before = {**pipeline, "spec": {**pipeline["spec"], "description": "As reviewed"}}
             annotations = signing.sign(before, key, tekton=tekton)["metadata"]["annotations"]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from tests.support import keys
 from tests.unit.bundles import collector
 from tests.unit.bundles.test_lint import DIGEST, STEP, pipeline, task
 from workflowexecution import cli
-from workflowexecution.bundles import signing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,7 +155,7 @@ def test_push_signs_the_pipeline(
     files: Files, there: collector.Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key = tmp_path / "key.pem"
-    key.write_text(signing.private_pem(signing.generate_key()))
+    key.write_text(keys.private_pem(keys.generate()))
     push = ["bundle", "push", f"{there.host}/a:1", "-f", str(files[0])]
     assert cli.main(push) == 0
     plain = capsys.readouterr().out

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from tests.support import keys
 from tests.unit.bundles import collector
 from tests.unit.bundles.test_lint import DIGEST, STEP, pipeline, task
 from workflowexecution import cli
-from workflowexecution.bundles import documents, signing
+from workflowexecution.bundles import documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +53,7 @@ def test_an_object_without_a_name_is_the_linters_finding_first(
     metadata: str, *, signs: bool,
 ) -> None:  # fmt: skip
     key = file.with_name("key.pem")
-    key.write_text(signing.private_pem(signing.generate_key()))
+    key.write_text(keys.private_pem(keys.generate()))
     file.write_text(f"apiVersion: tekton.dev/v1\nkind: Pipeline\n{metadata}\nspec: {{}}\n")
     push = ["bundle", "push", f"{there.host}/a:1", "-f", str(file)]
     push += ["--sign-key", str(key), "--tekton", "1.9"] if signs else []

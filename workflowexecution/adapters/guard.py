@@ -19,11 +19,11 @@ JsonObject = dict[str, Any]
 
 POLICIES = resource.Resource(
     "admissionregistration.k8s.io", "v1", "validatingadmissionpolicies",
-    "ValidatingAdmissionPolicy", namespaced=False,
+    "ValidatingAdmissionPolicy",
 )  # fmt: skip
 BINDINGS = resource.Resource(
     "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings",
-    "ValidatingAdmissionPolicyBinding", namespaced=False,
+    "ValidatingAdmissionPolicyBinding",
 )  # fmt: skip
 KEY = resource.ObjectKey("", "workflowexecution-controller-status")
 """Name of the policy and of its binding."""

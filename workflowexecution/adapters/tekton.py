@@ -22,9 +22,8 @@ PIPELINERUNS = resource.Resource("tekton.dev", "v1", "pipelineruns", "PipelineRu
 TASKRUNS = resource.Resource("tekton.dev", "v1", "taskruns", "TaskRun")
 PODS = resource.Resource("", "v1", "pods", "Pod")
 CRDS = resource.Resource(
-    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition",
-    namespaced=False,
-)  # fmt: skip
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition"
+)
 
 BY_OWNER = "owner"
 BY_RUN = "run"

@@ -65,7 +65,6 @@ class PipelineRun(NamedTuple):
         digest: of the bundle that was resolved.
         trust: what Tekton says of the signature of what it resolved; None where it was not asked.
         is_signed: whether there was one, be it good or bad.
-        spec_status: a cancellation that was asked for.
         timeout_s: of the whole run; None when it has none that can be read.
     """
 
@@ -88,7 +87,6 @@ class PipelineRun(NamedTuple):
     digest: str
     trust: Condition | None
     is_signed: bool
-    spec_status: str
     timeout_s: float | None
 
     @property
@@ -273,7 +271,6 @@ def project_pipelinerun(raw: Mapping[str, Any], record: type[RunT]) -> RunT:
         digest=_digest(source.get("digest")),
         trust=_condition(status, _TRUSTED),
         is_signed=SIGNATURE_ANNOTATION in rawjson.mapping(metadata.get("annotations")),
-        spec_status=rawjson.text(spec.get("status")),
         timeout_s=rawjson.seconds(rawjson.mapping(spec.get("timeouts")).get("pipeline")),
     )
 

@@ -40,11 +40,6 @@ _LAST_WITH_NULL: Final = (1, 9)
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
-def generate_key() -> ec.EllipticCurvePrivateKey:
-    """Return a new key, of the kind that cosign and Tekton's own tools make."""
-    return ec.generate_private_key(ec.SECP256R1())
-
-
 def load(path: Path) -> PrivateKey:
     """Return the private key of a PEM file, without a password.
 
@@ -62,25 +57,6 @@ def load(path: Path) -> PrivateKey:
         return key
     message = f"{path}: a key on an elliptic curve or of ed25519 is wanted"
     raise errors.BundleError(message)
-
-
-def private_pem(key: PrivateKey) -> str:
-    """Return the private key as `load` reads it."""
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    ).decode()
-
-
-def public_pem(key: PrivateKey) -> str:
-    """Return the public key as a VerificationPolicy wants it."""
-    return (
-        key
-        .public_key()
-        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-        .decode()
-    )
 
 
 def sign(pipeline: Mapping[str, Any], key: PrivateKey, *, tekton: str) -> dict[str, Any]:

@@ -104,22 +104,3 @@ BY_STOP: Final = {
     ),
     "lingering": LOST,
 }
-EVERY: Final = frozenset({
-    *BY_REASON.values(),
-    *BY_STOP.values(),
-    TRY_AGAIN,
-    ASK_AGAIN,
-    NODE_BUSY,
-    UNCOVERED,
-    UNSIGNED,
-    WRONGLY_SIGNED,
-    NEVER_BEGAN,
-    NEVER_CREATED,
-    ELSEWHERE,
-    LOST,
-    UNHEARD,
-    OVERFULL,
-    STEP_LATE,
-    UNSERVED,
-    GONE,
-})

@@ -73,7 +73,6 @@ class Execution(NamedTuple):
         past: what it means for later executions, once it has ended.
         clearance: how far a clearance on it has come.
         completion_time: as written, for an execution that has ended.
-        consecutive_failures: of its target, as written at its end.
         deletion_time: as written, for one that is being deleted.
         claimed: whether a run of it may have been created.
         due: transitions whose audit record is not acknowledged, by the status.
@@ -102,7 +101,6 @@ class Execution(NamedTuple):
     past: history.Past | None
     clearance: Clearance
     completion_time: str
-    consecutive_failures: int
     deletion_time: str
     claimed: bool
     due: tuple[audit.Transition, ...]
@@ -209,7 +207,6 @@ def projection(
             served=served,
             finalizers=tuple(intern(name) for name in metadata.get("finalizers") or ()),
             completion_time=str(said.get("completionTime", "")) if ended else "",
-            consecutive_failures=_count(said.get("consecutiveFailures")) if ended else 0,
             deletion_time=metadata.get("deletionTimestamp", ""),
             claimed=names.LABEL_TARGET in labels or "startTime" in said,
             due=audit.due_by(said),
@@ -303,11 +300,6 @@ def _remediation(spec: dict[str, Any]) -> events.Remediation:
 def _phase(text: object) -> Phase:
     """A phase nobody knows counts as Pending, where the model's own check names it."""
     return _PHASES.get(text, Phase.PENDING) if isinstance(text, str) else Phase.PENDING
-
-
-def _count(value: object) -> int:
-    """What is no number counts as none."""
-    return value if isinstance(value, int) else 0
 
 
 def _mapping(value: object) -> dict[str, Any]:

@@ -59,10 +59,6 @@ class SteadyTime:
         return self._began + datetime.timedelta(seconds=self._steady() - self._began_at)
 
 
-def _ignore(skew_s: float) -> None:
-    """Leave the skew to the log."""
-
-
 class ServerClock:
     """This machine's time plus the median offset of the last 20 Date headers.
 
@@ -73,21 +69,13 @@ class ServerClock:
     Lock-free: it changes only between awaits.
     """
 
-    def __init__(
-        self,
-        *,
-        now: Callable[[], datetime.datetime] = utc_now,
-        on_skew: Callable[[float], None] = _ignore,
-    ) -> None:
+    def __init__(self, *, now: Callable[[], datetime.datetime] = utc_now) -> None:
         """Start with no offset.
 
         Args:
             now: this machine's time, aware; best one that is never set, as `SteadyTime`.
-            on_skew: called with the offset in seconds (positive: the server is ahead) when it has
-                changed.
         """
         self._now = now
-        self._on_skew = on_skew
         self._samples: collections.deque[float] = collections.deque(maxlen=_SAMPLES)
         self._next_sample_at = float("-inf")
         self._offset_s = 0.0
@@ -122,11 +110,10 @@ class ServerClock:
         offset_s = sorted(self._samples)[(len(self._samples) - 1) // 2]
         if offset_s != self._offset_s:
             self._offset_s = offset_s
-            self._report()
+            self._tell()
 
-    def _report(self) -> None:
-        """Tell the offset; log when the limit is crossed, in either direction."""
-        self._on_skew(self._offset_s)
+    def _tell(self) -> None:
+        """Log when the limit is crossed, in either direction."""
         skewed = abs(self._offset_s) > _SKEW_S
         if skewed == self._skewed:
             return

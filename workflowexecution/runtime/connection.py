@@ -110,7 +110,6 @@ class Connection:
 async def connect(
     *,
     kubeconfig: str = "",
-    context: str = "",
     environ: Mapping[str, str] = os.environ,
     now: Callable[[], datetime.datetime] = clock.utc_now,
 ) -> Connection:
@@ -121,7 +120,6 @@ async def connect(
 
     Args:
         kubeconfig: a file, or several separated by colons; empty: look around.
-        context: the context to use; empty: the current one of the first file that names one.
         environ: the environment.
         now: the wall time in UTC, for the expiry of credentials.
 
@@ -132,7 +130,7 @@ async def connect(
     if not paths and environ.get("KUBERNETES_SERVICE_HOST"):
         return _in_cluster(environ)
     paths = paths or "~/.kube/config"
-    work = _from_kubeconfig(paths, context, environ, now)
+    work = _from_kubeconfig(paths, environ, now)
     return await _explained(paths, 2 * credentials.FETCH_LIMIT_S, work)
 
 
@@ -193,12 +191,12 @@ def _in_cluster(environ: Mapping[str, str]) -> Connection:
 
 
 async def _from_kubeconfig(
-    paths: str, context: str, environ: Mapping[str, str], now: Callable[[], datetime.datetime]
+    paths: str, environ: Mapping[str, str], now: Callable[[], datetime.datetime]
 ) -> Connection:
     """Load with the library, except for what it does once only: exec plugin and token file."""
     library = kubelibrary.load()
     merged = kubeconfig.merge(paths)
-    context = context or kubeconfig.current_context(merged.config_files)
+    context = kubeconfig.current_context(merged.config_files)
     chosen = kubeconfig.choose(merged.config.value, context)
     own = await _own_credentials(chosen, environ, now)
     configuration = _new_configuration()

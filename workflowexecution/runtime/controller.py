@@ -121,7 +121,7 @@ class Controller:
         return 0 if self._group is None else max(0, self._workers - len(self._crew))
 
     async def run(self) -> None:
-        """Work until `stop`, or the shut-down of the queue, and the running reconciles end.
+        """Work until `stop`, and the running reconciles end.
 
         Cancelling it cancels the running reconciles.
         """
@@ -132,7 +132,7 @@ class Controller:
     def stop(self) -> None:
         """Start no further reconcile; `run` returns when the running ones have ended."""
         self._group = None
-        self._queue.shut_down(drain=False)
+        self._queue.shut_down()
 
     def resize(self, workers: int) -> None:
         """Have more workers from now on, or fewer: those too many end what they are at first."""

@@ -12,10 +12,6 @@ _log = structlog.get_logger(__name__)
 T = TypeVar("T", bound=store.Cached)
 
 
-class ProjectionError(ValueError):
-    """An object is not of the expected shape and cannot be cached."""
-
-
 # What a projection meets when it reads an object of an unexpected shape.
 _POISON = (ValueError, LookupError, TypeError, AttributeError)
 

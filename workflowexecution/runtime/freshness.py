@@ -8,6 +8,9 @@ from typing import Any, Protocol, Self
 
 from workflowexecution.runtime import queue, resource, store
 
+# The longest that one write parks; at most twice this by the sweep.
+_MAX_PARK_S = 120.0
+
 
 class LagObserver(Protocol):
     """Sees how far the cache is behind own writes. Calls are synchronous and must be cheap."""
@@ -110,7 +113,7 @@ class Freshness:
     Not every written version arrives: a relist jumps over versions, and a write may take an object
     out of what is watched. So a key is also released by a relist that began after the answer
     (it contains the write), by one that ended after the write began and changed the object (it may
-    have jumped over the write), and, whatever happened, by `max_park_s`: releasing early costs a
+    have jumped over the write), and, whatever happened, by `_MAX_PARK_S`: releasing early costs a
     refused write at worst, since every write carries the version it was decided on. Nothing is
     parked for ever, and nothing is kept of what is released.
 
@@ -122,7 +125,6 @@ class Freshness:
         *,
         stores: Callable[[resource.Resource], store.Store[Any] | None],
         on_unpark: Callable[[resource.ObjectKey, queue.Priority], None],
-        max_park_s: float = 120.0,
         observer: LagObserver | None = None,
     ) -> None:
         """Start with nothing parked.
@@ -132,12 +134,10 @@ class Freshness:
                 a write on such a one parks nothing.
             on_unpark: called with a key that was asked for while it was parked, once it is not, and
                 with the most urgent class that it was asked for with.
-            max_park_s: the longest that one write parks, at most twice this by the sweep.
             observer: sees how long keys are parked; default: nobody.
         """
         self._stores = stores
         self._on_unpark = on_unpark
-        self._max_park_s = max_park_s
         self._observer: LagObserver = observer or NoObserver()
         self._writing: dict[tuple[resource.Resource, resource.ObjectKey], list[Write]] = {}
         self._by_key: dict[resource.ObjectKey, dict[str, _Wait]] = {}
@@ -281,12 +281,12 @@ class Freshness:
 
     def _arm(self) -> None:
         loop = asyncio.get_running_loop()
-        self._sweeper = loop.call_later(self._max_park_s, self._sweep)
+        self._sweeper = loop.call_later(_MAX_PARK_S, self._sweep)
 
     def _sweep(self) -> None:
         """Release what has waited too long; runs only while something waits."""
         self._sweeper = None
-        limit = asyncio.get_running_loop().time() - self._max_park_s
+        limit = asyncio.get_running_loop().time() - _MAX_PARK_S
         for wait in [wait for waits in self._by_key.values() for wait in waits.values()]:
             if wait.since <= limit:
                 self._release(wait)

@@ -22,6 +22,9 @@ _log = structlog.get_logger(__name__)
 
 T = TypeVar("T", bound=store.Cached)
 
+# The server ends a watch after this, less up to a fifth.
+_WATCH_TIMEOUT_S = 290.0
+
 
 class InformerState(enum.Enum):
     """What the informer does now."""
@@ -94,7 +97,6 @@ class Informer(Generic[T]):
         label_selector: str = "",
         freshness: feed.VersionObserver | None = None,
         watch_idle_s: float = 90.0,
-        watch_timeout_s: float = 290.0,
         resync_period_s: float = 0.0,
         page_size: int = 500,
         events_per_turn: int = 256,
@@ -107,15 +109,14 @@ class Informer(Generic[T]):
             client: where objects come from.
             resource: which kind of object.
             project: keeps the needed fields of an object; an error of the kinds that reading an
-                odd object raises (`feed.ProjectionError`, ValueError, LookupError, TypeError,
-                AttributeError) skips that object.
+                odd object raises (ValueError, LookupError, TypeError, AttributeError) skips
+                that object.
             store: the cache to feed; nobody else writes to it.
             namespace: empty for all.
             label_selector: empty for all.
             freshness: hears which versions the cache has reached; default: nobody.
             watch_idle_s: a watch without a byte for so long is replaced. The server sends a
                 bookmark about each minute, so it must be more.
-            watch_timeout_s: the server ends a watch after this, less up to a fifth.
             resync_period_s: every object is told to the subscribers once in this time, spread
                 over it, as a floor under lost wake-ups; 0: never.
             page_size: objects in one answer to a list.
@@ -131,7 +132,6 @@ class Informer(Generic[T]):
         self._versions = feed.NoVersionObserver() if freshness is None else freshness
         self._feed = feed.Feed(kind=resource, project=project, cache=store, versions=self._versions)
         self._watch_idle_s = watch_idle_s
-        self._watch_timeout_s = watch_timeout_s
         self._resync_period_s = resync_period_s
         self._page_size = page_size
         self._events_per_turn = events_per_turn
@@ -280,7 +280,7 @@ class Informer(Generic[T]):
                 self._resource,
                 **self._scope,
                 resource_version=self._version,
-                timeout_s=self._watch_timeout_s * (1 - self._uniform() / 5),
+                timeout_s=_WATCH_TIMEOUT_S * (1 - self._uniform() / 5),
                 idle_s=self._watch_idle_s,
             ) as batches:
                 self._hear()

@@ -230,15 +230,15 @@ class WorkQueue:
     def add_backoff(
         self,
         key: resource.ObjectKey,
-        priority: Priority | None = None,
         *,
         at_least_s: float = 0.0,
     ) -> float:
         """Ask for a reconcile after the key's back-off, and count a failure.
 
+        Its priority is the one it is being worked on with, else NORMAL.
+
         Args:
             key: what failed.
-            priority: default: the one it is being worked on with, else NORMAL.
             at_least_s: what the server asked for; it is kept, with jitter on top.
 
         Returns:
@@ -251,8 +251,7 @@ class WorkQueue:
         delay_s = min(full, self._backoff_cap_s) * (1 + self._uniform()) / 2
         if at_least_s > 0:
             delay_s = max(delay_s, at_least_s * (1 + self._uniform() / 4))
-        if priority is None:
-            priority, _ = self._processing.get(key, (Priority.NORMAL, 0.0))
+        priority, _ = self._processing.get(key, (Priority.NORMAL, 0.0))
         self.add_after(key, delay_s, priority)
         return delay_s
 
@@ -277,12 +276,12 @@ class WorkQueue:
         """Wait for a key; it is the caller's until `done`. Cancelling loses no key.
 
         Raises:
-            QueueClosed: the queue is shut down and nothing waits.
+            QueueClosed: the queue is shut down.
         """
         if self._served_since is None:
             self._served_since = asyncio.get_running_loop().time()
         while not self._waiting:
-            if self._closed and not self._again:
+            if self._closed:
                 raise QueueClosed
             await self._wait()
         return self._pop()
@@ -294,24 +293,17 @@ class WorkQueue:
         priority = self._again.pop(key, None)
         if priority is not None:
             self._push(key, priority)
-        elif self._closed and not self._again:
-            self._wake_all()
 
-    def shut_down(self, *, drain: bool = True) -> None:
-        """Take nothing more and drop the delayed keys.
-
-        Args:
-            drain: hand out what waits already; without it, that is dropped too.
-        """
+    def shut_down(self) -> None:
+        """Take nothing more, drop what waits, and wake whoever waits for a key."""
         self._closed = True
         self._delayed.clear()
         self._heap.clear()
         self._arm()
-        if not drain:
-            self._waiting.clear()
-            self._again.clear()
-            for entries in self._classes:
-                entries.clear()
+        self._waiting.clear()
+        self._again.clear()
+        for entries in self._classes:
+            entries.clear()
         self._wake_all()
 
     def _push(self, key: resource.ObjectKey, priority: Priority) -> None:

@@ -57,7 +57,6 @@ class Resource:
     version: str
     plural: str
     kind: str
-    namespaced: bool = True
     _root: str = dataclasses.field(init=False, repr=False, compare=False)
     _hash: int = dataclasses.field(init=False, repr=False, compare=False)
 

@@ -32,14 +32,13 @@ def bed() -> fakes.Bed:
 )
 def test_kinds_are_where_the_api_serves_them(kind: resource.Resource, path: str) -> None:
     assert kind.path(namespace="n") == path
-    assert kind.namespaced
     assert kind.plural == kind.kind.lower() + "s"
 
 
 def test_definitions_are_where_the_api_serves_them() -> None:
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     assert tekton.CRDS.path() == path
-    assert (tekton.CRDS.kind, tekton.CRDS.namespaced) == ("CustomResourceDefinition", False)
+    assert tekton.CRDS.kind == "CustomResourceDefinition"
 
 
 @pytest.mark.parametrize(

@@ -60,12 +60,6 @@ def test_project_pipelinerun_keeps_own_labels_alone() -> None:
     assert (made.labels, made.annotations) == ({names.LABEL_EXECUTION_UID: "u"}, {})
 
 
-def test_a_run_tells_what_was_asked_of_it() -> None:
-    raw = builders.raw_run() | {"spec": {"status": "Cancelled"}}
-    made = tekton.project_pipelinerun(raw, tekton.PipelineRun)
-    assert (made.spec_status, builders.run().spec_status) == ("Cancelled", "")
-
-
 def test_a_run_is_not_done_while_it_says_nothing() -> None:
     made = builders.run(status={"startTime": None})
     assert (made.is_done, made.is_successful, made.condition) == (False, False, None)

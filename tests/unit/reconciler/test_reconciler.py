@@ -111,14 +111,14 @@ async def test_lines_tell_which_execution_they_are_about() -> None:
     one = One()
     one.world.put(status={"phase": "Completed"})
     await one.reconcile()
-    assert logcontext.bound() == {
+    assert logcontext.merge(None, "info", {}) == {
         "namespace": "payment",
         "name": "restart-payment",
         "uid": fakes.UID,
         "correlation_id": "rr-1",
     }
     await one.reconciler.reconcile(resource.ObjectKey("no", "such"))
-    assert logcontext.bound() == {}
+    assert logcontext.merge(None, "info", {}) == {}
 
 
 async def test_what_is_remembered_of_a_running_one_goes_with_it() -> None:

@@ -114,20 +114,6 @@ def test_a_deleted_execution_tells_since_when() -> None:
     assert (made.deleting, made.deletion_time) == (True, builders.stamp(9))
 
 
-@pytest.mark.parametrize(
-    ("phase", "written", "count"),
-    [
-        pytest.param("Failed", 3, 3, id="failed"),
-        pytest.param("Failed", None, 0, id="absent"),
-        pytest.param("Failed", "3", 0, id="odd"),
-        pytest.param("Running", 3, 0, id="not-ended"),
-    ],
-)
-def test_an_end_keeps_the_failures_of_its_target(phase: str, written: object, count: int) -> None:
-    made = seen(status={"phase": phase, "consecutiveFailures": written})
-    assert made.consecutive_failures == count
-
-
 def test_essence_changes_with_what_others_do_alone() -> None:
     before = seen(status={"phase": "Running", "progress": "1/2"})
     own = seen(status={"phase": "Running", "progress": "2/2"}, metadata={"resourceVersion": "2"})

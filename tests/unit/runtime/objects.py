@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from workflowexecution.runtime import feed, resource
+from workflowexecution.runtime import resource
 
 WIDGETS = resource.Resource("example.org", "v1", "widgets", "Widget")
 PODS = resource.Resource("", "v1", "pods", "Pod")
@@ -46,7 +46,7 @@ def project(item: dict[str, Any]) -> Widget:
     color = item["spec"]["color"]
     if color == "poison":
         message = "unreadable"
-        raise feed.ProjectionError(message)
+        raise ValueError(message)
     metadata = item["metadata"]
     return Widget(resource.key_of(item), metadata["uid"], metadata["resourceVersion"], color)
 

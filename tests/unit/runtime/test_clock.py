@@ -13,13 +13,8 @@ def header(ahead_s: int) -> str:
     return when.strftime("%a, %d %b %Y %H:%M:%S GMT")
 
 
-class Skews(list[float]):
-    """Collects what the clock reports."""
-
-
-def build(skews: Skews | None = None) -> clock.ServerClock:
-    report = Skews() if skews is None else skews
-    return clock.ServerClock(now=lambda: HERE, on_skew=report.append)
+def build() -> clock.ServerClock:
+    return clock.ServerClock(now=lambda: HERE)
 
 
 def test_clock_shows_local_time_when_no_answer_was_seen() -> None:
@@ -78,16 +73,8 @@ def test_clock_ignores_a_header_that_is_no_time(date: str) -> None:
     assert server.offset_s == 3
 
 
-def test_clock_reports_each_change_of_the_offset() -> None:
-    skews = Skews()
-    server = build(skews)
-    for second, ahead in enumerate([3, 3, 0, 0, 0]):
-        server.observe(header(ahead), float(second))
-    assert skews == [3, 0]
-
-
 def test_clock_logs_once_when_the_skew_begins_and_ends() -> None:
-    server = clock.ServerClock(now=lambda: HERE)
+    server = build()
     with structlog.testing.capture_logs() as logs:
         for second, ahead in enumerate([6, 8, 8, 0, 0, 0]):
             server.observe(header(ahead), float(second))

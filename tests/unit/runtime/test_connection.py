@@ -99,8 +99,6 @@ async def test_files_of_the_environment_are_merged_and_the_first_context_counts(
     paths = [write(tmp_path / "a", first), str(tmp_path / "missing"), write(tmp_path / "b", second)]
     way = await connection.connect(environ={"KUBECONFIG": ":".join(["", *paths])})
     assert way.server == "http://unused"
-    there = await connection.connect(environ={"KUBECONFIG": paths[2]}, context="there")
-    assert there.server == "http://second"
 
 
 async def test_home_file_is_used_when_nothing_else_is_there(

@@ -305,15 +305,16 @@ async def test_cancellation_inside_a_reconcile_is_not_swallowed() -> None:
 
 
 async def test_controller_needs_no_observer() -> None:
+    rig = Rig()
     work = queue.WorkQueue()
     alone = controller.Controller(
-        reconcile=Rig().reconcile, queue=work, workers=1, reconcile_deadline_s=1,
+        reconcile=rig.reconcile, queue=work, workers=1, reconcile_deadline_s=1,
         held=lambda key, priority: False, away=lambda: False,
     )  # fmt: skip
     work.add(objects.key())
-    work.shut_down()
+    asyncio.get_running_loop().call_later(1, alone.stop)
     await alone.run()
-    assert len(work) == 0
+    assert rig.keys == [objects.key()]
 
 
 async def sleepers(rig: Rig, count: int, seconds: float) -> None:

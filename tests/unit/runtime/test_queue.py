@@ -253,14 +253,6 @@ async def test_backoff_keeps_the_priority_of_the_work() -> None:
     assert await take(work, 2) == "ab"
 
 
-async def test_backoff_takes_a_given_priority() -> None:
-    work = queue.WorkQueue(uniform=upper_edge)
-    work.add_backoff(objects.key("a"), Priority.LOW)
-    work.add(objects.key("b"))
-    await asyncio.sleep(1)
-    assert await take(work, 2) == "ba"
-
-
 async def test_observer_sees_waits_and_work() -> None:
     seen = Seen()
     work = queue.WorkQueue(observer=seen)

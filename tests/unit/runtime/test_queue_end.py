@@ -1,7 +1,6 @@
 """The queue's end, its waiters when they are cancelled, and a queue that nobody serves."""
 
 import asyncio
-import contextlib
 import tracemalloc
 
 import pytest
@@ -21,30 +20,21 @@ async def getters(
     return tasks
 
 
-async def test_shut_down_hands_out_what_waits_and_then_ends() -> None:
-    work = queue.WorkQueue()
-    work.add(objects.key("a"))
-    work.add_after(objects.key("b"), 1)
-    work.shut_down()
-    work.add(objects.key("c"))
-    work.add_after(objects.key("d"), 1)
-    assert await take(work) == "a"
-    with pytest.raises(queue.QueueClosed):
-        await work.get()
-    assert work.delayed == 0
-
-
-async def test_shut_down_drops_what_waits_when_it_does_not_drain() -> None:
+async def test_shut_down_drops_what_waits_and_takes_nothing_more() -> None:
     work = queue.WorkQueue()
     work.add(objects.key("a"))
     working = await work.get()
     work.add(working)
     work.add(objects.key("b"))
-    work.shut_down(drain=False)
-    assert len(work) == 0
+    work.add_after(objects.key("c"), 1)
+    work.shut_down()
+    work.add(objects.key("d"))
+    work.add_after(objects.key("e"), 1)
+    assert (len(work), work.delayed) == (0, 0)
     with pytest.raises(queue.QueueClosed):
         await work.get()
     work.done(working)
+    assert len(work) == 0
 
 
 async def test_shut_down_wakes_all_who_wait() -> None:
@@ -52,30 +42,6 @@ async def test_shut_down_wakes_all_who_wait() -> None:
     asyncio.get_running_loop().call_later(5, work.shut_down)
     results = await asyncio.gather(work.get(), work.get(), work.get(), return_exceptions=True)
     assert [type(result) for result in results] == [queue.QueueClosed] * 3
-
-
-async def test_drained_queue_waits_for_a_key_that_was_added_during_its_work() -> None:
-    work = queue.WorkQueue()
-    work.add(objects.key())
-    key = await work.get()
-    work.add(key)
-    work.shut_down()
-    handed_out: list[resource.ObjectKey] = []
-
-    async def worker() -> None:
-        with contextlib.suppress(queue.QueueClosed):
-            while True:
-                handed_out.append(await work.get())
-                await asyncio.sleep(1)
-                work.done(key)
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(worker())
-        group.create_task(worker())
-        await asyncio.sleep(1)
-        assert handed_out == []
-        work.done(key)
-    assert handed_out == [key]
 
 
 async def test_cancelled_get_leaves_the_key_to_the_next() -> None:
