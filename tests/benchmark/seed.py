@@ -19,6 +19,7 @@ import orjson
 
 from tests.benchmark import cluster, load, objects, procfs, subjects
 from tests.benchmark.client import JsonObject
+from tests.support import executions
 
 RUN_BYTES = 8192
 
@@ -60,7 +61,7 @@ def fill(base: cluster.Cluster, size: int, *, extra_runs: int = 0, age_s: float 
     if course.phases.get(0) != "Completed":
         raise RuntimeError(f"the template did not complete: {course.phases}")
     execution = _get(base, _EXECUTIONS + objects.execution_name(0))
-    if not _is_recorded(orjson.loads(execution)):
+    if not executions.is_recorded(orjson.loads(execution)):
         raise RuntimeError("the template's audit records are not acknowledged")
     run = orjson.dumps(_padded(orjson.loads(_get(base, _RUNS + objects.run_name(0)))))
     if age_s:
@@ -75,13 +76,10 @@ def _wait_recorded(base: cluster.Cluster) -> None:
     """Wait for the controller's last write on the template."""
     deadline = time.monotonic() + _TEMPLATE_LIMIT_S
     path = f"{objects.EXECUTIONS}/{objects.execution_name(0)}"
-    while time.monotonic() < deadline and not _is_recorded(base.stack.api.json("GET", path)):
+    while time.monotonic() < deadline:
+        if executions.is_recorded(base.stack.api.json("GET", path)):
+            return
         time.sleep(_CAUGHT_UP_S)
-
-
-def _is_recorded(execution: JsonObject) -> bool:
-    conditions = execution["status"].get("conditions") or []
-    return any(it["type"] == "AuditRecorded" and it["status"] == "True" for it in conditions)
 
 
 def _wait_served(base: cluster.Cluster) -> None:

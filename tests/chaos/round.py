@@ -17,6 +17,7 @@ from tests.chaos.plan import AFTER_S, BUSY_S, Mishap, Plan, Wish
 from tests.fake import kinds
 from tests.fake.tekton import PARAMETER
 from tests.integration import audit, objects, tekton
+from tests.support.executions import is_recorded
 from workflowexecution.adapters import outbox
 from workflowexecution.domain.events import Reason
 
@@ -107,11 +108,6 @@ class Round:
     def mishaps(self) -> tuple[Mishap, ...]:
         """What was played, of the two sets of its plan."""
         return (*self.plan.mishaps, *(self.plan.aftermath if self.followed else ()))
-
-    def is_deleted(self, name: str) -> bool:
-        """Whether an execution was deleted while the round was under way."""
-        wish = self.wishes.get(name)
-        return wish is not None and wish.delete_s is not None
 
     def name_of_target(self, number: int) -> str:
         """A target that no other round has."""
@@ -277,7 +273,7 @@ class Round:
             status = found.get("status") or {}
             if wish.delete_s is not None:
                 left.append(f"{name} is still there: {status}")
-            elif status.get("phase") not in stage_module.TERMINAL or not is_recorded(status):
+            elif status.get("phase") not in stage_module.TERMINAL or not is_recorded(found):
                 left.append(f"{name}: {status}")
         return left
 
@@ -324,19 +320,21 @@ class Round:
     def _are_cleared(self) -> list[str]:
         left = []
         for name in self.wishes:
-            status = self.stage.last[name].get("status") or {}
+            found = self.stage.last[name]
+            status = found.get("status") or {}
             if name not in self.stage.gone and status.get("blockClearance"):
-                recorded = status.get("clearanceRecordedAt") and is_recorded(status)
+                recorded = status.get("clearanceRecordedAt") and is_recorded(found)
                 left += [] if recorded else [f"{name}: {status}"]
         return left
 
     def _are_probed(self) -> list[str]:
         left = []
         for name in self.probes:
-            status = self.stage.last.get(name, {}).get("status") or {}
+            found = self.stage.last.get(name, {})
+            status = found.get("status") or {}
             if status.get("phase") in {"Failed", "Skipped"}:
                 raise AssertionError(f"a target is not free: {name}: {status}")
-            if status.get("phase") != "Completed" or not is_recorded(status):
+            if status.get("phase") != "Completed" or not is_recorded(found):
                 left.append(f"{name}: {status}")
         return left
 
@@ -373,9 +371,3 @@ class Round:
             for it in every
             if it not in self.stage.gone
         ]
-
-
-def is_recorded(status: dict[str, Any]) -> bool:
-    """Whether condition AuditRecorded is True."""
-    conditions = status.get("conditions") or []
-    return any(it["type"] == "AuditRecorded" and it["status"] == "True" for it in conditions)

@@ -26,12 +26,6 @@ def cancel(here: World, name: str = NAME) -> None:
     here.cluster.patch(kinds.EXECUTIONS, world.TEAM, name, asked)
 
 
-def told(here: World) -> str:
-    """What Tekton has been told, empty while nothing."""
-    said: str = ((here.run() or {}).get("spec") or {}).get("status", "")
-    return said
-
-
 def mark(here: World, annotation: str) -> float | None:
     """When a step was taken, in loop time, by the run's own annotation."""
     text = (here.run() or {})["metadata"].get("annotations", {}).get(annotation)
@@ -129,8 +123,8 @@ async def test_run_is_told_to_end_at_once_when_nothing_of_it_has_begun(here: Wor
     async with here.controller():
         await running(here, begun=False)
         cancel(here)
-        await world.until(lambda: told(here))
-        assert told(here) == "Cancelled"
+        await world.until(here.told)
+        assert here.told() == "Cancelled"
         asked = mark(here, names.ANNOTATION_CANCEL_REQUESTED_AT)
         assert asked == mark(here, names.ANNOTATION_CANCEL_FORCED_AT)
         await asyncio.sleep(30)
@@ -145,8 +139,8 @@ async def test_run_is_asked_to_end_in_order_when_a_task_has_begun(here: World) -
     async with here.controller():
         await running(here)
         cancel(here)
-        await world.until(lambda: told(here))
-        assert told(here) == "CancelledRunFinally"
+        await world.until(here.told)
+        assert here.told() == "CancelledRunFinally"
         assert mark(here, names.ANNOTATION_CANCEL_FORCED_AT) is None
         await asyncio.sleep(5)
         assert confirmed(here) == ("Unknown", "Cancelling")
@@ -168,9 +162,9 @@ async def test_ladder_is_climbed_to_its_end_when_nothing_obeys(here: World) -> N
         asked = mark(here, names.ANNOTATION_CANCEL_REQUESTED_AT)
         assert asked is not None
         await asyncio.sleep(asked + 299 - asyncio.get_running_loop().time())
-        assert told(here) == "CancelledRunFinally"
+        assert here.told() == "CancelledRunFinally"
         await asyncio.sleep(4)
-        assert told(here) == "Cancelled"
+        assert here.told() == "Cancelled"
         forced = mark(here, names.ANNOTATION_CANCEL_FORCED_AT)
         assert forced is not None
         assert 300 <= forced - asked <= 302
@@ -190,7 +184,7 @@ async def test_cancelled_is_said_only_when_the_last_pod_has_ended(here: World) -
     async with here.controller():
         run = await running(here, stubborn=True)
         cancel(here)
-        await world.until(lambda: told(here))
+        await world.until(here.told)
         hands.Hands(here.cluster).end(run, hands.CANCELLED, lingers=True)
         await asyncio.sleep(60)
         assert (here.execution() or {})["status"]["phase"] == "Running"
@@ -208,7 +202,7 @@ async def test_run_that_has_failed_keeps_its_reason_when_what_lingers_is_taken_a
         await asyncio.sleep(5)
         cancel(here)
         await asyncio.sleep(50)
-        assert told(here) == ""
+        assert here.told() == ""
         assert "deletionTimestamp" not in (here.run() or {})["metadata"]
         await asyncio.sleep(20)
         assert "deletionTimestamp" in (here.run() or {})["metadata"]
@@ -222,7 +216,7 @@ async def test_execution_completes_when_its_run_is_quicker_than_the_cancel(here:
     async with here.controller():
         await running(here)
         cancel(here)
-        await world.until(lambda: told(here))
+        await world.until(here.told)
         hands.Hands(here.cluster).end(here.run() or {}, hands.SUCCEEDED)
         status = await here.until_phase("Completed")
     assert status["outcome"] == "Success"
@@ -256,9 +250,9 @@ async def test_rest_of_the_timeout_is_all_that_an_orderly_end_is_given(here: Wor
         await asyncio.sleep(120)
         cancel(here)
         await asyncio.sleep(5)
-        assert told(here) == "CancelledRunFinally"
+        assert here.told() == "CancelledRunFinally"
         await asyncio.sleep(118)
-        assert told(here) == "Cancelled"
+        assert here.told() == "Cancelled"
         started = (here.run() or {})["status"]["startTime"]
         forced = mark(here, names.ANNOTATION_CANCEL_FORCED_AT)
     since = world.seconds_of(started)

@@ -16,7 +16,6 @@ from workflowexecution.api import names
 
 if TYPE_CHECKING:
     from tests.component.world import World
-    from tests.fake.requestlog import Request
     from tests.fake.statuses import JsonObject
 
 pytestmark = pytest.mark.looptime
@@ -28,17 +27,8 @@ STATUS = Match(
 )
 
 
-def told(here: World) -> str:
-    said: str = ((here.run() or {}).get("spec") or {}).get("status", "")
-    return said
-
-
 def delete(here: World) -> None:
     here.cluster.delete(kinds.EXECUTIONS, world.TEAM, NAME)
-
-
-def deletions(here: World) -> list[Request]:
-    return [it for it in here.writes("pipelineruns") if it.call.verb == "delete"]
 
 
 async def running(here: World, *, begun: bool = True, stubborn: bool = False) -> JsonObject:
@@ -54,16 +44,16 @@ async def test_running_execution_says_its_end_before_its_run_is_told(here: World
     async with here.controller():
         run = await running(here)
         delete(here)
-        await world.until(lambda: told(here))
+        await world.until(here.told)
         status = (here.execution() or {})["status"]
         assert (status["phase"], status["outcome"]) == ("Failed", "Cancelled")
         assert status["failureDetails"]["wasExecutionFailure"] is True
         assert "deleted before it had ended" in status["failureDetails"]["message"]
-        assert told(here) == "CancelledRunFinally"
+        assert here.told() == "CancelledRunFinally"
         hands.Hands(here.cluster).end(run, hands.CANCELLED)
         await world.until(lambda: here.execution() is None)
     assert here.run() is None
-    (deletion,) = deletions(here)
+    (deletion,) = here.deletions()
     assert deletion.body is not None
     assert deletion.body["preconditions"] == {"uid": run["metadata"]["uid"]}
     assert deletion.body["propagationPolicy"] == "Foreground"
@@ -75,9 +65,9 @@ async def test_deletion_climbs_the_ladder_when_tekton_does_not_obey(here: World)
         delete(here)
         at = asyncio.get_running_loop().time()
         await asyncio.sleep(299)
-        assert told(here) == "CancelledRunFinally"
+        assert here.told() == "CancelledRunFinally"
         await asyncio.sleep(5)
-        assert told(here) == "Cancelled"
+        assert here.told() == "Cancelled"
         await asyncio.sleep(114)
         assert here.execution() is not None
         await world.until(lambda: here.execution() is None, within_s=10)
@@ -166,13 +156,13 @@ async def test_end_is_said_and_finally_has_its_time_when_deleted_while_no_contro
     if fails:
         here.cluster.faults.add(faults.bad_gateway(500), STATUS, times=1)
     async with here.controller():
-        await world.until(lambda: told(here))
-        assert told(here) == "CancelledRunFinally"
+        await world.until(here.told)
+        assert here.told() == "CancelledRunFinally"
         status = (here.execution() or {})["status"]
         assert (status["phase"], status["outcome"]) == ("Failed", "Cancelled")
         at = asyncio.get_running_loop().time()
         await asyncio.sleep(299)
-        assert told(here) == "CancelledRunFinally"
+        assert here.told() == "CancelledRunFinally"
         # Tekton does not obey: it goes all the same, and takes its run along.
         await world.until(lambda: here.execution() is None, within_s=200)
         assert asyncio.get_running_loop().time() - at <= 430
@@ -220,7 +210,7 @@ async def test_skipped_execution_takes_no_run_with_it(here: World) -> None:
         await world.until(lambda: here.execution("second") is None)
         await asyncio.sleep(60)
     assert (here.run() or {})["metadata"]["uid"] == run["metadata"]["uid"]
-    assert told(here) == ""
+    assert here.told() == ""
 
 
 @pytest.mark.requirement("BR-WF-007", "WorkflowExecution marked Failed")
@@ -264,7 +254,7 @@ async def test_no_execution_fails_while_tektons_api_is_away(here: World) -> None
     async with here.controller():
         await running(here)
         delete(here)
-        await world.until(lambda: told(here))
+        await world.until(here.told)
         here.cluster.remove_api(kinds.PIPELINE_RUNS)
         await asyncio.sleep(120)
         assert here.execution() is not None
@@ -284,7 +274,7 @@ async def test_late_create_never_runs_on_when_its_execution_is_over(here: World)
         assert (await here.until_phase("Failed"))["outcome"] == "Cancelled"
         held.release()
         await here_late_run(here)
-        await world.until(lambda: told(here) == "Cancelled")
+        await world.until(lambda: here.told() == "Cancelled")
         marks = (here.run() or {})["metadata"]["annotations"]
         assert marks[names.ANNOTATION_CANCEL_CAUSE] == "late"
         hands.Hands(here.cluster).end(here.run() or {}, hands.CANCELLED)
@@ -312,7 +302,7 @@ async def test_late_create_never_runs_on_when_its_execution_is_gone(here: World)
     async with here.controller():
         held.release()
         await here_late_run(here)
-        await world.until(lambda: told(here) == "Cancelled", within_s=70)
+        await world.until(lambda: here.told() == "Cancelled", within_s=70)
         await asyncio.sleep(170)
     assert here.run() is None
 

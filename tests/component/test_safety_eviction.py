@@ -15,7 +15,6 @@ from workflowexecution.api import names
 
 if TYPE_CHECKING:
     from tests.component.world import World
-    from tests.fake.requestlog import Request
     from tests.fake.statuses import JsonObject
 
 pytestmark = pytest.mark.looptime
@@ -35,16 +34,12 @@ async def complete(here: World, name: str = "first", *, lingers: bool = False) -
     return run
 
 
-def deletions(here: World) -> list[Request]:
-    return [it for it in here.writes("pipelineruns") if it.call.verb == "delete"]
-
-
 async def test_kept_run_makes_room_at_once_when_another_workflow_comes(here: World) -> None:
     async with here.controller():
         kept = await complete(here)
         here.ask("second", spec=pasts.spec(OTHER))
         await here.until_phase("Running", "second")
-        (deletion,) = deletions(here)
+        (deletion,) = here.deletions()
         assert asyncio.get_running_loop().time() < 5
     assert deletion.body is not None
     assert deletion.body["preconditions"] == {"uid": kept["metadata"]["uid"]}
@@ -60,7 +55,7 @@ async def test_kept_run_stays_when_the_same_workflow_is_asked_for_again(here: Wo
         here.ask("second", spec=pasts.spec(WORKFLOW))
         status = await here.until_phase("Skipped", "second")
     assert status["skipDetails"]["reason"] == "RecentlyRemediated"
-    assert deletions(here) == []
+    assert here.deletions() == []
 
 
 async def test_execution_waits_for_the_disappearance_and_for_no_timer(here: World) -> None:
@@ -78,7 +73,7 @@ async def test_execution_waits_for_the_disappearance_and_for_no_timer(here: Worl
         status = await here.until_phase("Running", "second")
         assert asyncio.get_running_loop().time() - at < 1
     assert pasts.condition(status, "ResourceLocked")["reason"] == "Executing"
-    assert len(deletions(here)) == 1
+    assert len(here.deletions()) == 1
 
 
 async def test_run_is_not_evicted_while_a_pod_of_it_works(here: World) -> None:
@@ -86,7 +81,7 @@ async def test_run_is_not_evicted_while_a_pod_of_it_works(here: World) -> None:
         kept = await complete(here, lingers=True)
         here.ask("second", spec=pasts.spec(OTHER))
         status = await here.until_phase("Skipped", "second")
-        assert deletions(here) == []
+        assert here.deletions() == []
         hands.Hands(here.cluster).end_pod(kept["metadata"]["uid"])
         here.ask("third", spec=pasts.spec(OTHER))
         await here.until_phase("Running", "third")
@@ -109,7 +104,7 @@ async def test_run_is_not_evicted_before_its_execution_has_said_its_end(here: Wo
         held.release()
         await here.until_phase("Completed", "first")
     assert status["skipDetails"]["conflictingWorkflow"]["name"] == "first"
-    assert deletions(here) == []
+    assert here.deletions() == []
 
 
 @pytest.mark.parametrize("ended", [True, False], ids=["finished", "live"])
@@ -163,7 +158,7 @@ async def test_execution_stays_pending_when_nothing_is_known_of_the_run_in_its_w
         here.cluster.faults.add(faults.bad_gateway(), reads, times=6)
         here.ask("second", spec=pasts.spec(OTHER))
         await asyncio.sleep(0.5)
-        assert deletions(here) == []
+        assert here.deletions() == []
         assert (here.execution("second") or {}).get("status", {}).get("phase") != "Skipped"
         await here.until_phase("Running", "second")
 

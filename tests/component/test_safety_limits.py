@@ -20,11 +20,6 @@ pytestmark = pytest.mark.looptime
 RESOLVING = ("Unknown", "ResolvingPipelineRef", "PipelineRun awaits remote resource")
 
 
-def told(here: World) -> str:
-    said: str = ((here.run() or {}).get("spec") or {}).get("status", "")
-    return said
-
-
 def marks(here: World) -> JsonObject:
     found: JsonObject = (here.run() or {})["metadata"].get("annotations", {})
     return found
@@ -50,9 +45,9 @@ async def test_overdue_run_is_stopped_when_tekton_forgets_it(here: World) -> Non
         hands.Hands(here.cluster).begin(run)
         since = asyncio.get_running_loop().time()
         await sleep_until(since + 719 - 2)
-        assert told(here) == ""
+        assert here.told() == ""
         await sleep_until(since + 720 + 3)
-        assert told(here) == "Cancelled"
+        assert here.told() == "Cancelled"
         assert marks(here)[names.ANNOTATION_CANCEL_CAUSE] == "deadline"
         hands.Hands(here.cluster).end(here.run() or {}, hands.CANCELLED)
         status = await here.until_phase("Failed")
@@ -69,7 +64,7 @@ async def test_overdue_run_is_stopped_just_after_a_restart(here: World) -> None:
         hands.Hands(here.cluster).begin(run)
     await asyncio.sleep(7200)
     async with here.controller():
-        await world.until(lambda: told(here) == "Cancelled", within_s=5)
+        await world.until(lambda: here.told() == "Cancelled", within_s=5)
 
 
 async def test_timeout_of_tekton_is_left_to_tekton(here: World) -> None:
@@ -113,12 +108,12 @@ async def test_run_that_is_not_resolved_is_nudged_once_and_then_stopped(here: Wo
         assert names.ANNOTATION_NUDGED_AT not in marks(here)
         await sleep_until(since + 305)
         nudged = marks(here)[names.ANNOTATION_NUDGED_AT]
-        assert told(here) == ""
+        assert here.told() == ""
         await sleep_until(since + 595)
-        assert told(here) == ""
+        assert here.told() == ""
         assert marks(here)[names.ANNOTATION_NUDGED_AT] == nudged
         await sleep_until(since + 610)
-        assert told(here) == "Cancelled"
+        assert here.told() == "Cancelled"
         here.end_run(world.CANCELLED)
         status = await here.until_phase("Failed")
     nudges = [it for it in here.writes("pipelineruns") if "nudged-at" in str(it.body)]
@@ -139,7 +134,7 @@ async def test_run_of_another_bundle_is_stopped_as_soon_as_it_is_seen(
             hands.Hands(here.cluster).begin(run)
         other = {"refSource": {"uri": "r/w", "digest": {"sha256": "b" * 64}}}
         here.end_run(("Unknown", "Running", "x"), provenance=other)
-        await world.until(lambda: told(here) == "Cancelled", within_s=5)
+        await world.until(lambda: here.told() == "Cancelled", within_s=5)
         assert marks(here)[names.ANNOTATION_CANCEL_CAUSE] == "digest"
         hands.Hands(here.cluster).end(here.run() or {}, hands.CANCELLED)
         status = await here.until_phase("Failed")
@@ -171,4 +166,4 @@ async def test_run_of_the_bundle_that_was_asked_for_goes_on(here: World) -> None
         same = {"refSource": {"uri": "r/w", "digest": {"sha256": "a" * 64}}}
         here.end_run(("Unknown", "Running", "x"), provenance=same)
         await asyncio.sleep(30)
-        assert told(here) == ""
+        assert here.told() == ""

@@ -172,6 +172,11 @@ class World:
         """The run as it is stored."""
         return self.cluster.get(kinds.PIPELINE_RUNS, NAMESPACE, name)
 
+    def told(self) -> str:
+        """What the run has been told, empty while nothing."""
+        said: str = ((self.run() or {}).get("spec") or {}).get("status", "")
+        return said
+
     async def until_phase(self, phase: str, name: str = "restart-payment") -> JsonObject:
         """Wait for a phase; returns the status."""
 
@@ -190,12 +195,7 @@ class World:
 
     async def obey(self) -> str:
         """Play Tekton: end the run once it is told to, in order or not; returns how it was told."""
-
-        def told() -> str | None:
-            said: str | None = ((self.run() or {}).get("spec") or {}).get("status")
-            return said
-
-        how = await until(told)
+        how = await until(self.told)
         self.end_run(CANCELLED)
         return how
 
@@ -203,6 +203,10 @@ class World:
         """What the program itself has written, refused writes included, but for its events."""
         written = self._written(resource, **match)
         return [it for it in written if it.call.resource != "events"]
+
+    def deletions(self) -> list[Request]:
+        """The deletions of runs that the program has asked for, refused ones included."""
+        return [it for it in self.writes("pipelineruns") if it.call.verb == "delete"]
 
     def events(self) -> list[Request]:
         """The writes of Kubernetes events, refused ones included."""

@@ -57,9 +57,9 @@ def stack(bare_stack: Stack) -> Stack:
     return bare_stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def endpoint(stack: Stack) -> Endpoint:
-    """The way to the server, as its administrator."""
+    """The way to the server, as its administrator; a module may have a server of its own."""
     return Endpoint(stack.server_url, stack.admin_token, str(stack.ca_file))
 
 

@@ -12,7 +12,6 @@ import pytest_asyncio
 import yaml
 
 from tests.fake import kinds
-from tests.fake.api import Endpoint
 from tests.fake.definitions import DEFINITIONS
 from tests.integration import world as worlds
 from tests.integration.conftest import CRD_FOLDER
@@ -39,12 +38,6 @@ def stack() -> Iterator[Stack]:
     """A control plane without any of the CRDs."""
     with Stack(name="integration-bare", parts=Parts.CONTROL_PLANE) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def endpoint(stack: Stack) -> Endpoint:
-    """The way to that server."""
-    return Endpoint(stack.server_url, stack.admin_token, str(stack.ca_file))
 
 
 @dataclasses.dataclass(frozen=True)

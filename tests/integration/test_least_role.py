@@ -179,12 +179,6 @@ class Stories:
         assert await asyncio.to_thread(ask) == 403
 
 
-@pytest.fixture(scope="module")
-def endpoint(stack: Stack) -> Endpoint:
-    """The way to that server."""
-    return Endpoint(stack.server_url, stack.admin_token, str(stack.ca_file))
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def account(
     stack: Stack, endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory

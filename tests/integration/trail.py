@@ -7,6 +7,8 @@ import collections
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from tests.support import executions
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
@@ -40,15 +42,9 @@ async def recording(
         yield program
 
 
-def is_recorded(found: JsonObject) -> bool:
-    """Whether condition AuditRecorded of an execution is True."""
-    conditions = (found.get("status") or {}).get("conditions") or []
-    return any(it["type"] == "AuditRecorded" and it["status"] == "True" for it in conditions)
-
-
 async def until_recorded(world: World, name: str, *, deadline_s: float = WAIT_S) -> JsonObject:
     """Wait until an execution has nothing due; returns it."""
-    return await world.until(name, is_recorded, deadline_s=deadline_s)
+    return await world.until(name, executions.is_recorded, deadline_s=deadline_s)
 
 
 async def until_refused(world: World, name: str) -> JsonObject:

@@ -23,6 +23,7 @@ from tests.fake.stage import Pace, Stage
 from tests.fake.tekton import AGENT, SimulatedTekton
 from tests.outage import objects, place, replicas, witness
 from tests.outage.schedule import FAULTS, KILLS, Act
+from tests.support import executions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -165,7 +166,7 @@ class _Stage:
         listed = await self._listed()
         if self._in_outbox != 0 or len(listed) != self.size - self.deleted:
             return False
-        return all(_is_recorded(it) for it in listed)
+        return all(executions.is_recorded(it) for it in listed)
 
     async def _listed(self) -> list[objects.JsonObject]:
         await self._look_into_outbox()
@@ -242,11 +243,6 @@ async def _tekton(endpoint: Endpoint) -> AsyncGenerator[None]:
             yield
         finally:
             task.cancel()
-
-
-def _is_recorded(found: objects.JsonObject) -> bool:
-    conditions = (found.get("status") or {}).get("conditions") or []
-    return any(it["type"] == "AuditRecorded" and it["status"] == "True" for it in conditions)
 
 
 def _counted(rows: list[objects.JsonObject]) -> Transitions:

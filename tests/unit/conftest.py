@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from tests.support import sockets
+from tests.unit.bundles import collector
 from workflowexecution import logcontext
 
 # A loaded machine is no reason to fail: an example that hangs meets the test's own time limit.
@@ -27,6 +28,13 @@ async def parted() -> AsyncIterator[None]:
     """The transports of TLS close in a later turn, which the loop of a test is to have."""
     yield
     await sockets.parted()
+
+
+@pytest.fixture
+def there() -> Iterator[collector.Registry]:
+    """A registry to push bundles to."""
+    with collector.running(collector.Registry()) as found:
+        yield found
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import pytest
 import yaml
 
 from tests.support import keys
-from tests.unit.bundles import collector
 from tests.unit.bundles.test_lint import DIGEST, STEP, pipeline, task
 from workflowexecution import cli
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.unit.bundles import collector
 
     Files = tuple[Path, Path, Path]
 
@@ -30,12 +30,6 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
         path.write_text(yaml.safe_dump(pipeline(tasks=[task({**STEP, "image": image})])))
         found.append(path)
     return found[0], found[1], found[2]
-
-
-@pytest.fixture
-def there() -> Iterator[collector.Registry]:
-    with collector.running(collector.Registry()) as found:
-        yield found
 
 
 @pytest.mark.parametrize(

@@ -11,20 +11,14 @@ import pytest
 import yaml
 
 from tests.support import keys
-from tests.unit.bundles import collector
 from tests.unit.bundles.test_lint import DIGEST, STEP, pipeline, task
 from workflowexecution import cli
 from workflowexecution.bundles import documents
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-
-@pytest.fixture
-def there() -> Iterator[collector.Registry]:
-    with collector.running(collector.Registry()) as found:
-        yield found
+    from tests.unit.bundles import collector
 
 
 @pytest.fixture

@@ -11,14 +11,7 @@ from tests.unit.bundles.test_registry import LOGIN, PACKED
 from workflowexecution.bundles import errors, reference, registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture
-def there() -> Iterator[collector.Registry]:
-    with collector.running(collector.Registry()) as found:
-        yield found
 
 
 def push(there: collector.Registry) -> None:

@@ -11,18 +11,11 @@ from tests.unit.runtime import authority
 from workflowexecution.bundles import credentials, errors, image, reference, registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 LOGIN = credentials.Login("carol", "secret")
 PIPELINE = {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "metadata": {"name": "workflow"}}
 PACKED = image.build([PIPELINE])
-
-
-@pytest.fixture
-def there() -> Iterator[collector.Registry]:
-    with collector.running(collector.Registry()) as found:
-        yield found
 
 
 def push(there: collector.Registry, *, tag: str = "v1", known: bool = True) -> None:

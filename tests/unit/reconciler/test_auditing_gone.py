@@ -8,7 +8,6 @@ import pytest
 
 from tests.unit.reconciler import fakes
 from tests.unit.reconciler.audited import HELD, Bed
-from workflowexecution.reconciler import duty
 from workflowexecution.reconciler.duty import Settled
 
 pytestmark = pytest.mark.looptime
@@ -88,7 +87,3 @@ async def test_what_moved_to_the_outbox_stays_there() -> None:
     assert await bed.auditor.part(bed.world.sync(), overdue=False) == 0.0
     go(bed)
     assert bed.outbox.kept == ["created", "started"]
-
-
-def test_without_audit_there_is_nothing_to_forget() -> None:
-    duty.NoAudit().forget(fakes.UID)
