@@ -221,19 +221,19 @@ def _counts(status: Status) -> bool:
 
 
 def _in_order(pasts: Iterable[Past]) -> list[Past]:
-    return sorted(pasts, key=_place)
+    return sorted(pasts, key=_order)
 
 
-def _place(past: Past) -> tuple[datetime.datetime, str]:
+def _order(past: Past) -> tuple[datetime.datetime, str]:
     return past.ended_at, past.uid
 
 
 def _since_success(pasts: Iterable[Past]) -> list[Past]:
     """What a row of failures can be made of: most targets have long histories of successes."""
     told = [past for past in pasts if past.completed or past.counts]
-    standing = (_place(past) for past in told if past.completed and past.cleared_at is None)
+    standing = (_order(past) for past in told if past.completed and past.cleared_at is None)
     success = max(standing, default=None)
-    return _in_order(past for past in told if success is None or _place(past) > success)
+    return _in_order(past for past in told if success is None or _order(past) > success)
 
 
 def _last_counted(standing: list[Past]) -> Past | None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 MAX_SUMMARY_BYTES: Final = 1280
 MAX_WORKFLOW_BYTES: Final = 80
 MAX_TARGET_BYTES: Final = 160
-MAX_NAME_BYTES: Final = 63
+MAX_TASK_BYTES: Final = 63
+"""In a sentence, of the name of a task or a step."""
 MAX_LISTED: Final = 3
 MAX_LISTED_BYTES: Final = 30
 BY_SIGNAL: Final = 255
@@ -151,11 +152,11 @@ def _verb(reason: FailureReason) -> str:
 def _where(place: Place) -> str:
     if not place.task:
         return ""
-    where = f", in task {_quoted(place.task, MAX_NAME_BYTES)}"
+    where = f", in task {_quoted(place.task, MAX_TASK_BYTES)}"
     if place.attempts > 1:
         where += f" (attempt {place.attempts})"
     if place.step:
-        where += f", step {_quoted(place.step, MAX_NAME_BYTES)}"
+        where += f", step {_quoted(place.step, MAX_TASK_BYTES)}"
     if place.exit_code is not None:
         where += f", which ended with exit code {place.exit_code}"
     return where

@@ -1,4 +1,4 @@
-"""Audit records and the lease, as they stand when the metrics are read."""
+"""Audit records, changes of the settings, and the lease: counted elsewhere, looked up when read."""
 
 from __future__ import annotations
 
