@@ -105,6 +105,8 @@ PAST_THE_CRD = [
     case("spec.parameters", {"A": "ä" * 262_145}, "over-512-KiB-in-bytes", "524288"),
     case(IMAGE, "registry.evil/workflows/restart:v1", "not-allowed", "execution.allowedBundles"),
     case(IMAGE, "registry.example/other/restart:v1", "prefix", "execution.allowedBundles"),
+    case(IMAGE, "registry.example/workflows/../other/restart:v1", "climbs", "image reference"),
+    case(IMAGE, "registry.example/workflows/$(params.PART)", "replaced", "image reference"),
     case(IMAGE, f"{objects.IMAGE}@sha256:abc", "half-a-digest", "not a digest"),
     case(ACCOUNT, "cluster-admin", "not-allowed", "execution.allowedServiceAccounts"),
 ]

@@ -1,19 +1,14 @@
-"""References of images in registries."""
+"""Where a bundle is pushed to, and by what a step names its image."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
+from workflowexecution.api import reference
 from workflowexecution.bundles import errors
 
-# Source: the grammar at the top of reference.go in github.com/distribution/reference.
-_REFERENCE = re.compile(
-    r"(?P<host>[A-Za-z0-9.-]+(?::[0-9]+)?|\[[0-9a-fA-F:]+\](?::[0-9]+)?)"
-    r"/(?P<repository>[a-z0-9]+(?:(?:[._-]+|/)[a-z0-9]+)*)"
-    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?"
-    r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
-)
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LOOPBACK = re.compile(r"(localhost|.+\.localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?")
 
 
@@ -50,11 +45,11 @@ def parse(text: str) -> Reference:
     Raises:
         BundleError: it is no such reference, or it names no registry.
     """
-    found = _REFERENCE.fullmatch(text)
-    if found is None or not _is_host(found["host"]):
+    found = reference.parse(text)
+    if found is None or not found.host or not _is_digest(found.digest):
         message = f"{text!r} is not like registry.example/workflows/restart:1.0.0"
         raise errors.BundleError(message)
-    return Reference(found["host"], found["repository"], found["tag"] or "", found["digest"] or "")
+    return Reference(*found)
 
 
 def is_pinned(image: str) -> bool:
@@ -68,6 +63,5 @@ def tag_of(image: str) -> str:
     return name.partition(":")[2]
 
 
-def _is_host(text: str) -> bool:
-    """Whether the first part is a registry: `library/busybox` begins with a folder."""
-    return "." in text or ":" in text or text == "localhost"
+def _is_digest(text: str) -> bool:
+    return not text or _DIGEST.fullmatch(text) is not None

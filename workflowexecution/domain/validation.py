@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from workflowexecution.api import reference
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -99,11 +101,6 @@ def check(spec: Spec, rules: Rules) -> list[str]:
     ]
 
 
-def image_digest(image: str) -> str:
-    """The digest that an image reference carries, or the empty text."""
-    return image.partition("@")[2]
-
-
 def _target(target: str) -> Iterator[str]:
     field = "spec.targetResource"
     if len(target) > MAX_TARGET:
@@ -128,10 +125,11 @@ def _target(target: str) -> Iterator[str]:
 def _bundle(spec: Spec, rules: Rules) -> Iterator[str]:
     field = "spec.workflowRef.containerImage"
     image, digest = spec.workflow_ref.container_image, spec.workflow_ref.container_digest
-    if image.split() != [image]:
+    named = reference.parse(image)
+    if named is None:
         yield f"{field}: {image!r} is not an image reference"
         return
-    carried = image_digest(image)
+    carried = named.digest
     if carried and not _DIGEST.fullmatch(carried):
         yield f"{field}: {carried!r} is not a digest (sha256: and 64 hex digits)"
     if digest and not _DIGEST.fullmatch(digest):
@@ -140,8 +138,23 @@ def _bundle(spec: Spec, rules: Rules) -> Iterator[str]:
         yield f"{field}: its digest {carried} is not spec.workflowRef.containerDigest {digest}"
     if rules.require_digest and not (digest or carried):
         yield "spec.workflowRef.containerDigest: required here (execution.requireDigest)"
-    if rules.allowed_bundles and not image.startswith(rules.allowed_bundles):
+    allowed = rules.allowed_bundles
+    if allowed and not any(_is_under(image, prefix) for prefix in allowed):
         yield f"{field}: {image!r} is not in execution.allowedBundles"
+
+
+def _is_under(image: str, prefix: str) -> bool:
+    """Whether a prefix of an image ends where a name in it ends: `r/team` is none of `r/team-b/x`.
+
+    One that ends with a separator says itself that a name may go on there, but for the name of a
+    registry: that one is whole, with its port.
+    """
+    if not image.startswith(prefix):
+        return False
+    rest = image.removeprefix(prefix)
+    if rest[:1] in {"", "/", "@"} or ("/" in prefix and not prefix[-1].isalnum()):
+        return True
+    return rest[0] == ":" and "/" not in rest
 
 
 def _parameters(parameters: dict[str, str]) -> Iterator[str]:

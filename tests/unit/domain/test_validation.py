@@ -125,6 +125,7 @@ def test_check_takes_a_target_that_names_a_resource(value: str) -> None:
     [
         pytest.param("", None, "Image: '' is not an image reference", id="no-image"),
         pytest.param("a b", None, "Image: 'a b' is not an image reference", id="space"),
+        pytest.param("a@", None, "Image: 'a@' is not an image reference", id="empty-digest"),
         pytest.param("a@sha256:1", None, f"Image: 'sha256:1' {NO_DIGEST}", id="image-digest"),
         pytest.param("a", "md5:1", "Digest: 'md5:1' is not sha256: and 64 hex digits", id="digest"),
         pytest.param(
@@ -231,3 +232,72 @@ def test_check_refuses_a_bundle_outside_the_allowed_ones() -> None:
     assert problems({"workflowRef": {"containerImage": "evil.example/x:1"}}, rules) == [
         "spec.workflowRef.containerImage: 'evil.example/x:1' is not in execution.allowedBundles"
     ]
+
+
+def allows(prefix: str, image: str) -> bool:
+    rules = validation.Rules((prefix,), RULES.allowed_service_accounts, False)
+    found = problems(bundle(image), rules)
+    assert found in ([], [f"{IMAGE}: {image!r} is not in execution.allowedBundles"])
+    return not found
+
+
+IMAGE = "spec.workflowRef.containerImage"
+
+
+@pytest.mark.parametrize("allowed", [(), ("r.example/workflows/",)], ids=["any", "listed"])
+@pytest.mark.parametrize(
+    "image",
+    [
+        "r.example/workflows/../evil/bundle:1",
+        "r.example/workflows/./bundle:1",
+        "r.example/workflows//bundle:1",
+        "r.example/workflows/$(params.P)",
+        "r.example/workflows/%2e%2e/evil:1",
+        "r.example/workflows/a?b",
+        "r.example/workflows/a:$(params.P)",
+        "r.example/workflows/a\\..\\b",
+    ],
+)
+def test_check_refuses_a_bundle_that_leads_elsewhere_than_it_begins(
+    image: str, allowed: tuple[str, ...]
+) -> None:
+    rules = validation.Rules(allowed, RULES.allowed_service_accounts, False)
+    assert problems(bundle(image), rules) == [f"{IMAGE}: {image!r} is not an image reference"]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "image"),
+    [
+        ("r.example/team/", "r.example/team/a:1"),
+        ("r.example/team", "r.example/team/a:1"),
+        ("r.example/team", "r.example/team:1"),
+        ("r.example/team", "r.example/team"),
+        ("r.example/team", f"r.example/team@{OTHER}"),
+        ("r.example/team-", "r.example/team-b/a:1"),
+        ("r.example/team:1.", "r.example/team:1.2"),
+        ("r.example/team:1.2", f"r.example/team:1.2@{OTHER}"),
+        ("r.example", "r.example/a:1"),
+        ("r.example:5000", "r.example:5000/a:1"),
+        ("busybox", "busybox:1"),
+    ],
+)
+def test_check_takes_what_is_under_an_allowed_prefix(prefix: str, image: str) -> None:
+    assert allows(prefix, image)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "image"),
+    [
+        ("r.example/team", "r.example/team-b/a:1"),
+        ("r.example/team", "r.example/team2/a:1"),
+        ("r.example/team:1.2", "r.example/team:1.2.3"),
+        ("r.example/team:1.2", "r.example/team:1.20"),
+        ("r.example", "r.example.evil.example/a:1"),
+        ("r.example.", "r.example.evil.example/a:1"),
+        ("r.example", "r.example:5000/a:1"),
+        ("r.example:", "r.example:5000/a:1"),
+        ("r.example:50", "r.example:5000/a:1"),
+    ],
+)
+def test_check_refuses_what_merely_begins_like_an_allowed_prefix(prefix: str, image: str) -> None:
+    assert not allows(prefix, image)
