@@ -97,6 +97,7 @@ PAST_THE_CRD = [
     with_spelling("sts", "statefulset"),
     with_spelling("po", "pod"),
     case(TARGET, "nodes/worker-1", "cluster-scoped-plural", "node/worker-1"),
+    case(TARGET, "monitoring/node/worker-1", "cluster-scoped-in-a-namespace", "node/worker-1"),
     case("spec.parameters.TARGET_RESOURCE", "x/y/z", "reserved", "cannot be given"),
     case("spec.parameters", {"1ST": "x"}, "name-with-digit-first", "'1ST'"),
     case("spec.parameters", {"WITH SPACE": "x"}, "name-with-space", "'WITH SPACE'"),

@@ -29,54 +29,68 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # Tekton's rule for parameter names: letters, digits, dash, underscore and dot; no digit first.
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
+_OF_CLUSTER: Final = {
+    "apiservice": "apiservices",
+    "certificatesigningrequest": "certificatesigningrequests csr",
+    "clusterrole": "clusterroles",
+    "clusterrolebinding": "clusterrolebindings",
+    "clustertrustbundle": "clustertrustbundles",
+    "csidriver": "csidrivers",
+    "csinode": "csinodes",
+    "customresourcedefinition": "customresourcedefinitions crd crds",
+    "deviceclass": "deviceclasses",
+    "flowschema": "flowschemas",
+    "ingressclass": "ingressclasses",
+    "mutatingadmissionpolicy": "mutatingadmissionpolicies",
+    "mutatingadmissionpolicybinding": "mutatingadmissionpolicybindings",
+    "mutatingwebhookconfiguration": "mutatingwebhookconfigurations",
+    "namespace": "namespaces ns",
+    "node": "nodes no",
+    "persistentvolume": "persistentvolumes pv",
+    "priorityclass": "priorityclasses pc",
+    "prioritylevelconfiguration": "prioritylevelconfigurations",
+    "resourceslice": "resourceslices",
+    "runtimeclass": "runtimeclasses",
+    "storageclass": "storageclasses sc",
+    "validatingadmissionpolicy": "validatingadmissionpolicies",
+    "validatingadmissionpolicybinding": "validatingadmissionpolicybindings",
+    "validatingwebhookconfiguration": "validatingwebhookconfigurations",
+    "volumeattachment": "volumeattachments",
+    "volumeattributesclass": "volumeattributesclasses vac",
+}
+_OF_NAMESPACE: Final = {
+    "configmap": "configmaps cm",
+    "controllerrevision": "controllerrevisions",
+    "cronjob": "cronjobs cj",
+    "daemonset": "daemonsets ds",
+    "deployment": "deployments deploy",
+    "endpoints": "ep",
+    "endpointslice": "endpointslices",
+    "event": "events ev",
+    "horizontalpodautoscaler": "horizontalpodautoscalers hpa",
+    "ingress": "ingresses ing",
+    "job": "jobs",
+    "lease": "leases",
+    "limitrange": "limitranges limits",
+    "networkpolicy": "networkpolicies netpol",
+    "persistentvolumeclaim": "persistentvolumeclaims pvc",
+    "pod": "pods po",
+    "poddisruptionbudget": "poddisruptionbudgets pdb",
+    "podtemplate": "podtemplates",
+    "replicaset": "replicasets rs",
+    "replicationcontroller": "replicationcontrollers rc",
+    "resourcequota": "resourcequotas quota",
+    "role": "roles",
+    "rolebinding": "rolebindings",
+    "secret": "secrets",
+    "service": "services svc",
+    "serviceaccount": "serviceaccounts sa",
+    "statefulset": "statefulsets sts",
+}
+
 KIND_SPELLINGS: Final = {
     spelling: kind
-    for kind, spellings in {
-        "apiservice": "apiservices",
-        "certificatesigningrequest": "certificatesigningrequests csr",
-        "clusterrole": "clusterroles",
-        "clusterrolebinding": "clusterrolebindings",
-        "configmap": "configmaps cm",
-        "controllerrevision": "controllerrevisions",
-        "cronjob": "cronjobs cj",
-        "csidriver": "csidrivers",
-        "csinode": "csinodes",
-        "customresourcedefinition": "customresourcedefinitions crd crds",
-        "daemonset": "daemonsets ds",
-        "deployment": "deployments deploy",
-        "endpoints": "ep",
-        "endpointslice": "endpointslices",
-        "event": "events ev",
-        "horizontalpodautoscaler": "horizontalpodautoscalers hpa",
-        "ingress": "ingresses ing",
-        "ingressclass": "ingressclasses",
-        "job": "jobs",
-        "lease": "leases",
-        "limitrange": "limitranges limits",
-        "mutatingwebhookconfiguration": "mutatingwebhookconfigurations",
-        "namespace": "namespaces ns",
-        "networkpolicy": "networkpolicies netpol",
-        "node": "nodes no",
-        "persistentvolume": "persistentvolumes pv",
-        "persistentvolumeclaim": "persistentvolumeclaims pvc",
-        "pod": "pods po",
-        "poddisruptionbudget": "poddisruptionbudgets pdb",
-        "podtemplate": "podtemplates",
-        "priorityclass": "priorityclasses pc",
-        "replicaset": "replicasets rs",
-        "replicationcontroller": "replicationcontrollers rc",
-        "resourcequota": "resourcequotas quota",
-        "role": "roles",
-        "rolebinding": "rolebindings",
-        "runtimeclass": "runtimeclasses",
-        "secret": "secrets",
-        "service": "services svc",
-        "serviceaccount": "serviceaccounts sa",
-        "statefulset": "statefulsets sts",
-        "storageclass": "storageclasses sc",
-        "validatingwebhookconfiguration": "validatingwebhookconfigurations",
-        "volumeattachment": "volumeattachments",
-    }.items()
+    for kind, spellings in {**_OF_CLUSTER, **_OF_NAMESPACE}.items()
     for spelling in spellings.split()
 }
 """Plural and short names of built-in kinds: two spellings of one target would be two locks."""
@@ -115,11 +129,22 @@ def _target(target: str) -> Iterator[str]:
         yield f"{field}: namespace {namespace[0]!r} is not an RFC 1123 label"
     if not _LABEL.fullmatch(kind.lower()):
         yield f"{field}: kind {kind!r} is not an RFC 1123 label"
-    elif (right := KIND_SPELLINGS.get(kind.lower())) is not None:
-        better = "/".join([*namespace, right, name])
-        yield f"{field}: kind {kind!r} must be written {right!r}: {better}"
+    else:
+        yield from _spelling(namespace, kind, name)
     if len(name) > MAX_NAME or not _NAME.fullmatch(name):
         yield f"{field}: name {name!r} is not an RFC 1123 name"
+
+
+def _spelling(namespace: list[str], kind: str, name: str) -> Iterator[str]:
+    """What else than the right spelling of a target would be another lock on the same thing."""
+    field = "spec.targetResource"
+    right = KIND_SPELLINGS.get(kind.lower(), kind)
+    everywhere = right.lower() in _OF_CLUSTER
+    better = "/".join([right, name] if everywhere else [*namespace, right, name])
+    if right != kind:
+        yield f"{field}: kind {kind!r} must be written {right!r}: {better}"
+    elif everywhere and namespace:
+        yield f"{field}: kind {kind!r} has no namespace, write {better}"
 
 
 def _bundle(spec: Spec, rules: Rules) -> Iterator[str]:

@@ -70,6 +70,17 @@ NO_DIGEST = "is not a digest (sha256: and 64 hex digits)"
             id="plural",
         ),
         pytest.param("no/x", "kind 'no' must be written 'node': node/x", id="short-name"),
+        pytest.param(
+            "ns/node/x", "kind 'node' has no namespace, write node/x", id="without-namespace"
+        ),
+        pytest.param(
+            "ns/ClusterRole/x",
+            "kind 'ClusterRole' has no namespace, write ClusterRole/x",
+            id="without-namespace-mixed-case",
+        ),
+        pytest.param(
+            "ns/nodes/x", "kind 'nodes' must be written 'node': node/x", id="plural-and-namespace"
+        ),
     ],
 )
 def test_check_names_what_is_wrong_with_the_target(value: str, problem: str) -> None:
@@ -82,7 +93,7 @@ SHORT_NAMES = """
     hpa=horizontalpodautoscaler limits=limitrange ns=namespace netpol=networkpolicy no=node
     pv=persistentvolume pvc=persistentvolumeclaim po=pod pdb=poddisruptionbudget pc=priorityclass
     rs=replicaset rc=replicationcontroller quota=resourcequota svc=service sa=serviceaccount
-    sts=statefulset sc=storageclass
+    sts=statefulset sc=storageclass vac=volumeattributesclass
 """
 
 
@@ -110,6 +121,8 @@ def test_every_known_kind_is_known_by_its_plural_and_right_by_itself() -> None:
     "value",
     [
         "node/worker-node-1",
+        "Node/worker-node-1",
+        "deployment/payment-api",
         "ns/Pod/a.b",
         "a/b/" + "x" * 253,
         "ns/HTTPRoute/r",
