@@ -91,6 +91,24 @@ async def test_create_is_tried_again_when_the_refusal_says_nothing_of_the_run(
     assert len(here.cluster.items(kinds.PIPELINE_RUNS)) == 1
 
 
+async def test_execution_whose_create_is_always_refused_ends_and_holds_up_no_other(
+    here: World,
+) -> None:
+    """A webhook's 409 looks like one that passes."""
+    denied = refusal(409, "Conflict", "admission webhook denied the request: no")
+    async with here.controller(limits__createRetryFor="20s"):
+        here.cluster.faults.add(denied, CREATE, times=None)
+        here.ask("older")
+        status = await here.until_phase("Pending", "older")
+        (said,) = status["conditions"]
+        assert (said["type"], said["status"]) == ("TektonPipelineCreated", "False")
+        here.ask("younger")
+        await world.until(lambda: phases(here) == ["Failed"] * 2, within_s=300)
+    status = (here.execution("older") or {})["status"]
+    assert "admission webhook denied the request: no" in details_of(status)["message"]
+    assert details_of(status)["wasExecutionFailure"] is False
+
+
 async def test_execution_starts_when_its_attempts_are_no_number(here: World) -> None:
     odd = {"annotations": {names.ANNOTATION_START_ATTEMPT: "9" * 5000}}
     async with here.controller():

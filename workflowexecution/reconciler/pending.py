@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 _MAX_DIGITS = 10
+_PASSING_S = 10.0
+# Answers after which nothing was created for certain.
+_UNDONE = (errors.Throttled, errors.Unauthorized, errors.Conflict)
 
 
 class Start:
@@ -113,10 +116,10 @@ class Start:
             # Where the execution namespace is not there, the engine's place is missing.
             await _wait(tools, case, version, str(error))
             raise
-        except (errors.Unauthorized, errors.Conflict):
-            # The server knows the token not yet, or lost a race for a quota of its own, and has
-            # done nothing: no failure of this object.
-            raise
+        except (errors.Unauthorized, errors.Conflict) as error:
+            if self._is_passing(case):
+                raise
+            return await self._doubt(case, version, error)
         except (errors.TransportError, errors.ServerError, errors.Throttled) as error:
             return await self._doubt(case, version, error)
         except errors.ApiError as error:
@@ -140,8 +143,8 @@ class Start:
         """
         tools = self._tools
         is_over = self._is_over(case)
-        if is_over or not isinstance(error, errors.Throttled):
-            # A server that was too busy has done nothing, and is asked no more than it must be.
+        if is_over or not isinstance(error, _UNDONE):
+            # A server that has said why it did nothing is asked no more than it must be.
             run = await tools.engine.read(case.seen.lock)
             if run is not None:
                 return await self._collision.meet_run(case, run, version)
@@ -156,6 +159,16 @@ class Start:
         after = status.pending(case.status, case.moment, [note])
         await common.write(tools, case, after, version=version)
         raise error
+
+    def _is_passing(self, case: common.Case) -> bool:
+        """Whether a refusal that is none of the run may be about to pass: nothing is said of it.
+
+        The server knows a token not yet, or has lost a race for a quota of its own. What lasts is
+        another thing, as a webhook whose refusals look the same.
+        """
+        said = status.condition(case.status, ConditionType.TEKTON_PIPELINE_CREATED)
+        lasted_s = self._failing.note(case.seen.key, case.moment.now)
+        return lasted_s < _PASSING_S and (said is None or said.status is not ConditionStatus.FALSE)
 
     def _is_over(self, case: common.Case) -> bool:
         """Whether the create has failed for so long that this failure is the last one.

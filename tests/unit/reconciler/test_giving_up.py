@@ -18,6 +18,8 @@ LOCK = locking.run_name(builders.TARGET)
 CREATED = ConditionType.TEKTON_PIPELINE_CREATED
 LOST = errors.TransportError("no answer")
 BROKEN = fakes.refusal(errors.ServerError, "failed calling webhook")
+REFUSED = fakes.refusal(errors.Conflict, "admission webhook denied the request")
+UNKNOWN = fakes.refusal(errors.Unauthorized, "Unauthorized")
 BUSY = fakes.refusal(errors.Throttled, "too many requests")
 
 
@@ -68,6 +70,33 @@ async def test_a_create_is_given_up_after_its_time(error: errors.ApiError) -> No
     assert (details.reason, details.was_execution_failure) == (FailureReason.UNKNOWN, False)
     assert f"could not be created for 0:05:00: {error}" in details.message
     assert it.world.journal[-3:] == ["create", "read", "status"]
+
+
+@pytest.mark.parametrize("error", [REFUSED, UNKNOWN], ids=["conflict", "unauthorized"])
+async def test_a_refusal_that_does_not_pass_is_told_and_given_up(error: errors.ApiError) -> None:
+    it = failing(error)
+    for step in (0, 9):
+        it.world.clock.advance(step)
+        assert not await it.gives_up()
+    assert it.world.status.phase is None
+    assert it.world.journal == ["patch", "create"] * 2
+    it.world.clock.advance(1)
+    await it.fails(299)
+    said = it.world.said(CREATED)
+    assert (said.status, said.reason) == (ConditionStatus.FALSE, "PipelineCreationFailed")
+    assert error.message in said.message
+    it.world.clock.advance(1)
+    assert await it.gives_up()
+    assert it.world.journal[-3:] == ["create", "read", "status"]
+
+
+async def test_a_refusal_that_passes_soon_is_told_where_a_failure_is_told_already() -> None:
+    it = failing()
+    await it.fails(20)
+    it.world.engine.create_error = REFUSED
+    later = Process(it.world)
+    await later.fails(0)
+    assert "admission webhook denied" in it.world.said(CREATED).message
 
 
 async def test_a_create_that_landed_is_adopted_when_its_time_is_over_on_a_busy_server() -> None:
