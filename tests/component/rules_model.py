@@ -415,7 +415,8 @@ class Rules:
 
     def _skip_for_run(self, it: Execution, run: Run) -> bool:
         until = run.made_at + TIMEOUT_S + DEADLINE_GRACE_S
-        return self._skip(it, "ResourceBusy", run.owner.name, until)
+        known = until if until > self.now else None
+        return self._skip(it, "ResourceBusy", run.owner.name, known)
 
     def _skip(self, it: Execution, reason: str, other: str, until: float | None) -> bool:
         it.phase, it.outcome, it.ended_at = SKIPPED, SKIPPED, self.now

@@ -108,6 +108,9 @@ def _held_by(
     case: common.Case, words: str, conflicting: ConflictingWorkflow, retry_at: datetime | None
 ) -> SkipDetails:
     since = times.stamp(conflicting.started_at)
+    if retry_at is not None and retry_at <= case.moment.now:
+        # It is overdue, or stuck: nobody can say when it will be over.
+        retry_at = None
     return SkipDetails(
         reason=SkipReason.RESOURCE_BUSY,
         message=f"Target {case.execution.spec.target_resource} is held by {words} since {since}",

@@ -91,6 +91,15 @@ async def test_one_that_is_held_by_what_started_at_the_end_of_time_says_so() -> 
     assert details.retry_at == datetime.datetime.max.replace(microsecond=0, tzinfo=datetime.UTC)
 
 
+@pytest.mark.parametrize(("late_s", "is_said"), [(-1, True), (0, False), (3600, False)])
+async def test_one_that_is_held_beyond_all_time_is_not_told_to_come_in_the_past(
+    late_s: float, *, is_said: bool
+) -> None:
+    it = Refused()
+    details = await it.held(startTime=builders.stamp(60 - 1920 - late_s), pipelineRunRef=REF)
+    assert (details.retry_at is not None) is is_said
+
+
 async def test_a_skip_is_the_finalizer_one_write_and_an_end() -> None:
     it = Refused()
     await it.held(startTime=builders.stamp(10))
@@ -187,6 +196,15 @@ async def test_a_run_that_holds_the_target_says_when_tekton_must_have_ended_it()
         "2026-03-01T12:00:00Z"
     )
     assert details.retry_at == at(600 + 120)
+
+
+async def test_a_run_that_tekton_should_have_ended_promises_no_time() -> None:
+    it = Refused()
+    raw = builders.raw_run(owner="other")
+    raw["spec"] = {"timeouts": {"pipeline": "10m"}}
+    it.world.clock.advance(720)
+    details = await it.busy(tekton.project_pipelinerun(raw, tekton.PipelineRun))
+    assert details.retry_at is None
 
 
 async def test_a_run_of_nobody_ends_when_a_person_ends_it() -> None:
