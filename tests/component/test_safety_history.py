@@ -121,6 +121,19 @@ async def test_no_time_is_promised_when_a_person_is_needed(here: World, ran: boo
     assert remediation(status)["left"] is remediation(status)["retry"] is None
 
 
+async def test_cooldown_is_no_longer_when_the_clock_of_tekton_is_ahead(here: World) -> None:
+    async with here.controller():
+        here.ask("done", spec=pasts.spec())
+        await here.until_phase("Running", "done")
+        here.end_run(completionTime=builders.stamp(3600))
+        status = await here.until_phase("Completed", "done")
+        ended = datetime.datetime.fromisoformat(status["completionTime"])
+        assert ended <= world.virtual_now()
+        await asyncio.sleep(301)
+        here.ask("new", spec=pasts.spec())
+        await here.until_phase("Running", "new")
+
+
 async def fail(here: World, name: str) -> JsonObject:
     """Ask, and let the run fail before anything of it has run."""
     here.ask(name, spec=pasts.spec())

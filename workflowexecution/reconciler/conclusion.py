@@ -115,8 +115,7 @@ class Conclusion:
         if stop is not None and last is None:
             stop = dataclasses.replace(stop, message=details.message)
         notes = [ladder.confirmed(stop, last)] if stop is not None else []
-        known = last.completed_at if last is not None else None
-        return ended_badly(case, case.status, details, notes, at=known or case.moment.now)
+        return ended_badly(case, case.status, details, notes, at=ended_at(case, last))
 
     async def record(
         self, case: common.Case, facts: failure.Facts, at: datetime.datetime
@@ -173,7 +172,7 @@ class Conclusion:
         self, case: common.Case, run: tekton.PipelineRun, facts: failure.Facts
     ) -> tuple[FailureDetails, Status]:
         """The record of a run that is still there, and the status with it."""
-        details, _ = await self.record(case, facts, run.completed_at or case.moment.now)
+        details, _ = await self.record(case, facts, ended_at(case, run))
         # With what the pods alone tell: they are gone when the end is said.
         after = mirrored(case, run, facts.children)
         return details, after.model_copy(update={"failure_details": details})
@@ -206,6 +205,17 @@ class Conclusion:
 def started(case: common.Case) -> frozenset[str]:
     """Names of the TaskRuns of which something was ever seen started."""
     return frozenset(entry.name for entry in case.status.task_runs or () if entry.started)
+
+
+def ended_at(case: common.Case, run: tekton.PipelineRun | None) -> datetime.datetime:
+    """When the run ended, or now where nobody has said it.
+
+    Tekton says it by a clock of its own. What an end means to the next execution counts from it, so
+    it lies neither in the future nor before the start, whatever that clock shows.
+    """
+    now, started_at = case.moment.now, case.status.start_time
+    known = (run.completed_at if run is not None else None) or now
+    return min(max(known, started_at or known), now)
 
 
 def mirrored(

@@ -317,7 +317,7 @@ def _end_of(
     children = tools.engine.children(run.uid)
     before = conclusion.mirrored(case, run, children)
     if run.is_successful and stopping.mismatch(case.execution.spec, run) is None:
-        after = status.completed(before, case.moment, run.completed_at or now)
+        after = status.completed(before, case.moment, conclusion.ended_at(case, run))
         return ladder.concluded(after, case.moment)
     facts = failure.Facts(run, children, conclusion.started(case), lingers=True)
     facts, stop = conclusion.attributed(case, facts, tools.policy.limits)

@@ -128,7 +128,7 @@ class Mirror:
         if not (settled and succeeded):
             # The cache may lack a task that the run does not name: it proves nothing.
             children = await self._tools.engine.read_children(run.uid)
-        at = run.completed_at or case.moment.now
+        at = conclusion.ended_at(case, run)
         mirrored = conclusion.mirrored(case, run, children)
         if succeeded:
             after = await self._conclusion.succeeded(case, mirrored, run, children, at)
@@ -291,8 +291,7 @@ class Mirror:
         last = engine.last_seen(case.seen.uid)
         if last is not None and not _is_own(case, last):
             last = None
-        now = case.moment.now
-        at = last.completed_at or now if last is not None else now
+        at = conclusion.ended_at(case, last)
         if last is not None and _has_succeeded(case, last):
             children = engine.children(last.uid)
             mirrored = conclusion.mirrored(case, last, children)
@@ -319,7 +318,8 @@ class Mirror:
         facts = failure.Facts(
             last, (), conclusion.started(case), vanished=_deleted_by_others(case, last)
         )
-        await self._end(case, await self._conclusion.failed(case, case.status, facts, now))
+        after = await self._conclusion.failed(case, case.status, facts, case.moment.now)
+        await self._end(case, after)
         return Result()
 
     async def _survived(self, case: common.Case, left: Sequence[tekton.TaskRun]) -> Result:

@@ -1,0 +1,90 @@
+"""When an execution ended: by Tekton's clock, within what the server's time allows."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+
+from tests import builders
+from tests.unit.reconciler import fakes, test_deleted
+from tests.unit.reconciler.test_running import DONE, FAILED, FAILURE, ONE, REF, SUCCESS, Running
+from workflowexecution.api.status import Phase
+
+pytestmark = pytest.mark.looptime
+
+ENDS = pytest.mark.parametrize(
+    ("told_s", "ended_s", "took"),
+    [
+        pytest.param(30, 30, "30s", id="between"),
+        pytest.param(60, 60, "1m0s", id="now"),
+        pytest.param(3600, 60, "1m0s", id="in-the-future"),
+        pytest.param(-3600, 0, "0s", id="before-the-start"),
+    ],
+)
+
+
+def at(seconds: float) -> datetime.datetime:
+    return builders.NOW + datetime.timedelta(seconds=seconds)
+
+
+def ended(it: Running) -> tuple[datetime.datetime | None, str | None, datetime.datetime | None]:
+    status = it.world.status
+    details = status.failure_details
+    return status.completion_time, status.duration, details.failed_at if details else None
+
+
+@ENDS
+@pytest.mark.parametrize("gone", [False, True], ids=["there", "gone"])
+async def test_an_end_is_neither_in_the_future_nor_before_the_start(
+    told_s: float, ended_s: float, took: str, *, gone: bool
+) -> None:
+    it = Running()
+    said = {**ONE, "completionTime": builders.stamp(told_s)}
+    run = builders.run(condition=SUCCESS, status=said)
+    if gone:
+        it.world.engine.gone[fakes.UID] = run
+    else:
+        it.world.engine.show(run, DONE)
+    await it.reconcile()
+    assert it.phase() is Phase.COMPLETED
+    assert ended(it) == (at(ended_s), took, None)
+    assert it.world.status.locked_until == at(ended_s + 300)
+
+
+@ENDS
+@pytest.mark.parametrize("gone", [False, True], ids=["there", "gone"])
+async def test_the_end_of_a_failure_is_so_too(
+    told_s: float, ended_s: float, took: str, *, gone: bool
+) -> None:
+    it = Running()
+    said = {**ONE, "completionTime": builders.stamp(told_s)}
+    run = builders.run(condition=FAILURE, status=said)
+    if gone:
+        it.world.engine.gone[fakes.UID] = run
+        it.world.engine.cached_tasks = (FAILED,)
+    else:
+        it.world.engine.show(run, FAILED)
+    await it.reconcile()
+    assert it.phase() is Phase.FAILED
+    completion_time, duration, failed_at = ended(it)
+    assert (completion_time, duration) == (at(ended_s), took)
+    assert failed_at is not None
+    assert failed_at <= at(60)
+
+
+async def test_a_start_in_the_future_makes_no_end_of_the_kind() -> None:
+    it = Running(startTime=builders.stamp(90))
+    it.show(SUCCESS, DONE)
+    await it.reconcile()
+    assert ended(it) == (at(60), "0s", None)
+
+
+async def test_the_end_of_a_deleted_one_is_not_before_its_start() -> None:
+    running = {"phase": "Running", "startTime": builders.stamp(), "pipelineRunRef": REF}
+    made = test_deleted.world(running)
+    made.writer.stored[fakes.KEY]["metadata"]["deletionTimestamp"] = builders.stamp(40)
+    early = {"completionTime": builders.stamp(-3600)}
+    made.engine.show(builders.run(condition=SUCCESS, status=early))
+    await test_deleted.reconcile(made)
+    assert (made.status.phase, made.status.completion_time) == (Phase.COMPLETED, at(0))
