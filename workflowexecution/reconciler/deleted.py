@@ -285,8 +285,8 @@ async def _say(tools: common.Tools, seen: view.Execution, sight: _Sight) -> None
         ConditionReason.PIPELINE_FAILED,
         message,
     )
-    notes = [note] if had_run else []
     before = case.status
+    notes = [note] if had_run else common.never_begun(before)
     if known is not None and before.pipeline_run_ref is None:
         # Nobody could say yet that it was started: its pods hold the target, records tell of it.
         before = common.adopt(case, known)

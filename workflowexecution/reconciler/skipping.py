@@ -128,5 +128,6 @@ async def _skip(tools: common.Tools, case: common.Case, details: SkipDetails, ve
         details.message,
     )
     _log.info("Execution skipped", reason=details.reason.value, message=details.message)
-    after = status.skipped(case.status, case.moment, details, [note])
+    notes = [*common.never_begun(case.status), note]
+    after = status.skipped(case.status, case.moment, details, notes)
     await common.write(tools, case, after, version=version)

@@ -35,13 +35,22 @@ _log = structlog.get_logger(__name__)
 # A run that is met, not made, may be over already: nothing further would wake its execution.
 LOOK_AT_ONCE = Result(requeue_after_s=0.0)
 
-# What kept it waiting does so no more.
-_OVER = (
+# What kept it waiting does so no more: its run is there, or it has ended without one.
+_BEGUN = (
     status.Note(
         ConditionType.ENGINE_AVAILABLE, ConditionStatus.TRUE, ConditionReason.ENGINE_AVAILABLE
     ),
     status.Note(ConditionType.SUSPENDED, ConditionStatus.FALSE, ConditionReason.EXECUTING),
     status.Note(ConditionType.RESOURCE_LOCKED, ConditionStatus.TRUE, ConditionReason.EXECUTING),
+)
+_NEVER_BEGUN = tuple(
+    status.Note(kind, answer, ConditionReason.COMPLETED, "The execution has ended without a run")
+    for kind, answer in (
+        # Nobody looks at it for this execution any more.
+        (ConditionType.ENGINE_AVAILABLE, ConditionStatus.UNKNOWN),
+        (ConditionType.SUSPENDED, ConditionStatus.FALSE),
+        (ConditionType.RESOURCE_LOCKED, ConditionStatus.FALSE),
+    )
 )
 
 
@@ -249,9 +258,19 @@ async def refuse(
         details,
         outcome=failure.outcome_of(reason),
         at=now,
-        notes=notes,
+        notes=[*never_begun(case.status), *notes],
     )
     await write(tools, case, after, version=version)
+
+
+def never_begun(before: Status) -> Sequence[status.Note]:
+    """What is to be said of what kept an execution waiting that ends without a run."""
+    return _said(before, _NEVER_BEGUN)
+
+
+def _said(before: Status, notes: Iterable[status.Note]) -> Sequence[status.Note]:
+    """Those on something that was said before."""
+    return [note for note in notes if status.condition(before, note.type) is not None]
 
 
 def remark(tools: Tools, seen: view.Execution, reason: events.Reason, message: str) -> None:
@@ -268,8 +287,8 @@ def adopt(case: Case, run: tekton.PipelineRun) -> Status:
         name=run.name,
         uid=run.uid,
     )
-    over = [note for note in _OVER if status.condition(case.status, note.type) is not None]
     at = run.created_at or case.moment.now
+    over = _said(case.status, _BEGUN)
     return status.started(case.status, case.moment, ref, at=at, notes=over)
 
 

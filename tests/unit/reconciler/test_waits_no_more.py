@@ -1,0 +1,86 @@
+"""What kept an execution waiting is not said for good of one that has ended without a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import builders
+from tests.unit.reconciler import fakes, test_deleted
+from workflowexecution.api import names
+from workflowexecution.api.status import ConditionType, Phase
+from workflowexecution.domain import locking
+from workflowexecution.reconciler import pending
+
+if TYPE_CHECKING:
+    from workflowexecution.api.status import Status
+
+LOCK = locking.run_name(builders.TARGET)
+CANCEL = {"cancel": {"requestedBy": "ann", "reason": "wrong target"}}
+SUSPENDED, ENGINE, LOCKED = "Suspended", "EngineAvailable", "ResourceLocked"
+
+
+async def kept_waiting(by: str) -> fakes.World:
+    world = fakes.World(suspend=by == SUSPENDED)
+    world.put()
+    world.engine.away = "no Tekton" if by == ENGINE else ""
+    if by == LOCKED:
+        over = ("True", "Succeeded", "")
+        world.engine.live[LOCK] = builders.run(owner="other", condition=over)
+    await pending.Start(world.tools).reconcile(world.case())
+    assert world.status.phase is Phase.PENDING
+    assert list(said(world.status)) == [by]
+    return world
+
+
+def said(status: Status) -> dict[str, tuple[str, str]]:
+    return {it.type: (it.status, it.reason) for it in status.conditions or ()}
+
+
+OVER = pytest.mark.parametrize(
+    ("by", "answer"), [(SUSPENDED, "False"), (ENGINE, "Unknown"), (LOCKED, "False")]
+)
+
+
+@OVER
+async def test_one_that_is_cancelled_waits_no_more(by: str, answer: str) -> None:
+    world = await kept_waiting(by)
+    world.engine.away = ""
+    world.writer.stored[fakes.KEY]["spec"] |= CANCEL
+    await pending.Start(world.tools).reconcile(world.case())
+    assert world.status.phase is Phase.FAILED
+    assert said(world.status)[by] == (answer, "Completed")
+    assert said(world.status)["Ready"] == ("False", "Cancelled")
+
+
+@OVER
+async def test_one_that_is_skipped_waits_no_more(by: str, answer: str) -> None:
+    world = await kept_waiting(by)
+    world.engine.away = ""
+    world.policy = fakes.World().policy
+    world.engine.live[LOCK] = builders.run(owner="other")
+    await pending.Start(world.tools).reconcile(world.case())
+    assert world.status.phase is Phase.SKIPPED
+    busy = ("True", "TargetResourceBusy")
+    assert said(world.status)[by] == (busy if by == LOCKED else (answer, "Completed"))
+    assert said(world.status)[LOCKED] == busy
+
+
+@OVER
+async def test_one_that_is_deleted_waits_no_more(by: str, answer: str) -> None:
+    world = await kept_waiting(by)
+    world.engine.away = ""
+    world.engine.live.clear()
+    metadata = world.writer.stored[fakes.KEY]["metadata"]
+    metadata |= {"deletionTimestamp": builders.stamp(), "finalizers": [names.FINALIZER]}
+    await test_deleted.reconcile(world)
+    assert world.status.phase is Phase.FAILED
+    assert said(world.status)[by] == (answer, "Completed")
+
+
+async def test_what_was_never_said_is_not_said_at_the_end() -> None:
+    world = fakes.World()
+    world.put(spec=CANCEL)
+    await pending.Start(world.tools).reconcile(world.case())
+    assert set(said(world.status)) == {ConditionType.TEKTON_PIPELINE_CREATED, ConditionType.READY}
