@@ -53,6 +53,11 @@ class Child(NamedTuple):
     name: str
     task: str
 
+    @property
+    def is_task_run(self) -> bool:
+        """Whether its steps are seen here: other kinds are their own controllers' affair."""
+        return self.kind == "TaskRun"
+
 
 class PipelineRun(NamedTuple):
     """A run.

@@ -91,13 +91,13 @@ def _end_elsewhere(
 
 def foreign_tasks(run: tekton.PipelineRun) -> Sequence[str]:
     """Tasks of another kind than TaskRun; those of `finally` only where there are no others."""
-    foreign = dict.fromkeys(child.task for child in run.children if child.kind != "TaskRun")
+    foreign = dict.fromkeys(child.task for child in run.children if not child.is_task_run)
     return _foreign_of_pipeline(run) or tuple(foreign)
 
 
 def _foreign_of_pipeline(run: tekton.PipelineRun) -> Sequence[str]:
     last = set(run.finally_names)
-    tasks = [child.task for child in run.children if child.kind != "TaskRun"]
+    tasks = [child.task for child in run.children if not child.is_task_run]
     return tuple(dict.fromkeys(task for task in tasks if task not in last))
 
 

@@ -101,7 +101,7 @@ def nothing_ran(facts: Facts) -> bool:
         return False
     listed = {child.name for child in facts.children}
     for reference in run.children:
-        if reference.kind != "TaskRun" or reference.name not in listed:
+        if not reference.is_task_run or reference.name not in listed:
             return False
     return all(_never_ran(child) for child in facts.children)
 

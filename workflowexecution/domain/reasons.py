@@ -211,7 +211,7 @@ def _of_deadline(
     reason = FailureReason.DEADLINE_EXCEEDED
     if child is None and not run.children:
         return Finding(reason, advice.NEVER_CREATED)
-    if child is None and any(it.kind != "TaskRun" for it in run.children):
+    if child is None and any(not it.is_task_run for it in run.children):
         return Finding(reason, advice.UNSERVED)
     if child is not None and not child.has_begun:
         return Finding(reason, advice.NEVER_BEGAN)

@@ -236,7 +236,7 @@ def unseen(run: api.PipelineRun) -> Sequence[str]:
     )
     if run.is_done and is_waited_for:
         return ()
-    others = (child for child in run.children if child.kind != "TaskRun")
+    others = (child for child in run.children if not child.is_task_run)
     return tuple(dict.fromkeys(f"{child.kind} of task {child.task!r}" for child in others))
 
 

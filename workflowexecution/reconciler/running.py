@@ -344,13 +344,13 @@ def _has_succeeded(case: common.Case, run: tekton.PipelineRun) -> bool:
 def _is_settled(run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]) -> bool:
     """Whether every TaskRun that the run names is known, and has ended."""
     ended = {child.name for child in children if child.is_done}
-    return all(child.name in ended for child in run.children if child.kind == "TaskRun")
+    return all(child.name in ended for child in run.children if child.is_task_run)
 
 
 def _is_going(run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]) -> bool:
     """Whether the run is on its way out: its tasks may be gone already."""
     listed = {child.name for child in children}
-    named = {child.name for child in run.children if child.kind == "TaskRun"}
+    named = {child.name for child in run.children if child.is_task_run}
     return run.deleting or not named <= listed
 
 
