@@ -34,3 +34,6 @@ ANNOTATION_CANCEL_REQUESTED_AT: Final = "kubernaut.ai/cancel-requested-at"
 ANNOTATION_CANCEL_FORCED_AT: Final = "kubernaut.ai/cancel-forced-at"
 ANNOTATION_NUDGED_AT: Final = "kubernaut.ai/nudged-at"
 """When Tekton was asked to look again at a run that does not leave resolution."""
+
+TARGET_PARAMETER: Final = "TARGET_RESOURCE"
+"""Of every workflow: what it is to work on, as the execution names it."""

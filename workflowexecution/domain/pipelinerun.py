@@ -24,7 +24,6 @@ API_VERSION = "tekton.dev/v1"
 KIND = "PipelineRun"
 RESOLVER = "bundles"
 PIPELINE_IN_BUNDLE = "workflow"
-TARGET_PARAMETER = "TARGET_RESOURCE"
 _NONE: Mapping[str, str] = {}
 MAX_OWNER_BYTES = 1024
 """Of each part of an owner; the longest true one is a workflow's id of 253 characters."""
@@ -166,5 +165,5 @@ def _owner_reference(execution: WorkflowExecution) -> dict[str, Any]:
 
 def _params(parameters: Mapping[str, str], target: str) -> list[dict[str, str]]:
     params = [{"name": name, "value": parameters[name]} for name in sorted(parameters)]
-    params.append({"name": TARGET_PARAMETER, "value": target})
+    params.append({"name": names.TARGET_PARAMETER, "value": target})
     return params

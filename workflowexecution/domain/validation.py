@@ -11,14 +11,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from workflowexecution.api import reference
+from workflowexecution.api import names, reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from workflowexecution.api.workflowexecution import Spec
 
-TARGET_PARAMETER: Final = "TARGET_RESOURCE"
 MAX_TARGET, MAX_NAME = 500, 253
 MAX_PARAMETER_BYTES = 512 * 1024
 MIN_TIMEOUT_S, MAX_TIMEOUT_S = 1.0, 86400.0
@@ -188,8 +187,9 @@ def _parameters(parameters: dict[str, str]) -> Iterator[str]:
         total += len(name.encode("utf-8", "replace")) + len(value.encode("utf-8", "replace"))
         if not _PARAMETER.fullmatch(name):
             yield f"spec.parameters: {name!r} is not a parameter name that Tekton accepts"
-    if TARGET_PARAMETER in parameters:
-        yield f"spec.parameters.{TARGET_PARAMETER}: is added by the controller and cannot be given"
+    if names.TARGET_PARAMETER in parameters:
+        field = f"spec.parameters.{names.TARGET_PARAMETER}"
+        yield f"{field}: is added by the controller and cannot be given"
     if total > MAX_PARAMETER_BYTES:
         yield f"spec.parameters: {total} bytes in all, at most {MAX_PARAMETER_BYTES} are allowed"
 

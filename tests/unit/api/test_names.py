@@ -26,5 +26,6 @@ def test_names_that_clusters_carry_never_change() -> None:
         "ANNOTATION_CANCEL_REQUESTED_AT": "kubernaut.ai/cancel-requested-at",
         "ANNOTATION_CANCEL_FORCED_AT": "kubernaut.ai/cancel-forced-at",
         "ANNOTATION_NUDGED_AT": "kubernaut.ai/nudged-at",
+        "TARGET_PARAMETER": "TARGET_RESOURCE",
     }
     assert names.FINALIZERS == (names.FINALIZER, names.LEGACY_FINALIZER)
