@@ -18,7 +18,7 @@ from workflowexecution.domain import text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from workflowexecution.api.workflowexecution import WorkflowExecution
+    from workflowexecution.api.workflowexecution import Spec, WorkflowExecution
 
 API_VERSION = "tekton.dev/v1"
 KIND = "PipelineRun"
@@ -71,7 +71,6 @@ def build(
     """
     spec = execution.spec
     config = spec.execution_config
-    timeout_s = (config.timeout if config else None) or defaults.timeout_s
     account = (config.service_account_name if config else None) or defaults.service_account
     labels, full_texts = _marks(execution, defaults.instance)
     # A slash is no label character; the customary spelling for people is a double underscore.
@@ -102,9 +101,15 @@ def build(
             "taskRunTemplate": {"serviceAccountName": account},
             # The whole run and nothing else: budgets for tasks or finally end runs whose tasks
             # all succeeded.
-            "timeouts": {"pipeline": duration.format_seconds(timeout_s)},
+            "timeouts": {"pipeline": duration.format_seconds(timeout_s(spec, defaults))},
         },
     }
+
+
+def timeout_s(spec: Spec, defaults: Defaults) -> float:
+    """How long the whole run of an execution may take."""
+    config = spec.execution_config
+    return (config.timeout if config else None) or defaults.timeout_s
 
 
 def bundle_reference(execution: WorkflowExecution) -> str:

@@ -309,7 +309,12 @@ def overdue_at(run: api.PipelineRun, limits: Limits) -> datetime.datetime | None
     since = run.started_at or run.created_at
     if since is None or not run.timeout_s:
         return None
-    return times.shifted(since, run.timeout_s + limits.deadline_grace_s)
+    return ends_by(since, run.timeout_s, limits)
+
+
+def ends_by(since: datetime.datetime, timeout_s: float, limits: Limits) -> datetime.datetime:
+    """When Tekton must have ended what began then, at the latest."""
+    return times.shifted(since, timeout_s + limits.deadline_grace_s)
 
 
 def next_step(run: api.PipelineRun, cause: Cause, now: datetime.datetime) -> tuple[Step, float]:

@@ -88,9 +88,8 @@ async def busy(
 def _held(tools: common.Tools, case: common.Case, holder: view.Execution) -> SkipDetails:
     other = common.open_case(tools, holder).execution
     since = other.status.start_time or case.moment.now
-    config = other.spec.execution_config
-    timeout_s = (config.timeout if config else None) or tools.policy.defaults.timeout_s
-    limit_s = timeout_s + tools.policy.limits.deadline_grace_s
+    timeout_s = pipelinerun.timeout_s(other.spec, tools.policy.defaults)
+    retry_at = stopping.ends_by(since, timeout_s, tools.policy.limits)
     ref = other.status.pipeline_run_ref
     through = f" through PipelineRun {ref.namespace}/{ref.name}" if ref else ""
     conflicting = ConflictingWorkflow(
@@ -99,9 +98,7 @@ def _held(tools: common.Tools, case: common.Case, holder: view.Execution) -> Ski
         started_at=times.second(since),
         target_resource=other.spec.target_resource,
     )
-    return _held_by(
-        case, f"{holder.key}{through}", conflicting, times.second(times.shifted(since, limit_s))
-    )
+    return _held_by(case, f"{holder.key}{through}", conflicting, times.second(retry_at))
 
 
 def _held_by(
