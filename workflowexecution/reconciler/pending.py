@@ -43,7 +43,6 @@ from workflowexecution.runtime.controller import Result
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from workflowexecution.api import tekton
     from workflowexecution.runtime.resource import ObjectKey
 
 _log = structlog.get_logger(__name__)
@@ -204,7 +203,7 @@ async def _taken_on(tools: common.Tools, case: common.Case, version: str = "") -
     """
     if not case.seen.claimed:
         return None
-    run, why = await _claimed_run(tools, case)
+    run, why = await common.look_up(tools, case.seen.lock)
     if why:
         await _wait(tools, case, version, why)
         return Result(requeue_after_s=running.UNWATCHED_S, priority=queue.Priority.LOW)
@@ -237,24 +236,6 @@ def _first(problems: Sequence[str]) -> Sequence[str]:
     """As many as a line of the log has room for: each is looked through for secrets."""
     lengths = itertools.accumulate(map(len, problems))
     return problems[: 1 + sum(1 for _ in itertools.takewhile(redaction.MAX_TEXT.__gt__, lengths))]
-
-
-async def _claimed_run(
-    tools: common.Tools, case: common.Case
-) -> tuple[tekton.PipelineRun | None, str]:
-    """Who has the name of the run, or why nobody can tell."""
-    why = tools.engine.unavailable()
-    if why:
-        return None, why
-    try:
-        return await tools.engine.read(case.seen.lock), ""
-    except errors.EndpointMissing:
-        why = await tools.engine.uninstalled()
-        if not why:
-            raise
-        return None, why
-    except errors.Forbidden:
-        return None, tools.engine.closed()
 
 
 async def _closed(tools: common.Tools, case: common.Case, error: errors.ApiError) -> str:

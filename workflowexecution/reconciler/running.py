@@ -258,21 +258,10 @@ class Mirror:
         Raises:
             ClusterError: nothing is known; the execution stays as it is.
         """
-        engine = self._tools.engine
-        why = engine.unavailable()
         ref = case.status.pipeline_run_ref
-        run = None
-        if not why:
-            try:
-                run = await engine.read(ref.name if ref else case.seen.lock)
-            except errors.EndpointMissing:
-                why = await engine.uninstalled()
-                if not why:
-                    raise
-            except errors.Forbidden:
-                why = engine.closed()
-            else:
-                why = "" if run is not None else await engine.uninstalled()
+        run, why = await common.look_up(self._tools, ref.name if ref else case.seen.lock)
+        if run is None and not why:
+            why = await self._tools.engine.uninstalled()
         if why:
             return await self._wait(case, why)
         if run is not None and _is_own(case, run):

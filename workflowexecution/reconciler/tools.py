@@ -19,6 +19,7 @@ from workflowexecution.api.status import (
 )
 from workflowexecution.domain import events, failure, history, status
 from workflowexecution.reconciler import duty, unanswered
+from workflowexecution.runtime import errors
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
@@ -156,6 +157,26 @@ async def read_same(tools: Tools, key: resource.ObjectKey, uid: str) -> view.Exe
     """
     raw = await tools.reader.read(key)
     return tools.project(raw) if raw is not None and raw["metadata"]["uid"] == uid else None
+
+
+async def look_up(tools: Tools, name: str) -> tuple[tekton.PipelineRun | None, str]:
+    """Who has the name of a run, by the server, or why nobody can tell.
+
+    Raises:
+        ClusterError: nothing is known.
+    """
+    why = tools.engine.unavailable()
+    if why:
+        return None, why
+    try:
+        return await tools.engine.read(name), ""
+    except errors.EndpointMissing:
+        why = await tools.engine.uninstalled()
+        if not why:
+            raise
+        return None, why
+    except errors.Forbidden:
+        return None, tools.engine.closed()
 
 
 async def read_unended(tools: Tools, run: tekton.PipelineRun) -> tekton.PipelineRun | None:
