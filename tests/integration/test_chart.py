@@ -11,7 +11,7 @@ import yaml
 from tests.stack import binaries
 from tests.stack.cluster import Parts, Stack
 from tests.support import chart, installation
-from workflowexecution import config
+from workflowexecution import config, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 PLACE = installation.SYSTEM, installation.CONTROLLER
 DIGEST = "0123456789abcdef" * 4
 KEEP = "helm.sh/resource-policy"
+MARK = "workflowexecution.kubernaut.ai/settings"
 
 
 def by_name(text: str) -> dict[tuple[str, str, str], Any]:
@@ -75,6 +76,8 @@ def test_chart_installs_what_the_manifests_do(stack: Stack) -> None:
     for it in made.values():
         if it["kind"] == "Namespace":
             assert it["metadata"].pop("annotations") == {KEEP: "keep"}
+    template = made["Deployment", *PLACE]["spec"]["template"]
+    assert template["metadata"]["annotations"].pop(MARK)
     folder = str(installation.MANIFESTS / "default")
     assert made == by_name(stack.kubectl("kustomize", folder))
 
@@ -166,6 +169,32 @@ def test_chart_replaces_the_pods_when_the_election_is_turned_on() -> None:
     before, after = (it["Deployment", *PLACE]["spec"]["template"] for it in (alone, rendered()))
     assert before != after
     assert before["spec"] == after["spec"]
+
+
+def marked(*values: str) -> str:
+    """What the pods are replaced for when it changes."""
+    made = rendered(*values)["Deployment", *PLACE]["spec"]["template"]["metadata"]["annotations"]
+    text: str = made[MARK]
+    return text
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param("config.datastorage.timeout=11s", id="another-value"),
+        pytest.param("config.controller.watchNamespace=payment", id="beside-reloaded-ones"),
+        pytest.param("config.limits.watchIdle=2m", id="another-section"),
+        pytest.param("config.datastorage.buffer.batchSize=5", id="further-in"),
+    ],
+)
+def test_chart_replaces_the_pods_when_a_setting_takes_a_restart(values: str) -> None:
+    assert marked(values) != marked()
+
+
+def test_chart_leaves_the_pods_alone_when_a_setting_is_reloaded() -> None:
+    reloaded = sorted(settings.RELOADED)
+    assert {marked(f"config.{it}=true") for it in reloaded} == {marked()}
+    assert marked(*(f"config.{it}=true" for it in reloaded)) == marked()
 
 
 def test_chart_lets_out_to_the_port_of_the_api_server_alone() -> None:

@@ -43,9 +43,19 @@ _PORTS: Final = """\
         {{- end }}
 """
 _LEADS: Final = """\
-  {{- $config := default dict .Values.config }}
   {{- $elects := dig "leaderElection" false (default dict (get $config "controller")) }}
   {{- if $elects }}
+"""
+# The pods read them only once: what is left of the settings without those that are reloaded.
+_LASTING: Final = """\
+  {{{{- $config := default dict .Values.config }}}}
+  {{{{- $lasting := fromJson (toJson $config) }}}}
+  {{{{- range list {keys} }}}}
+  {{{{- $place := splitList "." . }}}}
+  {{{{- $section := default dict (get $lasting (first $place)) }}}}
+  {{{{- $_ := unset $section (last $place) }}}}
+  {{{{- if not $section }}}}{{{{- $_ := unset $lasting (first $place) }}}}{{{{- end }}}}
+  {{{{- end }}}}
 """
 # Each one acts without an election: the old one has to be gone.
 _ALONE: Final = """\
@@ -56,11 +66,10 @@ _ALONE: Final = """\
 # A name that a tag can follow, or that ends in @sha256; a colon is the port of its registry alone.
 _REPOSITORY: Final = r"^[A-Za-z0-9._/@-]+(:[0-9]+/[A-Za-z0-9._/@-]+)?$"
 _TAG: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}(@sha256:[0-9a-f]{64})?$"
-# The setting takes a restart: who began without it would act beside the one that is elected.
+# With it the pods are replaced when a setting changes that takes a restart. Who began without an
+# election would otherwise act beside the one that is elected.
 _MARK: Final = """\
-        {{- if not $elects }}
-        workflowexecution.kubernaut.ai/leader-election: "false"
-        {{- end }}
+        workflowexecution.kubernaut.ai/settings: {{ toJson $lasting | sha256sum | quote }}
 """
 _OPTIONAL: Final = ("imagePullSecrets", "nodeSelector", "tolerations", "affinity")
 
@@ -107,7 +116,9 @@ def _deployment(text: str) -> str:
     for old, new in _VALUES:
         text = _replaced(text, old, new)
     before, indent, lines, after = _block(text, "strategy")
-    text = f"{before}{_LEADS}{indent}strategy:\n{lines}{_ALONE}{after}"
+    keys = " ".join(f'"{it}"' for it in sorted(settings.RELOADED))
+    leads = _LASTING.format(keys=keys) + _LEADS
+    text = f"{before}{leads}{indent}strategy:\n{lines}{_ALONE}{after}"
     before, indent, lines, after = _block(text, "annotations")
     text = f"{before}{indent}annotations:\n{lines}{_MARK}{after}"
     # The first one is the pod's, the other one the container's.

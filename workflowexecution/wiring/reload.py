@@ -34,8 +34,8 @@ class Live:
     """The settings of the moment.
 
     What may change while the program runs is `settings.RELOADED`; of anything else that has
-    changed in the file the log says that it takes a restart. A file that is missing or wrong
-    changes nothing, and is told once.
+    changed in the file log and metrics say that it takes a restart. A file that is missing or
+    wrong changes nothing, and is told once.
     """
 
     def __init__(self, running: Settings, source: config.Source | None) -> None:
@@ -52,7 +52,9 @@ class Live:
         self.refused = 0
         """Changed files that were not."""
         self.current = True
-        """Whether the settings in use are those of the file."""
+        """Whether the file, as it is now, was taken over, as far as that goes without a restart."""
+        self.waiting: tuple[str, ...] = ()
+        """Keys of the file last taken over that differ from those in use until a restart."""
 
     def obeyed_by(self, workers: Workers, wake: Callable[[], None]) -> None:
         """Name who else follows: the workers, and who lets every execution be looked at again."""
@@ -88,7 +90,10 @@ class Live:
             self._refuse(source, [f"{type(error).__name__} while it was read"], error)
             return
         self._apply(wished, obeyed)
+        self.waiting = tuple(waiting)
         _log.info("Configuration taken over", file=str(source.file), restart_for=waiting)
+        if waiting:
+            _log.warning("Changed settings wait for a restart", keys=waiting)
 
     def _refuse(
         self, source: config.Source, problems: list[str], cause: Exception | None = None

@@ -71,6 +71,7 @@ class Idle:
 
     applied = refused = 0
     current = True
+    waiting = ()
     active = depth = 0
     workers = 1
     last_event_age_s = 0.0

@@ -183,7 +183,25 @@ async def test_missing_file_changes_nothing(rig: Rig) -> None:
 async def test_keys_that_take_a_restart_are_named(rig: Rig) -> None:
     async with rig.running():
         await rig.write("controller: {workers: 2, metricsAddr: ':9999'}")
-    assert rig.said[0]["restart_for"] == ["controller.metricsAddr"]
+        assert list(rig.live.waiting) == ["controller.metricsAddr"]
+        assert rig.outcome == (1, 0, True)
+    taken, warning = rig.said
+    assert taken["restart_for"] == ["controller.metricsAddr"]
+    assert (warning["log_level"], warning["event"], warning["keys"]) == (
+        "warning",
+        "Changed settings wait for a restart",
+        ["controller.metricsAddr"],
+    )
+
+
+async def test_nothing_waits_for_a_restart_when_the_file_goes_back(rig: Rig) -> None:
+    async with rig.running():
+        await rig.write("controller: {workers: 3, metricsAddr: ':9999'}")
+        await rig.write("controller: {workers: 0}")
+        assert list(rig.live.waiting) == ["controller.metricsAddr"]
+        await rig.write("controller: {workers: 4}")
+        assert list(rig.live.waiting) == []
+    assert rig.outcome == (2, 1, True)
 
 
 async def test_link_that_is_swapped_is_followed_as_in_a_mounted_configmap(

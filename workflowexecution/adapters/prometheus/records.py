@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from workflowexecution.adapters.prometheus import book
 
@@ -19,6 +19,11 @@ class Live(Protocol):
     applied: int
     refused: int
     current: bool
+
+    @property
+    def waiting(self) -> Collection[str]:
+        """Keys of the file that differ from those in use until a restart."""
+        ...
 
 
 def add_audit(
@@ -75,8 +80,13 @@ def add_settings(families: book.Book, live: Live) -> None:
     families.on_render(look)
     families.gauge(
         "workflowexecution_config_current",
-        "1 while the settings in use are those of the file; 0 once it changed and was refused",
+        "1 while the file as it is now was taken over; 0 once it changed and was refused",
         lambda: float(live.current),
+    )
+    families.gauge(
+        "workflowexecution_config_restart_needed",
+        "1 while keys of the file differ from those in use and take a restart",
+        lambda: float(bool(live.waiting)),
     )
 
 
