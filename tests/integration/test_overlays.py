@@ -69,6 +69,15 @@ def test_service_monitor_asks_with_tls_when_it_is_told_to(tmp_path: Path) -> Non
     assert "authorization" in endpoint
 
 
+def test_single_replica_is_replaced_by_one_that_begins_after_its_end(tmp_path: Path) -> None:
+    """Beside `Recreate` the API server refuses what the base says of a rolling update."""
+    (block,) = (it for it in overlays() if "Recreate" in it.text)
+    made = Cluster(block, tmp_path).made_of()
+    (deployment,) = installation.of_kind(made, "Deployment")
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+    assert deployment["spec"]["replicas"] == 1
+
+
 @pytest.mark.parametrize("folder", sorted({it for _, it in manifests.deletions()}))
 def test_what_is_deleted_is_what_the_unit_tests_look_at(folder: str) -> None:
     """They read the kustomizations by themselves, since they have no kubectl."""
