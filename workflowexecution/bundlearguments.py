@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 COMMANDS = frozenset({"lint", "bundle"})
-# As a shell reports a program that SIGINT has ended.
-EXIT_INTERRUPTED = 130
 
 
 def add(commands: Commands) -> None:
@@ -30,13 +28,6 @@ def run(arguments: argparse.Namespace) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal without letters for the name of a file still gets the finding.
         sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        return _run(arguments)
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-
-
-def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "bundle":
         return bundlecommands.push(
             bundlecommands.Push(

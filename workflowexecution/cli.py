@@ -1,6 +1,7 @@
 """The command line: arguments in, an exit code out.
 
-Exit codes: 0 after a clean stop, 1 when the program failed, 2 when arguments or settings are wrong.
+Exit codes: 0 after a clean stop, 1 when the program failed, 2 when arguments or settings are wrong,
+and those of `screen`.
 `uninstall`, `lint` and `bundle` are commands of their own; without a command the controller runs.
 """
 
@@ -24,6 +25,7 @@ from workflowexecution import (
     config,
     identity,
     logs,
+    screen,
     settings,
     uninstall,
 )
@@ -44,6 +46,10 @@ _BOOLEANS = {"1": True, "t": True, "true": True, "0": False, "f": False, "false"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the controller until it is told to stop, or a command; returns the exit code."""
+    return screen.run(lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
     if arguments.command == "uninstall":
         return _uninstall(arguments)
@@ -93,7 +99,7 @@ def _uninstall(arguments: argparse.Namespace) -> int:
         kubeconfig=arguments.kubeconfig,
         identity=identity.identity_of(),
         tell=functools.partial(print, flush=True),
-        confirm=_confirmed if arguments.yes else _asked,
+        confirm=_confirmed if arguments.yes else screen.ask,
     )
     try:
         outcome = asyncio.run(work)
@@ -109,14 +115,6 @@ def _uninstall(arguments: argparse.Namespace) -> int:
 def _confirmed(_: str) -> bool:
     """Who says --yes has read the question."""
     return True
-
-
-def _asked(question: str) -> bool:
-    """Ask the person at the terminal; where nobody can answer, the answer is no."""
-    try:
-        return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
-    except EOFError:
-        return False
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from tests.fake import faults, kinds, statuses, threaded
 from tests.fake.cluster import FakeCluster
 from tests.fake.paths import Match
-from workflowexecution import cli
+from workflowexecution import cli, screen
 from workflowexecution.api import names
 
 if TYPE_CHECKING:
@@ -132,6 +133,43 @@ def test_answer_decides_when_it_asks(
     monkeypatch.setattr("sys.stdin", io.StringIO(answer))
     assert uninstall() == code
     assert left(cluster) == finalizers
+
+
+def test_nothing_is_changed_when_the_person_breaks_off_at_the_question(
+    cluster: ThreadedCluster,
+    uninstall: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    heard: list[str] = []
+
+    def read(_: str) -> str:
+        signal.raise_signal(signal.SIGINT)
+        heard.append("nothing")
+        return "no"
+
+    monkeypatch.setattr("builtins.input", read)
+    assert uninstall() == screen.EXIT_INTERRUPTED
+    assert heard == []
+    assert left(cluster) == HELD
+    assert capsys.readouterr().err == ""
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_interruption_that_is_ignored_stays_so_at_the_question(
+    uninstall: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def read(_: str) -> str:
+        signal.raise_signal(signal.SIGINT)
+        return "no"
+
+    monkeypatch.setattr("builtins.input", read)
+    try:
+        assert uninstall() == cli.EXIT_FAILED
+    finally:
+        signal.signal(signal.SIGINT, former)
 
 
 def test_execution_is_freed_when_somebody_writes_to_it_meanwhile(

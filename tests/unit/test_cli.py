@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from workflowexecution import app, cli, config, identity, uninstall
+from workflowexecution import app, auditcommands, cli, config, identity, screen, uninstall
 from workflowexecution import settings as api
 
 
@@ -250,6 +251,31 @@ def test_main_turns_errors_into_exit_codes(
     ran.error = error
     assert cli.main([]) == code
     assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "argv"),
+    [
+        pytest.param(uninstall, "run", ["uninstall", "--finalizers"], id="uninstall"),
+        pytest.param(auditcommands, "_run", ["audit", "verify", "--export", "/none"], id="audit"),
+    ],
+)
+def test_who_breaks_off_while_a_command_waits_gets_no_traceback(
+    ran: FakeRun,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    module: object,
+    name: str,
+    argv: list[str],
+) -> None:
+    async def silent(*_: object, **__: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        await asyncio.Future()
+
+    monkeypatch.setattr(module, name, silent)
+    assert cli.main(argv) == screen.EXIT_INTERRUPTED
+    assert capsys.readouterr() == ("", "")
+    assert ran.settings is None
 
 
 def test_main_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
