@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +23,6 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry out the command; returns the exit code."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal without letters for the name of a file still gets the finding.
-        sys.stdout.reconfigure(errors="backslashreplace")
     if arguments.command == "bundle":
         return bundlecommands.push(
             bundlecommands.Push(

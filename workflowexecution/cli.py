@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import functools
 import gc
 import sys
 from pathlib import Path
@@ -92,14 +91,15 @@ def _warn_of_strangers(source: config.Source) -> None:
 
 
 def _uninstall(arguments: argparse.Namespace) -> int:
-    """Free what a controller that was removed has left."""
+    """Free what a controller that was removed has left; whether or not anybody is told of it."""
+    person = screen.Person()
     wish = uninstall.Wish(arguments.namespace or "", arguments.dry_run)
     work = uninstall.run(
         wish,
         kubeconfig=arguments.kubeconfig,
         identity=identity.identity_of(),
-        tell=functools.partial(print, flush=True),
-        confirm=_confirmed if arguments.yes else screen.ask,
+        tell=person.tell,
+        confirm=_confirmed if arguments.yes else person.ask,
     )
     try:
         outcome = asyncio.run(work)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import io
 import signal
@@ -170,6 +171,41 @@ def test_interruption_that_is_ignored_stays_so_at_the_question(
         assert uninstall() == cli.EXIT_FAILED
     finally:
         signal.signal(signal.SIGINT, former)
+
+
+class _Full(io.StringIO):
+    """Takes the first lines."""
+
+    def __init__(self, lines: int) -> None:
+        super().__init__()
+        self._left = lines
+
+    def write(self, text: str) -> int:
+        self._left -= text.count("\n")
+        if self._left < 0:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+        return super().write(text)
+
+
+@pytest.mark.parametrize("lines", [0, 1, 2])
+def test_all_are_freed_when_nobody_listens_any_more(
+    cluster: ThreadedCluster,
+    uninstall: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    lines: int,
+) -> None:
+    monkeypatch.setattr("sys.stdout", _Full(lines))
+    assert uninstall("--yes") == screen.EXIT_UNHEARD
+    assert left(cluster) == FREED
+
+
+def test_answer_to_a_question_that_nobody_has_read_is_no(
+    cluster: ThreadedCluster, uninstall: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout", _Full(0))
+    monkeypatch.setattr("sys.stdin", io.StringIO("yes\n"))
+    assert uninstall() == screen.EXIT_UNHEARD
+    assert left(cluster) == HELD
 
 
 def test_execution_is_freed_when_somebody_writes_to_it_meanwhile(
