@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import urllib.parse
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import pydantic
@@ -37,6 +38,23 @@ def _port(address: str) -> str:
         msg = f"its port must not be above {MAX_PORT}"
         raise ValueError(msg)
     return address
+
+
+def _url(text: str) -> str:
+    """What a request can be sent to; the text may hold a password, so nothing of it is told."""
+    try:
+        parts = urllib.parse.urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        msg = f"its host or its port cannot be read; a port is 1 to {MAX_PORT}"
+        raise ValueError(msg) from None
+    if text and not host:
+        msg = "must name a host"
+        raise ValueError(msg)
+    if port == 0:
+        msg = "its port must not be 0"
+        raise ValueError(msg)
+    return text
 
 
 def _meet(one: str, other: str) -> bool:
@@ -71,6 +89,7 @@ Address = Annotated[
     Field(pattern=r"^[^\s:]*:[0-9]{1,5}$|^\[[0-9a-fA-F:]+\]:[0-9]{1,5}$"),
     pydantic.AfterValidator(_port),
 ]
+Url = Annotated[str, Field(pattern=r"^(https?://\S+)?$"), pydantic.AfterValidator(_url)]
 Prefix = Annotated[str, Field(min_length=1, pattern=r"^\S*$")]
 
 
@@ -172,7 +191,7 @@ class Buffer(_Section):
 class DataStorage(_Section):
     """The audit store."""
 
-    url: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    url: Url = ""
     timeout: Positive = 10.0
     """Of one request; one without an answer counts as undecided for three times as long."""
     token_file: str = ""
@@ -271,7 +290,7 @@ class Logging(_Section):
 class Tracing(_Section):
     """Traces of executions, by OpenTelemetry."""
 
-    endpoint: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    endpoint: Url = ""
     """A collector that takes OTLP over HTTP; empty turns tracing off."""
     ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Which part of the executions is traced."""

@@ -191,3 +191,37 @@ def test_a_data_storage_must_be_named_to_be_sent_to() -> None:
 def test_a_batch_fits_into_the_buffer() -> None:
     said = fault({"datastorage": {"buffer": {"bufferSize": 5, "batchSize": 6}}})
     assert said == "batchSize: must not be larger than bufferSize"
+
+
+URLS = [("datastorage", "url"), ("tracing", "endpoint")]
+
+
+@pytest.mark.parametrize(("section", "key"), URLS)
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        pytest.param("http://[", "its host or its port cannot be read", id="bracket"),
+        pytest.param("http://[::1", "its host or its port cannot be read", id="no-end"),
+        pytest.param("http://x:abc", "its host or its port cannot be read", id="no-number"),
+        pytest.param("http://127.0.0.1:99999", "a port is 1 to 65535", id="too-high"),
+        pytest.param("http://x:0", "its port must not be 0", id="zero"),
+        pytest.param("http://:8080", "must name a host", id="no-host"),
+        pytest.param("https:///v1/traces", "must name a host", id="path-alone"),
+        pytest.param("http://me:s3cret@:1", "must name a host", id="user-alone"),
+    ],
+)
+def test_url_that_nothing_can_be_sent_to_is_refused(
+    section: str, key: str, url: str, says: str
+) -> None:
+    said = fault({section: {key: url}})
+    assert says in said
+    assert "s3cret" not in said
+
+
+@pytest.mark.parametrize(("section", "key"), URLS)
+@pytest.mark.parametrize(
+    "url",
+    ["", "http://x", "https://x:443/v1/traces", "http://[::1]:8080", "http://me:it@x.y:1?a=b"],
+)
+def test_url_that_something_can_be_sent_to_is_taken(section: str, key: str, url: str) -> None:
+    assert settings.Settings.model_validate({section: {key: url}}) is not None
