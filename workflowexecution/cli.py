@@ -126,11 +126,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=identity.version())
     parser.add_argument(
-        "--config", type=Path, default=None, metavar="FILE",
+        "--config", type=_file, default=None, metavar="FILE",
         help=f"settings in YAML (default: {config.DEFAULT_PATH} where it exists)",
     )  # fmt: skip
     parser.add_argument(
-        "--kubeconfig", type=Path, default=None, metavar="FILE",
+        "--kubeconfig", type=_file, default=None, metavar="FILE",
         help="default: KUBECONFIG, else the service account in a pod, else ~/.kube/config",
     )  # fmt: skip
     parser.add_argument("--log-level", dest="logging.level", metavar="LEVEL",
@@ -188,10 +188,24 @@ def _add_uninstall(commands: Commands) -> None:
     )
     uninstalling.add_argument("--dry-run", action="store_true", help="only say what would be done")
     uninstalling.add_argument("--yes", action="store_true", help="do not ask")
-    uninstalling.add_argument(
-        "--kubeconfig", type=Path, default=argparse.SUPPRESS, metavar="FILE",
-        help="as without a command",
-    )  # fmt: skip
+    _add_again(uninstalling, "--kubeconfig")
+
+
+def _add_again(parser: argparse.ArgumentParser, *flags: str) -> None:
+    """Take flags of the program after the name of a command, too."""
+    for flag in flags:
+        # Without a default, which would hide what stands before the name.
+        parser.add_argument(
+            flag, type=_file, default=argparse.SUPPRESS, metavar="FILE", help="as without a command"
+        )
+
+
+def _file(text: str) -> Path:
+    """A file by its name; an empty one, as of a variable that is not set, is none."""
+    if not text:
+        msg = "must name a file"
+        raise argparse.ArgumentTypeError(msg)
+    return Path(text)
 
 
 def _namespace(text: str) -> str:

@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -205,6 +206,24 @@ def test_main_ends_with_2_when_arguments_are_wrong(
         cli.main(argv)
     assert caught.value.code == cli.EXIT_USAGE
     assert "usage: workflowexecution" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        pytest.param(["--kubeconfig", ""], id="kubeconfig"),
+        pytest.param(["--config="], id="config"),
+        pytest.param(["uninstall", "--finalizers", "--kubeconfig="], id="of-a-command"),
+    ],
+)
+def test_main_refuses_a_file_without_a_name(
+    ran: FakeRun, argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(argv)
+    assert caught.value.code == cli.EXIT_USAGE
+    assert re.search(r"argument --(kube)?config: must name a file", capsys.readouterr().err)
+    assert ran.settings is None
 
 
 @pytest.mark.parametrize("namespace", ["", " ", "a/../../x?y", "A", "a.b", "-a", "a\n", "n" * 64])

@@ -9,6 +9,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import yaml
+
 from workflowexecution.runtime import errors, kubelibrary, resource
 
 _IMPERSONATION = ("as", "as-uid", "as-groups", "as-user-extra")
@@ -38,16 +40,23 @@ class Chosen:
 
 
 def merge(paths: str) -> Any:  # noqa: ANN401 - a class of the untyped library
-    """Read the files that exist, the first definition of a name winning.
+    """Read the files that exist, the first definition of a name winning; an empty one has none.
 
     Raises:
-        errors.ConnectionConfigError: none exists.
+        errors.ConnectionConfigError: none exists, or all are empty, or one is no mapping.
+        OSError: one cannot be read.
+        yaml.YAMLError: one is not YAML.
     """
     files = (pathlib.Path(path).expanduser() for path in paths.split(":") if path)
-    if not any(file.exists() for file in files):
+    found = [it for it in files if it.exists()]
+    if not found:
         message = f"kubeconfig not found: {paths}"
         raise errors.ConnectionConfigError(message)
-    return kubelibrary.load().kube_config.KubeConfigMerger(paths)
+    filled = [str(it) for it in found if _is_filled(it)]
+    if not filled:
+        message = f"kubeconfig {paths} is empty"
+        raise errors.ConnectionConfigError(message)
+    return kubelibrary.load().kube_config.KubeConfigMerger(":".join(filled))
 
 
 def current_context(files: Mapping[str, Any]) -> str:
@@ -117,6 +126,24 @@ def describe(cluster: Section) -> resource.JsonObject:
         if extension["name"] == _EXTENSION:
             told["config"] = extension["extension"]
     return told
+
+
+def _is_filled(file: pathlib.Path) -> bool:
+    """Whether something is in a file, which the library takes for granted.
+
+    Raises:
+        errors.ConnectionConfigError: that is no mapping.
+    """
+    if not file.is_file():
+        # A pipe can be read once, and others say themselves why they cannot be.
+        return True
+    # Of a stream an error quotes nothing, which might be a secret.
+    with file.open("rb") as stream:
+        content = yaml.safe_load(stream)
+    if not isinstance(content, dict | None):
+        message = f"kubeconfig {file} holds no mapping"
+        raise errors.ConnectionConfigError(message)
+    return bool(content)
 
 
 def _section(entries: Any, kind: str, name: object) -> Section | None:  # noqa: ANN401 - the library's

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import pathlib
 from typing import Any
 
@@ -51,6 +52,41 @@ def read(file: str) -> str:
 @pytest.fixture
 def folder(tmp_path: pathlib.Path) -> Folder:
     return Folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        pytest.param("", "is empty", id="nothing"),
+        pytest.param("# to come\n---\n", "is empty", id="comment"),
+        pytest.param("{}", "is empty", id="no-key"),
+        pytest.param("[]", "holds no mapping", id="list"),
+        pytest.param("apiVersion", "holds no mapping", id="text"),
+    ],
+)
+async def test_file_without_a_mapping_is_called_so(folder: Folder, text: str, says: str) -> None:
+    file = folder.path / "config"
+    file.write_text(text)
+    with pytest.raises(errors.ConnectionConfigError, match=f"^kubeconfig {file} {says}$"):
+        await connection.connect(kubeconfig=str(file), environ={})
+
+
+async def test_empty_file_beside_another_has_nothing_to_add(folder: Folder) -> None:
+    await folder.connect()
+    (folder.path / "empty").write_text("")
+    both = f"{folder.path / 'empty'}:{folder.path / 'config'}"
+    way = await connection.connect(kubeconfig="", environ={"KUBECONFIG": both})
+    assert way.server == "https://one"
+
+
+async def test_file_that_can_be_read_once_is_taken(folder: Folder) -> None:
+    content = json.dumps(servers.kubeconfig("https://one", None)).encode()
+    reader, writer = os.pipe()
+    os.write(writer, content)
+    os.close(writer)
+    way = await connection.connect(kubeconfig=f"/dev/fd/{reader}", environ={})
+    os.close(reader)
+    assert way.server == "https://one"
 
 
 @pytest.mark.parametrize("value", ["false", "true", 0, 1, []])
