@@ -170,6 +170,8 @@ def _add_audit(commands: Commands) -> None:
         "--export", type=Path, required=True, metavar="FILE",
         help="JSON lines: rows of the Data Storage, or the log",
     )  # fmt: skip
+    for parser in (audit, replay, verify):
+        _add_again(parser, "--config", "--kubeconfig")
 
 
 def _add_uninstall(commands: Commands) -> None:

@@ -226,6 +226,28 @@ def test_main_refuses_a_file_without_a_name(
     assert ran.settings is None
 
 
+AUDIT = ("audit", "verify", "--export", "/rows")
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_audit_takes_its_files_before_and_after_its_name(
+    ran: FakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("controller: {instance: blue}")
+    found: list[tuple[str, auditcommands.Wish, Path | None]] = []
+
+    def run(used: api.Settings, wish: auditcommands.Wish, *, kubeconfig: Path | None) -> int:
+        found.append((used.controller.instance, wish, kubeconfig))
+        return 0
+
+    monkeypatch.setattr(auditcommands, "run", run)
+    files = ("--config", str(file), "--kubeconfig", "/k")
+    assert cli.main([*AUDIT[:place], *files, *AUDIT[place:]]) == cli.EXIT_OK
+    assert found == [("blue", auditcommands.Wish(export=Path("/rows")), Path("/k"))]
+    assert ran.settings is None
+
+
 @pytest.mark.parametrize("namespace", ["", " ", "a/../../x?y", "A", "a.b", "-a", "a\n", "n" * 64])
 def test_uninstall_refuses_what_is_no_namespace(
     namespace: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
