@@ -18,7 +18,7 @@ from workflowexecution.domain import locking
 from workflowexecution.runtime import client, clock, connection
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from tests.fake.cluster import FakeCluster
     from tests.fake.requestlog import Request
@@ -70,8 +70,11 @@ OWN = {
 
 def settings_of(**flags: Any) -> Settings:  # noqa: ANN401 - settings
     """The settings of a program under test: `controller__workers=2`."""
-    wished = {key.replace("__", "."): value for key, value in flags.items()}
-    return config.load(None, environ={}, flags={**OWN, **wished})
+    return config.load(None, environ={}, flags=_wished(flags))
+
+
+def _wished(flags: Mapping[str, Any]) -> dict[str, Any]:
+    return {**OWN, **{key.replace("__", "."): value for key, value in flags.items()}}
 
 
 @contextlib.asynccontextmanager
@@ -125,9 +128,9 @@ class World:
             yield
 
     @contextlib.asynccontextmanager
-    async def following(self, file: pathlib.Path) -> AsyncIterator[None]:
+    async def following(self, file: pathlib.Path, **flags: Any) -> AsyncIterator[None]:  # noqa: ANN401 - settings
         """Run the program with the settings of a file, and whatever becomes of them."""
-        source = config.Source(file, flags=OWN, environ={})
+        source = config.Source(file, flags=_wished(flags), environ={})
         async with self.way() as way:
             made = app.App(source.load(), way, source=source)
             async with running(made):

@@ -38,6 +38,8 @@ FIRES = {
     "sluggish": "QueueOldestKey CacheLag",
     "throttled": "EventLoopLag",
     "clocks": "ClockSkew",
+    "edited": "ConfigRestartNeeded ConfigRefused",
+    "mended": "",
     "unreadable": "UnreadableObjects",
     "speechless": "EventsDropped ApiErrors",
     "storage-away": "AuditBreakerOpen AuditBacklog",

@@ -281,6 +281,26 @@ async def outbox_refuses(stage: Stage) -> None:
         await asyncio.Future()
 
 
+async def edited(stage: Stage) -> None:
+    async with stage.following() as write, asyncio.TaskGroup() as group:
+        group.create_task(stage.ask_often())
+        await asyncio.sleep(300)
+        write("limits: {watchIdle: 2m}")
+        await asyncio.sleep(1500)
+        write("limits: {watchIdel: 2m}")
+
+
+async def mended(stage: Stage) -> None:
+    async with stage.following() as write, asyncio.TaskGroup() as group:
+        group.create_task(stage.ask_often())
+        while True:
+            for text, for_s in (("limits: {watchIdle: 2m}", 600), ("limits: 5", 150)):
+                await asyncio.sleep(60)
+                write(text)
+                await asyncio.sleep(for_s)
+                write("{}")
+
+
 def _micro_now() -> str:
     return world.virtual_now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
@@ -314,6 +334,10 @@ ALL = {
     ),
     "throttled": Situation("The process gets no processor for 1.7 s out of 5.7", throttled),
     "clocks": Situation("The API server's clock is 30 s ahead", clocks, 30, server_ahead_s=30.0),
+    "edited": Situation(
+        "A setting that takes a restart is changed, then the file is wrong", edited
+    ),
+    "mended": Situation("The same, and each time it is put back soon", mended),
     "unreadable": Situation("A PipelineRun has no UID", unreadable, minutes=45),
     "speechless": Situation("The API server takes no events", speechless, minutes=45),
     "storage-away": Situation("The Data Storage answers 500", storage_away, minutes=60),

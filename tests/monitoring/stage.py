@@ -98,6 +98,14 @@ class Stage:
             yield
 
     @contextlib.asynccontextmanager
+    async def following(self) -> AsyncIterator[Callable[[str], object]]:
+        """Run a controller that elects nobody; gives what writes its configuration file."""
+        file = self.here.kubeconfig().with_name("config.yaml")
+        file.touch()
+        async with self.here.following(file, **self._flags(FIRST, {})):
+            yield file.write_text
+
+    @contextlib.asynccontextmanager
     async def replica(self, name: str, **flags: Any) -> AsyncIterator[replicas.Replica]:  # noqa: ANN401 - settings
         """Run a controller that acts while it leads."""
         async with replicas.replica(self.here, name, **self._flags(name, flags)) as running:
