@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import re
 from pathlib import Path
@@ -125,6 +126,57 @@ def test_log_lines_that_an_alert_names_are_written() -> None:
     code = "".join(it.read_text("utf-8") for it in PACKAGE.rglob("*.py"))
     assert [it for it in named if f'"{it}"' not in code] == []
     assert len(named) > 5
+
+
+# What the program does about it by itself, and nobody needs to.
+NOTHING_TO_DO = {
+    # Events are for people to look at, and no record.
+    "Events are lost at the stop",
+    # The sweep comes back to it; what lasts is an error of every other read as well.
+    "Execution cannot be read for its audit",
+    # The others wait for the lease's end.
+    "Lease is not given back",
+    "Lease is not given back: work was cut off",
+    # No API server sends such a thing.
+    "Object without a name is skipped",
+    "Watch event is too long and skipped",
+    "Watch event of unknown type",
+    # Of the runtime; no reconcile of this program ends so.
+    "Reconcile cannot succeed",
+    # Steps that follow one upon the other; the last of them is an error that is on a page.
+    "Run does not leave resolution, Tekton is nudged",
+    "Run of a deleted execution deleted after a failure",
+    "Run that does not end is deleted",
+}
+
+
+def warnings() -> set[str]:
+    """Every line that the program warns with."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            match node:
+                case ast.Call(func=ast.Attribute(attr="warning" | "error"), args=[line]):
+                    # One that is put together could not be looked for.
+                    assert isinstance(line, ast.Constant), ast.unparse(node)
+                    found.add(str(line.value))
+                case _:
+                    pass
+    return found
+
+
+def test_warnings_that_ask_for_something_are_on_a_page() -> None:
+    said = " ".join(" ".join(text_of(it).split()) for it in documents() if it.parts[0] == "docs")
+    unsaid = {it for it in warnings() if f"`{it}`" not in said}
+    assert unsaid == NOTHING_TO_DO
+
+
+def test_warnings_of_the_table_are_written() -> None:
+    text = text_of("docs/troubleshooting.md").split("## Warnings in the log\n")[1]
+    cells = [row.split(" | ")[0] for row in text.splitlines() if row.startswith("| `")]
+    named = {it for cell in cells for it in re.findall(r"`([^`]+)`", cell)}
+    assert named <= warnings()
+    assert len(named) > 20
 
 
 async def test_every_trouble_with_the_place_of_runs_is_in_the_table() -> None:
