@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
 import structlog
@@ -37,6 +37,8 @@ RECORD = "audit"
 
 _WHICH = "timestamp", "identity"
 """What tells a line from others, and holds nothing of anybody's."""
+
+_UNWRITABLE = "Log line cannot be written"
 
 _AS_TEXT = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 
@@ -134,8 +136,33 @@ def _of_libraries() -> int:
     return max(_Threshold.value, logging.WARNING)
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes what libraries log, and of a call that went wrong no more than whose it was."""
+
+    def __init__(self, stream: TextIO, chain: list[structlog.typing.Processor]) -> None:
+        super().__init__(stream)
+        self._chain = chain
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say it in one line of the usual form; the arguments may be anything, secrets as well."""
+        error, level = sys.exc_info()[0], record.levelname.lower()
+        line: Any = {
+            "event": _UNWRITABLE,
+            "logger": record.name,
+            "about": record.msg if isinstance(record.msg, str) else None,
+            "error": error.__name__ if error else None,
+        }
+        try:
+            for processor in self._chain:
+                line = processor(None, level, line)
+            self.stream.write(f"{line}{self.terminator}")
+            self.flush()
+        except Exception:  # noqa: BLE001 - nothing can be written, so this neither
+            pass
+
+
 def _configure_libraries(chain: list[structlog.typing.Processor]) -> None:
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr, chain)
     formatter = structlog.stdlib.ProcessorFormatter
     handler.setFormatter(
         formatter(
@@ -171,7 +198,7 @@ def _line(logger: WrappedLogger, method: str, event: EventDict) -> str:
         about = redaction.redact_value("event", about) if isinstance(about, str) else None
         failed = type(error).__name__
     which = {key: event[key] for key in _WHICH if isinstance(event.get(key), str)}
-    said = {"event": "Log line cannot be written", "level": method, "about": about, "error": failed}
+    said = {"event": _UNWRITABLE, "level": method, "about": about, "error": failed}
     return _json({**which, **said})
 
 

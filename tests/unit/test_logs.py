@@ -1,7 +1,9 @@
 import collections
 import datetime
 import enum
+import io
 import logging
+import sys
 import types
 from typing import Any
 
@@ -263,6 +265,54 @@ def test_what_libraries_log_below_a_warning_is_left_out(
     assert lines(capsys) == []
     library.warning("careful")
     assert [line["event"] for line in lines(capsys)] == ["careful"]
+
+
+@pytest.mark.parametrize(
+    ("said", "arguments", "about", "error"),
+    [
+        pytest.param("%d of %s", ("hunter2", 1), "%d of %s", "TypeError", id="arguments"),
+        pytest.param("token=abc %d", ("x",), f"token={redaction.BLANK} %d", "TypeError", id="text"),
+        pytest.param(Unspeakable(), (), None, "LookupError", id="no-text"),
+    ],
+)
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_broken_call_of_a_library_is_told_in_one_line_without_its_arguments(
+    said: Any,  # noqa: ANN401 - as a library may log it
+    arguments: tuple[object, ...],
+    about: str | None,
+    error: str,
+    form: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure(form=form)
+    logging.getLogger("aiohttp").warning(said, *arguments)
+    written = capsys.readouterr().err
+    assert "hunter2" not in written
+    assert written.count("\n") == 1
+    if form == "console":
+        assert "Log line cannot be written" in written
+        return
+    line = orjson.loads(written)
+    del line["timestamp"]
+    assert line == {
+        "event": "Log line cannot be written",
+        "logger": "aiohttp",
+        "about": about,
+        "error": error,
+        "level": "warning",
+        "identity": "pod-1",
+    }
+
+
+class Closed(io.StringIO):
+    def write(self, _: str) -> int:
+        raise BrokenPipeError
+
+
+def test_nothing_is_raised_when_standard_error_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Closed())
+    configure()
+    logging.getLogger("aiohttp").warning("said")
 
 
 def test_errors_alone_are_written_when_that_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:
