@@ -49,7 +49,7 @@ _NO_LOG = re.compile(
     r"|failed to try resolving symlinks in path \"[^\"\n]+\": [^\n]+: no such file or directory)\s*"
 )
 # The part of the pod that an event is about, where that is a container.
-_CONTAINER = re.compile(r"spec\.containers\{(.+)\}")
+_CONTAINER = re.compile(r"spec\.(?:containers|(?P<init>initContainers))\{(?P<name>.+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,7 @@ def _rank(raw: Mapping[str, Any]) -> tuple[float, str]:
 def _is_of(raw: Mapping[str, Any], origin: Origin) -> bool:
     """Whether an event is about this pod, not about an earlier one of its name."""
     involved = rawjson.mapping(raw.get("involvedObject"))
-    container = _CONTAINER.fullmatch(rawjson.text(involved.get("fieldPath")))
-    if container is not None and container[1] in origin.settled:
+    if _is_settled(rawjson.text(involved.get("fieldPath")), origin):
         return False
     if origin.uid:
         return involved.get("uid") == origin.uid
@@ -112,6 +111,19 @@ def _is_of(raw: Mapping[str, Any], origin: Origin) -> bool:
     made = times.parse(rawjson.mapping(raw.get("metadata")).get("creationTimestamp"))
     at = made or _last_seen(raw)
     return at is not None and at >= origin.since
+
+
+def _is_settled(path: str, origin: Origin) -> bool:
+    """Whether an event is about a container that has begun.
+
+    Those that prepare a pod are over when its first step begins; a sidecar may be among them.
+    """
+    container = _CONTAINER.fullmatch(path)
+    if container is None:
+        return False
+    if container["init"] and not container["name"].startswith("sidecar-"):
+        return any(it.startswith("step-") for it in origin.settled)
+    return container["name"] in origin.settled
 
 
 def _last_seen(raw: Mapping[str, Any]) -> datetime.datetime | None:

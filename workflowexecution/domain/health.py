@@ -41,6 +41,10 @@ TELLING = frozenset({
     "InspectFailed",
 })
 """Reasons of events. Of what has not begun, `Failed` and `BackOff` are of images and settings."""
+# Events outlive what they tell. Only a kubelet says what state a container is in, so the pod has
+# its node then; and nothing begins in it before its sandbox and its volumes are there.
+_TO_GET_A_NODE = frozenset({"FailedScheduling"})
+_TO_BEGIN = _TO_GET_A_NODE | {"FailedAttachVolume", "FailedCreatePodSandBox", "FailedMount"}
 
 
 def trouble(children: Iterable[tekton.TaskRun]) -> str:
@@ -101,8 +105,17 @@ def look_in_s(child: tekton.TaskRun, now: datetime.datetime) -> float:
 
 def trouble_by_events(child: tekton.TaskRun, events: Iterable[PodEvent]) -> str:
     """What the latest event that matters says of a task's pod; empty when none does."""
-    telling = [event for event in events if event.reason in TELLING]
-    if not telling:
+    telling = TELLING - _over(child)
+    matter = [event for event in events if event.reason in telling]
+    if not matter:
         return ""
-    last = telling[-1]
+    last = matter[-1]
     return f"Task {child.task!r} cannot start: {last.reason}: {last.message}"
+
+
+def _over(child: tekton.TaskRun) -> frozenset[str]:
+    """Reasons of what a task's pod has got past, as the states of its containers prove."""
+    states = [it for _, it in _containers(child)]
+    if any(map(_has_begun, states)):
+        return _TO_BEGIN
+    return _TO_GET_A_NODE if any(it.waiting for it in states) else frozenset()

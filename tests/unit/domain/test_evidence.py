@@ -150,6 +150,24 @@ def test_pod_events_are_redacted_and_cut() -> None:
             True,
             id="of-another",
         ),
+        pytest.param(
+            SETTLED,
+            {"involvedObject": {"fieldPath": "spec.initContainers{prepare}"}},
+            False,
+            id="of-one-before-the-first-step",
+        ),
+        pytest.param(
+            evidence.Origin(settled=frozenset({"sidecar-a"})),
+            {"involvedObject": {"fieldPath": "spec.initContainers{prepare}"}},
+            True,
+            id="of-one-before-any-step",
+        ),
+        pytest.param(
+            SETTLED,
+            {"involvedObject": {"fieldPath": "spec.initContainers{sidecar-b}"}},
+            True,
+            id="of-a-sidecar-that-has-not-begun",
+        ),
         pytest.param(SETTLED, {"involvedObject": {"fieldPath": 7}}, True, id="of-none"),
     ],
 )

@@ -111,3 +111,37 @@ def test_trouble_by_events_is_the_latest_that_matters() -> None:
     said = health.trouble_by_events(task(), events)
     assert said == "Task 'check' cannot start: FailedMount: configmap not found"
     assert health.trouble_by_events(task(), events[2:]) == ""
+
+
+NO_NODE = PodEvent(reason="FailedScheduling", message="no node")
+NO_VOLUME = PodEvent(reason="FailedMount", message="no volume")
+
+
+@pytest.mark.parametrize(
+    ("child", "events", "said"),
+    [
+        pytest.param(task(), [NO_NODE], "FailedScheduling: no node", id="no-state"),
+        pytest.param(
+            task(builders.step(ran=False)), [NO_NODE], "FailedScheduling: no node", id="bare-state"
+        ),
+        pytest.param(task(waiting_step("PodInitializing")), [NO_NODE], "", id="has-a-node"),
+        pytest.param(with_sidecar(waiting_step("PodInitializing")), [NO_NODE], "", id="sidecar"),
+        pytest.param(
+            task(waiting_step("PodInitializing")),
+            [NO_VOLUME, NO_NODE],
+            "FailedMount: no volume",
+            id="what-is-not-over",
+        ),
+        pytest.param(
+            task(builders.step("look", running=True), waiting_step("PodInitializing")),
+            [NO_VOLUME, NO_NODE],
+            "",
+            id="one-has-begun",
+        ),
+    ],
+)
+def test_trouble_by_events_is_not_what_the_pod_has_got_past(
+    child: tekton.TaskRun, events: list[PodEvent], said: str
+) -> None:
+    told = health.trouble_by_events(child, events)
+    assert told == (f"Task 'check' cannot start: {said}" if said else "")
