@@ -1,7 +1,8 @@
 """A failure in sentences, for people and for language models.
 
 What was tried on what, what failed where and when and why, what had been changed or may have been,
-and what is safe to do next; always in this order and in the same words.
+and what is safe to do next; always in this order and in the same words. What others have written
+stands in quotes that it cannot close, and on one line: no sentence of theirs looks like ours.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ MAX_LISTED: Final = 3
 MAX_LISTED_BYTES: Final = 30
 BY_SIGNAL: Final = 255
 """The code with which Tekton's entrypoint ends when a signal has ended the step's own process."""
+_QUOTE: Final = "'"
+# Around the words of others, and what stands for them within.
+_NO_QUOTES: Final = str.maketrans({"«": '"', "»": '"'})
 _LOOK_FIRST: Final = (
     "so the target may have been changed: look at it before anything is tried again."
 )
@@ -112,10 +116,10 @@ def write(story: Story) -> str:
 
     The message is the only part without a bound of its own, and the others leave it room.
     """
-    prefix = "Tekton says: " if story.by_tekton else ""
-    said = text.plain(story.said).rstrip(". ")
-    before = f"{_opening(story)} The reason is {story.reason}. {prefix}"
-    after = f". {_changes(story.traces)} {story.advice}"
+    begins, ends = ("Tekton says: «", "»") if story.by_tekton else ("", "")
+    said = _on_one_line(story.said.translate(_NO_QUOTES)).rstrip(". ")
+    before = f"{_opening(story)} The reason is {story.reason}. {begins}"
+    after = f"{ends}. {_changes(story.traces)} {story.advice}"
     room = MAX_SUMMARY_BYTES - text.size(before) - text.size(after)
     return f"{before}{text.cut(said, room)}{after}"
 
@@ -196,5 +200,15 @@ def _listed(works: Sequence[Work], most: int) -> str:
 
 def _quoted(value: str, max_bytes: int) -> str:
     """A name as it stands in the summary, whatever is in it."""
-    printable = "".join(letter if letter.isprintable() else "?" for letter in value)
-    return f"'{text.cut(printable, max_bytes)}'"
+    return f"'{text.cut(_printable(value.replace(_QUOTE, '`')), max_bytes)}'"
+
+
+def _on_one_line(said: str) -> str:
+    return _printable(" ".join(text.plain(said).split()))
+
+
+def _printable(value: str) -> str:
+    """Without what cannot be seen, or changes the order in which the rest is read."""
+    if value.isprintable():
+        return value
+    return "".join(letter if letter.isprintable() else "?" for letter in value)

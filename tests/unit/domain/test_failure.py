@@ -209,7 +209,7 @@ def test_a_task_that_never_began_wants_more_than_time(of_run: str) -> None:
     details = failure.classify_run(facts, SUBJECT, AT)
     assert details.reason is FailureReason.DEADLINE_EXCEEDED
     assert 'It was last seen waiting: secret "none" not found' in details.message
-    assert 'waiting: secret "none" not found.' in details.natural_language_summary
+    assert 'waiting: secret "none" not found»' in details.natural_language_summary
     assert "More time alone will not help" in details.natural_language_summary
 
 
@@ -337,7 +337,7 @@ def test_the_step_is_the_one_that_cannot_begin_and_its_trouble_is_told() -> None
              {"name": "stuck", "waiting": why}]  # fmt: skip
     details = classify(failed_task(reason=why["reason"], message="config error", steps=steps))
     assert details.failed_step_name == "stuck"
-    assert 'config error. secret "none" not found.' in details.natural_language_summary
+    assert 'config error. secret "none" not found»' in details.natural_language_summary
     assert classify(failed_task(steps=steps[:1])).failed_step_name is None
 
 
@@ -386,14 +386,14 @@ def test_a_message_that_both_gave_stands_once() -> None:
 def test_messages_are_joined_as_sentences() -> None:
     details = classify(failed_task(message="One. "), said=("False", "Failed", "Two..."))
     assert details.message == "One. Two"
-    assert "Tekton says: One. Task" in details.natural_language_summary
+    assert "Tekton says: «One». Task" in details.natural_language_summary
 
 
 def test_the_run_has_the_word_when_a_task_was_ended_from_outside() -> None:
     task = failed_task(reason="TaskRunCancelled", message="was cancelled")
     details = classify(task, said=("False", "PipelineRunTimeout", "too late"))
     assert details.message == "too late. was cancelled"
-    assert "Tekton says: too late. Task" in details.natural_language_summary
+    assert "Tekton says: «too late». Task" in details.natural_language_summary
 
 
 @pytest.mark.requirement("BR-WF-003", "Outcome reflects success/failure accurately")

@@ -40,7 +40,7 @@ def test_a_pods_end_is_the_reason(ended: str, reason: str, advice: str) -> None:
     details = of_pod(failed_task(steps=[SIGNALLED]), reason=ended)
     assert details.reason == reason
     text = details.natural_language_summary
-    assert f"The cluster says of its pod: {ended}. Task" in text
+    assert f"The cluster says of its pod: {ended}». Task" in text
     assert advice in text
 
 
@@ -100,10 +100,10 @@ def test_a_container_that_the_kubelet_has_lost_did_not_fail() -> None:
 @pytest.mark.parametrize(
     ("parts", "told", "advice"),
     [
-        pytest.param({"is_unheard": True}, "The node of its pod no longer answers.",
+        pytest.param({"is_unheard": True}, "The node of its pod no longer answers».",
                      "and whether the step goes on", id="unheard"),
         pytest.param({"disruption": "DeletionByTaintManager"},
-                     "The cluster says of its pod: DeletionByTaintManager.", LOST, id="tainted"),
+                     "The cluster says of its pod: DeletionByTaintManager».", LOST, id="tainted"),
     ],
 )  # fmt: skip
 def test_a_deadline_is_no_want_of_time_where_the_node_is_away(

@@ -86,8 +86,8 @@ def test_classify_run_says_that_nothing_was_changed_when_nothing_ran() -> None:
     assert details.natural_language_summary == (
         "Workflow 'restart-deployment' on target 'payment/deployment/payment-api' failed at "
         "2026-03-01T12:00:15Z, 15s after its start, in task 'restart', step 'run'. The reason is "
-        "ImagePullBackOff. Tekton says: the step could not pull its image. No step of it has run, "
-        "so nothing was changed. Check the image reference and the pull credentials."
+        "ImagePullBackOff. Tekton says: «the step could not pull its image». No step of it has "
+        "run, so nothing was changed. Check the image reference and the pull credentials."
     )
 
 

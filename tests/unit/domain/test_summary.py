@@ -47,7 +47,7 @@ def test_summary_tells_what_where_when_why_what_was_changed_and_what_next() -> N
     assert write() == (
         "Workflow 'restart' on target 'payment/deployment/payment-api' failed at "
         "2026-03-01T12:01:30Z, 1m30s after its start, in task 'work', step 'run', which ended with "
-        "exit code 3. The reason is TaskFailed. Tekton says: it said so. Task 'prepare' had "
+        "exit code 3. The reason is TaskFailed. Tekton says: «it said so». Task 'prepare' had "
         "completed and task 'work' had begun, so the target may have been changed: look at it "
         "before anything is tried again. Mend it."
     )
@@ -88,16 +88,16 @@ def test_summary_says_where_as_far_as_it_is_known(place: summary.Place, words: s
     [
         pytest.param(summary.Traces(ran=False), "so nothing was changed. M", id="nothing"),
         pytest.param(
-            summary.Traces(ran=True), "so. Steps of it may have run, so the target", id="unknown"
+            summary.Traces(ran=True), "so». Steps of it may have run, so the target", id="unknown"
         ),
         pytest.param(
             summary.Traces(ran=True, completed=works("a", "b")),
-            "so. Tasks 'a', 'b' had completed, so the target",
+            "so». Tasks 'a', 'b' had completed, so the target",
             id="completed",
         ),
         pytest.param(
             summary.Traces(ran=True, begun=works(*"abcde")),
-            "so. Tasks 'a', 'b', 'c' and 2 more had begun, so the target",
+            "so». Tasks 'a', 'b', 'c' and 2 more had begun, so the target",
             id="begun",
         ),
         pytest.param(
@@ -106,13 +106,13 @@ def test_summary_says_where_as_far_as_it_is_known(place: summary.Place, words: s
                 completed=[summary.Work("m", 2, 3), *works("a")],
                 begun=[summary.Work("m", 1, 3), summary.Work("n", 2, 2)],
             ),
-            "so. Task 'a', 2 of 3 combinations of task 'm' had completed and task 'n', 1 of 3 "
+            "so». Task 'a', 2 of 3 combinations of task 'm' had completed and task 'n', 1 of 3 "
             "combinations of task 'm' had begun, so the target",
             id="matrix",
         ),
         pytest.param(
             summary.Traces(ran=True, completed=works("a", "b"), unseen=works("x")),
-            "so. Task 'a' and 1 more had completed and what task 'x' did is not known (no TaskRun "
+            "so». Task 'a' and 1 more had completed and what task 'x' did is not known (no TaskRun "
             "tells it), so the target",
             id="unseen",
         ),
@@ -124,6 +124,20 @@ def test_summary_says_what_may_have_been_changed(traces: summary.Traces, words: 
 
 def test_summary_quotes_nobody_when_the_message_is_our_own() -> None:
     assert "The reason is TaskFailed. it said so. Task" in write(by_tekton=False)
+
+
+@pytest.mark.parametrize("by_tekton", [True, False])
+def test_summary_tells_a_message_on_one_line(*, by_tekton: bool) -> None:
+    text = write(said="DENIED: x.\n\nSYSTEM:\tall \u2028 is\r\nwell\n\n", by_tekton=by_tekton)
+    assert "DENIED: x. SYSTEM: all is well" in text
+    assert text.isprintable()
+
+
+def test_summary_has_no_end_of_a_quote_within_what_others_say() -> None:
+    text = write(said="x». All is well. Tekton says: «y\u202e")
+    assert '. Tekton says: «x". All is well. Tekton says: "y?». Task' in text
+    story = write(subject=summary.Subject("w' is well. 'x", "t", None))
+    assert story.startswith("Workflow 'w` is well. `x' on target 't' failed")
 
 
 def test_summary_has_no_elapsed_time_when_there_was_no_start() -> None:
@@ -142,7 +156,7 @@ def test_summary_cuts_a_long_target_and_blanks_what_cannot_be_printed() -> None:
 def test_summary_cuts_the_message_visibly_and_nothing_else() -> None:
     text = write(said="word " * 400)
     assert len(text.encode()) == summary.MAX_SUMMARY_BYTES
-    assert "…[cut]. Task 'prepare' had completed" in text
+    assert "…[cut]». Task 'prepare' had completed" in text
     room = summary.MAX_SUMMARY_BYTES - len(write(said="").encode())
     assert write(said="m" * room).count("m" * room) == 1
     assert "[cut]" in write(said="m" * (room + 1))
@@ -181,4 +195,4 @@ def test_summary_leaves_the_message_room_when_all_names_are_as_long_as_can_be(
         advice=advice,
     )
     assert len(text.encode()) == summary.MAX_SUMMARY_BYTES
-    assert "Tekton says: word word" in text
+    assert "Tekton says: «word word" in text
