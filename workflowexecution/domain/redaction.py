@@ -167,10 +167,11 @@ def parted(whole: str, at: int) -> tuple[int, int]:
         for found in pattern.finditer(whole, max(0, at - AROUND), limit):
             if found.start() >= at:
                 break
-            if found.end() > at:
-                # It may go on where the search ends.
-                whole_of_it = pattern.match(whole, found.start()) or found
-                begins, ends = min(begins, found.start()), max(ends, whole_of_it.end())
+            # It may go on where the search ends, or end there only: what has no end by then ends
+            # with its line.
+            end = (pattern.match(whole, found.start()) or found).end()
+            if end > at:
+                begins, ends = min(begins, found.start()), max(ends, end)
     return begins, ends
 
 

@@ -14,25 +14,34 @@ QUOTE = r"\\{0,8}[\"']"
 """A quote may be escaped: JSON in JSON."""
 ASSIGNS = r"\s{0,8}(?:=>|:=|==|[=:])\s{0,8}"
 
-# A string ends at its quote, escaped as the first one was, or with the string around it; after a
-# cut it does not end.
-_STRING = r"\"(?s:[^\"\\]|\\.)*+\"?|'(?s:[^'\\]|\\.)*+'?"
+# A string ends at its quote, escaped as the first one was, or with the string around it. A shell
+# writes a quote within as '\'' or '"'"', YAML and SQL double it.
+_DOUBLE = r"\"(?s:[^\"\\]|\\.)*+\"(?:\"(?![\s,\]}])[^\"\r\n]*+\")*+"
+_SINGLE = r"'(?s:[^'\\]|\\.)*+'(?:\\{1,8}'|\\{0,8}\"'{1,8}\\{0,8}\"|'[^'\r\n]*+')*+"
 _ESCAPED_STRING = (
     r"(?P<escape>\\{1,8})(?P<quote>[\"'])"
-    r"(?s:(?!(?<!\\)(?P=escape)?(?P=quote)).)*+(?:(?P=escape)(?P=quote))?"
+    r"(?s:(?!(?<!\\)(?P=escape)?(?P=quote)).)*+(?:(?P=escape)(?P=quote)|(?=(?P=quote)))"
 )
-QUOTED = rf"[bru]{{0,2}}(?:{_STRING}|{_ESCAPED_STRING})"
+# One that never ends is none, but a word that begins with an apostrophe, or was cut: it ends with
+# its line. No more than one of each kind can be without an end in a text, so looking for it is
+# cheap.
+_UNENDING = r"\\{0,8}[\"'][^\r\n]*+"
+QUOTED = rf"(?:[bru]{{0,2}}|\$)(?:{_DOUBLE}|{_SINGLE}|{_ESCAPED_STRING}|{_UNENDING})"
+
+_IN_A_LINE = r"\"(?:[^\"\\\r\n]|\\.)*+\"|'(?:[^'\\\r\n]|\\.)*+'"
 
 
 def _bracketed(depth: int) -> str:
     """A list or an object, with so many more in it."""
     inner = f"|{_bracketed(depth - 1)}" if depth else ""
-    lists = rf"\[(?s:\\.|{_STRING}|[^\[\]{{}}\"'\\]{inner})*+\]?"
-    objects = rf"\{{(?s:\\.|{_STRING}|[^\[\]{{}}\"'\\]{inner})*+\}}?"
-    return f"(?:{lists}|{objects})"
+    return rf"[\[{{](?s:\\.|{_IN_A_LINE}|[^\[\]{{}}\\]{inner})*+[\]}}]"
 
 
-BRACKETED = _bracketed(2)
+# Without an end it was cut, or there is none: then it ends with its line, and if nothing more
+# stands on that, with the lines that are indented.
+BRACKETED = (
+    rf"(?:{_bracketed(4)}|[\[{{](?:[ \t]{{0,8}}(?:\r?\n[ \t]{{1,64}}[^\r\n]*+)++|[^\r\n]*+))"
+)
 
 # YAML: every line that is indented as the first is.
 _BLOCK = (

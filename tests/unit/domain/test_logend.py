@@ -87,6 +87,8 @@ def test_redacted_takes_up_behind_a_key_that_has_ended() -> None:
         pytest.param("unexpected token [", id="no-flag"),
         pytest.param('monkey="', id="no-name"),
         pytest.param("--token [a] key", id="closed"),
+        pytest.param("secret: [couldn't reach it", id="list-without-an-end"),
+        pytest.param("token: 'tis wrong", id="string-without-an-end"),
     ],
 )
 def test_redacted_shows_the_end_when_nothing_is_open_before_it(harmless: str) -> None:

@@ -110,6 +110,10 @@ def long(piece: str, length: int) -> str:
         pytest.param("<token ", id="elements"),
         pytest.param("<token>a", id="elements-without-an-end"),
         pytest.param("ghp_", id="token-heads"),
+        pytest.param("token: [\n", id="lists-without-an-end"),
+        pytest.param("token: [{'\"", id="brackets-with-odd-quotes"),
+        pytest.param('token: \\"token: "token: \'', id="strings-without-an-end"),
+        pytest.param("token='a''", id="doubled-quotes"),
     ],
 )
 def test_redact_takes_time_in_proportion_when_the_text_is_long(piece: str) -> None:
@@ -134,6 +138,8 @@ def test_redact_takes_the_beginning_of_a_text_that_is_long() -> None:
         pytest.param("password=s3cr3ts3cr3t", id="value"),
         pytest.param("ghp_s3cr3ts3cr3ts3cr3t", id="token"),
         pytest.param("s3cr3ts3\n" * 40 + "-----END PRIVATE KEY-----", id="end-of-a-key"),
+        pytest.param('password: "' + "s3cr3ts3\n" * 2000 + '"', id="string-of-many-lines"),
+        pytest.param("password: [" + "s3cr3ts3,\n" * 2000 + "]", id="list-of-many-lines"),
     ],
 )
 def test_redact_shows_no_secret_that_the_end_of_what_is_taken_parts(
