@@ -82,6 +82,8 @@ _LONG = re.compile(
     r"(?P<name>secret|token|key)(?P<sep>\W{1,24})(?P<value>[A-Za-z0-9+/]{32,}=*)", re.IGNORECASE
 )
 _OPAQUE = re.compile(r"[A-Za-z0-9+/]{32,}=*")
+# Small letters and slashes alone are a path.
+_IS_MIXED = re.compile(r"[A-Z0-9+]")
 # Texts without any of these cannot match: most cost a few cheap searches, in lower case.
 _HINTS = (
     "pass", "pwd", "key", "connection", "database", "auth", "token", "secret", "credential",
@@ -94,6 +96,21 @@ _ALIKE = (("\u0130", "i"), ("\u0131", "i"), ("\u017f", "s"), ("\u212a", "k"))
 _BEFORE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/:")
 _MAX_BEFORE = 256
 _ACCOUNT = re.compile(r"system:serviceaccounts?:", re.IGNORECASE)
+# Not a value, but where a pod takes it from.
+_REFERENCE = re.compile(r"<set to the key ")
+# How an error goes on behind what it is about ("open PATH: no such file").
+_ERROR = re.compile(
+    r"(?!(?:bearer|basic|token|apikey|digest|negotiate|ntlm)\b)"
+    r"(?:(?:eof|timeout|forbidden|unauthorized)(?![^\s\"'\\])"
+    r"|(?:[a-z]{1,24}:?|x509:|net/http:|http2:|i/o|[45]\d\d|\d{1,5}(?= of ))(?= [^\s#]))",
+    re.IGNORECASE,
+)
+_BEHIND_A_PATH = re.compile(rf"(?:{_QUOTE})?: ")
+_LOOKUP = re.compile(r"\blookup \Z")
+# Results of tests.
+_COUNT = re.compile(r"\d{1,4}(?![\w.\-/+=])")
+_TEST = re.compile(r"[A-Za-z][\w/.:\-]{0,256}+[ \t]{1,8}\S")
+_TOLD = re.compile(r"(?:\A|[\r\n]|--- )\Z")
 _HASHED = re.compile(r"-[0-9a-f]{32}")
 _HASH = re.compile(r"[0-9a-f]{32,}")
 _IN_REGISTRY = re.compile(
@@ -179,7 +196,7 @@ def redact_value(key: str, value: str) -> str:
     """Redact a value that stands under a key of its own, as in a structured log line."""
     if secretnames.is_secret(key):
         return BLANK
-    if key[-3:].lower() == "key" and _OPAQUE.fullmatch(value):
+    if key[-3:].lower() == "key" and _OPAQUE.fullmatch(value) and _IS_MIXED.search(value):
         return BLANK
     return redact(value)
 
@@ -193,7 +210,9 @@ def _named(match: re.Match[str]) -> str:
 
 
 def _assigned(match: re.Match[str]) -> str:
-    if ":" in match["sep"] and _is_part_of_a_name(match):
+    if _says_something_else(match):
+        return match[0]
+    if ":" in match["sep"] and (_is_part_of_a_name(match) or _is_of_an_error(match)):
         return match[0]
     return f"{match['name']}{match['sep']}{BLANK}"
 
@@ -202,7 +221,36 @@ def _long(match: re.Match[str]) -> str:
     if match["sep"] == "-" and _HASH.fullmatch(match["value"]):
         # The end of a generated name.
         return match[0]
+    if not _IS_MIXED.search(match["value"]):
+        return match[0]
     return f"{match['name']}{match['sep']}{BLANK}"
+
+
+def _says_something_else(match: re.Match[str]) -> bool:
+    """Whether no secret stands behind the name: where it is taken from, or the result of a test."""
+    text, value = match.string, match.start("value")
+    if _REFERENCE.match(text, value):
+        return True
+    if match["name"].lower() != "pass" or _before(match):
+        return False
+    if _COUNT.match(text, value):
+        return True
+    start = match.start()
+    return (
+        match["name"] == "PASS"
+        and match["sep"] == ": "
+        and _TOLD.search(text, max(0, start - 4), start) is not None
+        and _TEST.match(text, value) is not None
+    )
+
+
+def _is_of_an_error(match: re.Match[str]) -> bool:
+    """Whether the name is the end of a path, or that of a host, and an error of it follows."""
+    if not _BEHIND_A_PATH.fullmatch(match["sep"]):
+        return False
+    text, start = match.string, match.start()
+    is_named = "/" in _before(match) or _LOOKUP.search(text, max(0, start - 8), start)
+    return bool(is_named) and _ERROR.match(text, match.start("value")) is not None
 
 
 def _is_part_of_a_name(match: re.Match[str]) -> bool:

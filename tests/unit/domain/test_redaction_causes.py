@@ -30,3 +30,54 @@ B = redaction.BLANK
 def test_a_value_that_never_ends_hides_no_other_line(given: str, redacted: str) -> None:
     behind = "\nFATAL: disk full\nexit status 28\n"
     assert redaction.redact(f"bad token: {given}{behind}") == f"bad token: {redacted}{behind}"
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        'Get "https://auth.docker.io/token": EOF',
+        'Get \\"https://auth.docker.io/token\\": EOF',
+        'Post "https://sts.example/token": x509: certificate signed by unknown authority',
+        'Post "https://x/token": dial tcp: lookup auth.docker.io: no such host',
+        "open /var/run/secrets/x/token: no such file or directory",
+        "deployment/auth: exceeded its progress deadline",
+        "deployment/auth: 1 of 3 updated replicas are available",
+        "https://x/token: 403 Forbidden",
+        "PASS: TestFoo (0.00s)",
+        "x\nPASS: TestFoo (0.00s)\n    --- PASS: TestBar/a (0.1s)",
+        "ok pass=3 fail=2",
+        "pass: 12, fail: 1",
+        "PASS=12\nFAIL=3",
+        'etcd key "/registry/deployments/payment/paymentapi" too large',
+        "configmap key /registry/configmaps/payment/paymentapi not found",
+    ],
+)
+def test_a_cause_stays_whole(harmless: str) -> None:
+    assert redaction.redact(harmless) == harmless
+
+
+@pytest.mark.parametrize(
+    ("given", "redacted"),
+    [
+        pytest.param("/etc/token:eof", f"/etc/token:{B}", id="line-of-a-file"),
+        pytest.param("app/token: hunter2", f"app/token: {B}", id="no-word"),
+        pytest.param("app/token: hunter", f"app/token: {B}", id="one-word"),
+        pytest.param("app/auth: Token abc", f"app/auth: {B}", id="scheme"),
+        pytest.param("app/token: a # b", f"app/token: {B} # b", id="comment"),
+        pytest.param("token: no such", f"token: {B} such", id="no-path"),
+        pytest.param("lookups auth.x: ab", f"lookups auth.x: {B}", id="no-lookup"),
+        pytest.param("pass=1234x", f"pass={B}", id="no-count"),
+        pytest.param("db.pass=12", f"db.pass={B}", id="no-result"),
+        pytest.param("PASS: s3cr", f"PASS: {B}", id="no-test"),
+        pytest.param("x PASS: TestFoo (0s)", f"x PASS: {B} (0s)", id="within-a-line"),
+        pytest.param("Pass: ab cd", f"Pass: {B} cd", id="no-capitals"),
+        pytest.param("PASS:ab cd", f"PASS:{B} cd", id="no-gap"),
+    ],
+)
+def test_what_only_looks_like_a_cause_is_blanked(given: str, redacted: str) -> None:
+    assert redaction.redact(given) == redacted
+
+
+def test_a_path_is_no_opaque_value() -> None:
+    path = "/registry/deployments/payment/paymentapi"
+    assert redaction.redact_value("etcd_key", path) == path
