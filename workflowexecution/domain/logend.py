@@ -16,8 +16,8 @@ _QUOTE, _ASSIGNS = secretvalues.QUOTE, secretvalues.ASSIGNS
 _OPENING = re.compile(
     r"(?:pass|pwd|key|connection|database|auth|token|secret|credential)[a-z0-9_.\-]{0,64}+"
     rf"(?:(?:(?:{_QUOTE})?[\s,;]{{1,16}}(?:{_QUOTE})?value)?(?:{_QUOTE})?\]?{_ASSIGNS}"
-    rf"|(?P<gap>[ \t]{{1,8}}|{_QUOTE}\s{{0,8}},?\s{{0,8}}))"
-    r"(?=[bru]{0,2}\\{0,8}[\"']|[\[{]|[|>][+\-0-9]{0,2}[ \t]{0,8}[\r\n\\]"
+    rf"|(?P<gap>{secretvalues.FLAG_GAP}))"
+    r"(?=(?:[bru]{0,2}|\$)\\{0,8}[\"']|[\[{]|[|>][+\-0-9]{0,2}[ \t]{0,8}[\r\n\\]"
     r"|(?:[a-z]{4,9}\s{1,8})?[^\s,;&\"']{512})"
 )
 _FLAG = re.compile(r"(?<![\w\-])-[\w.\-]*\Z")

@@ -27,9 +27,22 @@ _HEADER = re.compile(
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"\b(Bearer|Basic)\s{1,8}[A-Za-z0-9+/._~\-]{8,}=*", re.IGNORECASE)
-# A name may carry a prefix (DB_PASSWORD) or a suffix, and quotes; behind = or : stands its value.
+# What shells and `env` print, and columns of names: here a value has other ends than in a sentence.
+_VARIABLE_OF_SECRET = rf"(?=\w{{0,64}}?{_NAME})[a-z_]\w{{0,127}}+"
+_PRINTED = re.compile(
+    r"^(?P<head>(?P<by>(?:\++[ \t]{1,4})?(?:(?:export|declare -[a-z]{1,8})[ \t]{1,4})?)"
+    rf"(?P<name>{_VARIABLE_OF_SECRET})=|[ \t]{{0,64}}{_VARIABLE_OF_SECRET}:[ \t]{{2,256}}+)"
+    rf"(?P<word>{_VALUE}(?:[^\s\"']|\"[^\"\r\n]*+\"|'[^'\r\n]*+'|[\"'])*+)"
+    r"(?P<rest>[^\r\n]*+)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_VARIABLE = re.compile(r"[A-Za-z_]\w{0,127}+=")
+_PAIR = re.compile(r"\s\w{1,128}+=")
+# A name may carry a prefix (DB_PASSWORD) or a suffix, and quotes; behind = or : stands its value,
+# which may be the first of a list or a member of its own.
 _ASSIGNED = re.compile(
-    rf"(?P<name>{_NAME}{_REST})(?P<sep>(?:{_QUOTE})?\]?{_ASSIGNS})(?P<value>{_VALUE})",
+    rf"(?P<name>{_NAME}{_REST})(?P<sep>(?:{_QUOTE})?\]?{_ASSIGNS}"
+    rf"(?:(?<=\s)(?:-|(?:secret_?)?value(?:{_QUOTE})?:)[ \t]{{1,8}})?)(?P<value>{_VALUE})",
     re.IGNORECASE,
 )
 # Variables and parameters of a pod: the name is a value, too.
@@ -41,7 +54,7 @@ _NAMED = re.compile(
 # A sentence about a flag tells no value.
 _PROSE = (
     r"(?:is|are|was|has|must|may|should|can|cannot|or|and|not|requires?|needs?|flags?|options?"
-    r"|arguments?|for|from|in|to|with)\b"
+    r"|arguments?|for|from|in|to|with|the)\b"
 )
 # Begun once in a word, with its first dash that may be a flag's: nothing in it is read again from
 # each of the others.
@@ -51,6 +64,14 @@ _FLAG = re.compile(
     rf"(?:[ \t]{{1,8}}|{_QUOTE}\s{{0,8}},?\s{{0,8}}(?={_QUOTE})))"
     rf"(?!-|{_PROSE}){_VALUE}",
     re.IGNORECASE,
+)
+# Arguments of which each has a line: what stands below a flag is its value if it begins as the flag
+# does. A line that ends with a flag and another below it are mostly two sentences.
+_FLAG_LINE = re.compile(
+    r"(?P<head>^(?P<margin>[ \t]{1,64}(?:-[ \t]{1,8})?|-[ \t]{1,8})(?P<around>[\"']?)"
+    rf"--?(?!-)[\w.\-]{{0,64}}?{_NAME}{_REST}(?P=around)[ \t]{{0,8}}\r?\n(?P=margin))"
+    rf"(?![\s\-]|{_PROSE})(?:{secretvalues.QUOTED}|[^\r\n]++)",
+    re.IGNORECASE | re.MULTILINE,
 )
 _CURL = re.compile(
     r"(?P<head>\bcurl\b[^\r\n]{0,256}?[\s\"'](?:-[A-Za-z]{0,8}u|--user|--proxy-user)"
@@ -127,8 +148,8 @@ _NO_IMAGE = re.compile(r"pass|pwd|api[_\-]?key|private[_\-]?key|credential", re.
 
 
 _ALL = (
-    secretvalues.PRIVATE_KEY, _USERINFO, _HEADER, _BEARER, _NAMED, _ASSIGNED, _FLAG, _CURL,
-    _ATTACHED, _ELEMENT, secretvalues.JWT, secretvalues.TOKENS, _LONG,
+    secretvalues.PRIVATE_KEY, _USERINFO, _HEADER, _PRINTED, _BEARER, _NAMED, _ASSIGNED, _FLAG_LINE,
+    _FLAG, _CURL, _ATTACHED, _ELEMENT, secretvalues.JWT, secretvalues.TOKENS, _LONG,
 )  # fmt: skip
 
 
@@ -165,9 +186,11 @@ def redact(whole: str) -> str:
     if "://" in whole and "@" in whole:
         whole = _USERINFO.sub(_keep_head, whole)
     whole = _HEADER.sub(_keep_head, whole)
+    whole = _PRINTED.sub(_printed, whole)
     whole = _BEARER.sub(rf"\1 {BLANK}", whole)
     whole = _NAMED.sub(_named, whole)
     whole = _ASSIGNED.sub(_assigned, whole)
+    whole = _FLAG_LINE.sub(_keep_head, whole)
     whole = _FLAG.sub(_keep_head, whole)
     whole = _CURL.sub(_keep_head, whole)
     whole = _ATTACHED.sub(_keep_head, whole)
@@ -207,6 +230,30 @@ def _keep_head(match: re.Match[str]) -> str:
 
 def _named(match: re.Match[str]) -> str:
     return _keep_head(match) if secretnames.is_secret(match["name"]) else match[0]
+
+
+def _printed(match: re.Match[str]) -> str:
+    """A line of a shell, or of a table of variables, without its value."""
+    name, word = match["name"], match.start("word")
+    if _REFERENCE.match(match.string, word):
+        return match[0]
+    if name and not match["by"]:
+        # Words in capitals are variables; others may begin a line of key-value pairs.
+        if name != name.upper() or (name == "PASS" and _COUNT.match(match.string, word)):
+            return match[0]
+        if _is_among_variables(match) and not _PAIR.search(match["rest"]):
+            return _keep_head(match)
+    return f"{_keep_head(match)}{match['rest']}"
+
+
+def _is_among_variables(match: re.Match[str]) -> bool:
+    """Whether the line above or below is one of another variable, as `env` prints them."""
+    text, start = match.string, match.start()
+    above = text.rfind("\n", 0, max(0, start - 1)) + 1
+    below = text.find("\n", match.end(), match.end() + 2) + 1
+    return (start > 0 and _VARIABLE.match(text, above, start) is not None) or (
+        below > 0 and _VARIABLE.match(text, below) is not None
+    )
 
 
 def _assigned(match: re.Match[str]) -> str:

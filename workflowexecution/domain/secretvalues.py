@@ -12,7 +12,13 @@ BLANK = "***REDACTED***"
 
 QUOTE = r"\\{0,8}[\"']"
 """A quote may be escaped: JSON in JSON."""
-ASSIGNS = r"\s{0,8}(?:=>|:=|==|[=:])\s{0,8}"
+ASSIGNS = r"\s{0,64}(?:=>|:=|==|[=:])(?:[ \t]{0,256}+(?![ \t])|\s{0,8})"
+"""Columns of a table are as wide as the longest name in it."""
+FLAG_GAP = (
+    rf"(?:[ \t]{{1,8}}|{QUOTE}\s{{0,8}},?\s{{0,8}}"
+    rf"|(?:{QUOTE})?[ \t]{{0,8}}\r?\n[ \t]{{0,64}}(?:-[ \t]{{1,8}})?)"
+)
+"""All that can stand between a flag and its value: a gap, a comma of JSON, the end of a line."""
 
 # A string ends at its quote, escaped as the first one was, or with the string around it. A shell
 # writes a quote within as '\'' or '"'"', YAML and SQL double it.

@@ -33,6 +33,8 @@ SECRETS = {
     "list": lambda it: 'secretKeys: ["' + '",\n"'.join(itertools.repeat("s3cr3t", it // 6)) + '"]',
     "block": lambda it: f"password: |\n  {lines(it, '  ')}\n",
     "flag": lambda it: f"--db-password '{lines(it)}'",
+    "flag-above": lambda it: f"  --db-password\n  '{lines(it)}'",
+    "shell": lambda it: f"+ TOKEN=$'{lines(it)}'",
     "variable": lambda it: f'name: DB_TOKEN\n  value: "{lines(it)}"',
     "key": lambda it: (
         f"-----BEGIN RSA PRIVATE KEY-----\n{lines(it)}\n-----END RSA PRIVATE KEY-----"
@@ -59,7 +61,9 @@ def test_redacted_shows_no_secret_that_begins_before_the_end_that_is_read(
     assert shown.endswith(END)
 
 
-@pytest.mark.parametrize("form", ["plain", "header", "quoted", "list", "block", "flag", "key"])
+@pytest.mark.parametrize(
+    "form", ["plain", "header", "quoted", "list", "block", "flag", "flag-above", "key"]
+)
 def test_redacted_shows_no_secret_that_is_longer_than_the_end_that_is_read(form: str) -> None:
     secret = SECRETS[form](redaction.MAX_TEXT + 9000)
     shown, is_cut = logend.redacted(f"{filled(9000)}\n{secret}\n{END}")

@@ -16,7 +16,7 @@ _MOST = 6
     [
         pytest.param("password=hunter2 next", f"password={B} next", id="password"),
         pytest.param("PASSWD: hunter2", f"PASSWD: {B}", id="colon"),
-        pytest.param("DB_PASSWORD=x&y=1", f"DB_PASSWORD={B}&y=1", id="prefixed"),
+        pytest.param("?DB_PASSWORD=x&y=1", f"?DB_PASSWORD={B}&y=1", id="prefixed"),
         pytest.param('{"pwd": "a b c"}', f'{{"pwd": {B}}}', id="json"),
         pytest.param("api-key='k 1'", f"api-key={B}", id="quoted"),
         pytest.param("apikey=k1, mode=fast", f"apikey={B}, mode=fast", id="list"),
@@ -114,6 +114,9 @@ def long(piece: str, length: int) -> str:
         pytest.param("token: [{'\"", id="brackets-with-odd-quotes"),
         pytest.param('token: \\"token: "token: \'', id="strings-without-an-end"),
         pytest.param("token='a''", id="doubled-quotes"),
+        pytest.param("\nTOKEN=a b", id="lines-of-env"),
+        pytest.param("\n  TOKEN:   ", id="columns"),
+        pytest.param("\n- --token", id="flags-in-lines"),
     ],
 )
 def test_redact_takes_time_in_proportion_when_the_text_is_long(piece: str) -> None:

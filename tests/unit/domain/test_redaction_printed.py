@@ -1,0 +1,103 @@
+"""Secrets as shells, tables and command lines print them."""
+
+from __future__ import annotations
+
+import pytest
+
+from workflowexecution.domain import redaction
+
+B = redaction.BLANK
+
+
+@pytest.mark.parametrize(
+    ("given", "redacted"),
+    [
+        pytest.param(
+            f"  A_LONG_NAME:{' ' * 40}10\n  DB_TOKEN:{' ' * 43}s3cr3t\n",
+            f"  A_LONG_NAME:{' ' * 40}10\n  DB_TOKEN:{' ' * 43}{B}\n",
+            id="column-of-describe",
+        ),
+        pytest.param("  DB_TOKEN:   a&b,c;d e\n", f"  DB_TOKEN:   {B} e\n", id="column-of-signs"),
+        pytest.param(f"token{' ' * 20}: s3cr3t", f"token{' ' * 20}: {B}", id="column-before"),
+        pytest.param(f"token ={' ' * 300}s3cr3t", f"token ={' ' * 300}s3cr3t", id="far-away"),
+        pytest.param(
+            'Authorization:   Digest a="b", c="s3 cr"\nx', f"Authorization:   {B}\nx", id="header"
+        ),
+        pytest.param("token:\n  s3cr3t", f"token:\n  {B}", id="next-line"),
+        pytest.param("token:\n- s3cr3t\n", f"token:\n- {B}\n", id="list-of-lines"),
+        pytest.param("token:\n  value: s3cr3t\n", f"token:\n  value: {B}\n", id="member"),
+        pytest.param(
+            "TOKEN:  <set to the key 'a' in secret 'b'>",
+            "TOKEN:  <set to the key 'a' in secret 'b'>",
+            id="reference",
+        ),
+        pytest.param(
+            "TOKEN: <set to the key 'a' in secret 'b'>",
+            "TOKEN: <set to the key 'a' in secret 'b'>",
+            id="reference-behind-one-space",
+        ),
+    ],
+)
+def test_a_value_is_blanked_however_far_it_stands_from_its_name(given: str, redacted: str) -> None:
+    assert redaction.redact(given) == redacted
+
+
+@pytest.mark.parametrize(
+    ("given", "redacted"),
+    [
+        pytest.param(
+            "    --listen\n    --db-token\n    s3cr3t x\n    -v\n",
+            f"    --listen\n    --db-token\n    {B}\n    -v\n",
+            id="arguments-of-describe",
+        ),
+        pytest.param("- --token\n- s3cr3t\n- -v\n", f"- --token\n- {B}\n- -v\n", id="yaml-list"),
+        pytest.param(
+            '  - "--token"\n  - "s3 cr"\n', f'  - "--token"\n  - {B}\n', id="quoted-yaml-list"
+        ),
+    ],
+)
+def test_the_value_of_a_flag_is_blanked_in_the_line_below(given: str, redacted: str) -> None:
+    assert redaction.redact(given) == redacted
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        "Usage: tool --password\n  --user string\n",
+        "Usage:\n  --password\n  --user string\n",
+        "  -token\n    \tthe token\n",
+        "  --token\n  is required\n",
+        "unknown flag: --token\nFATAL: disk full\n",
+        "    --token\nFATAL: disk full\n",
+        "- --token\n\nFATAL: disk full\n",
+    ],
+)
+def test_a_line_below_a_flag_stays_when_it_is_another_sentence(harmless: str) -> None:
+    assert redaction.redact(harmless) == harmless
+
+
+@pytest.mark.parametrize(
+    ("given", "redacted"),
+    [
+        pytest.param("+ DB_TOKEN='ab'\\''c;d e'\n+ x", f"+ DB_TOKEN={B}\n+ x", id="bash"),
+        pytest.param("+ DB_TOKEN='ab'\"'\"'c d'\n+ x", f"+ DB_TOKEN={B}\n+ x", id="busybox"),
+        pytest.param("++ db_token=a&b,c\n+ x", f"++ db_token={B}\n+ x", id="small-letters"),
+        pytest.param("+ PGPASSWORD=a,b psql", f"+ PGPASSWORD={B} psql", id="before-a-command"),
+        pytest.param("x TOKEN=$'a\\tb' y", f"x TOKEN={B} y", id="dollar"),
+        pytest.param("x --token 'ab'\\''c d' y", f"x --token {B} y", id="flag"),
+        pytest.param("token: 'ab''c d' y", f"token: {B} y", id="yaml"),
+        pytest.param('Pwd="ab""c d";Server=x', f"Pwd={B};Server=x", id="odbc"),
+        pytest.param('TOKEN="" x', f"TOKEN={B} x", id="empty"),
+        pytest.param('export TOKEN="a\nb;c"\nx', f"export TOKEN={B}\nx", id="of-many-lines"),
+        pytest.param("declare -x TOKEN=ab'c\nx", f"declare -x TOKEN={B}\nx", id="odd-quote"),
+        pytest.param("PASSWORD=a&b,c\n", f"PASSWORD={B}\n", id="variable"),
+        pytest.param("TOKEN=a b c\nX=2\n", f"TOKEN={B}\nX=2\n", id="first-of-env"),
+        pytest.param("X=2\r\nTOKEN=a b c\r\n", f"X=2\r\nTOKEN={B}\r\n", id="last-of-env"),
+        pytest.param("TOKEN=a b c\nfailed\n", f"TOKEN={B} b c\nfailed\n", id="alone"),
+        pytest.param("x\nTOKEN=a b c", f"x\nTOKEN={B} b c", id="alone-at-the-end"),
+        pytest.param("TOKEN=a l=e\nX=2\n", f"TOKEN={B} l=e\nX=2\n", id="pairs"),
+        pytest.param("token=a&b\n", f"token={B}&b\n", id="form"),
+    ],
+)
+def test_what_a_shell_prints_is_blanked_to_its_end(given: str, redacted: str) -> None:
+    assert redaction.redact(given) == redacted
