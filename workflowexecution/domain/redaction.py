@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from workflowexecution.domain import secretnames, secretvalues, text
+from workflowexecution.domain import secretnames, secrettools, secretvalues, text
 
 BLANK = secretvalues.BLANK
 MAX_TEXT = 32 * 1024
@@ -109,7 +109,7 @@ _IS_MIXED = re.compile(r"[A-Z0-9+]")
 _HINTS = (
     "pass", "pwd", "key", "connection", "database", "auth", "token", "secret", "credential",
     "bearer", "basic", "eyj", "akia", "asia", "xox", "glpat", "github_pat", "curl", "mysql",
-    "mariadb", "@",
+    "mariadb", "login", "redis-cli", "ldap", "mongo", "hvs.", "hvb.", "ls0tls1crudj", "@",
 )  # fmt: skip
 _GITHUB = re.compile(r"gh[pousr]_")
 # Letters beyond ASCII that are letters of it where case does not matter.
@@ -149,7 +149,8 @@ _NO_IMAGE = re.compile(r"pass|pwd|api[_\-]?key|private[_\-]?key|credential", re.
 
 _ALL = (
     secretvalues.PRIVATE_KEY, _USERINFO, _HEADER, _PRINTED, _BEARER, _NAMED, _ASSIGNED, _FLAG_LINE,
-    _FLAG, _CURL, _ATTACHED, _ELEMENT, secretvalues.JWT, secretvalues.TOKENS, _LONG,
+    _FLAG, _CURL, _ATTACHED, *secrettools.PATTERNS, _ELEMENT, secretvalues.JWT,
+    secretvalues.TOKENS, _LONG,
 )  # fmt: skip
 
 
@@ -194,6 +195,7 @@ def redact(whole: str) -> str:
     whole = _FLAG.sub(_keep_head, whole)
     whole = _CURL.sub(_keep_head, whole)
     whole = _ATTACHED.sub(_keep_head, whole)
+    whole = secrettools.redact(whole, folded(whole))
     whole = _ELEMENT.sub(_keep_head, whole)
     whole = secretvalues.JWT.sub(BLANK, whole)
     whole = secretvalues.TOKENS.sub(BLANK, whole)

@@ -70,9 +70,13 @@ end of the line or of the string that the header stands in."""
 
 TOKENS = re.compile(
     r"(?<![A-Za-z0-9])(?:(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{10,}"
-    r"|github_pat_[A-Za-z0-9_]{10,}|xox[abeprs]-[A-Za-z0-9\-]{8,}|glpat-[A-Za-z0-9_\-]{10,})"
+    r"|github_pat_[A-Za-z0-9_]{10,}|xox[abeprs]-[A-Za-z0-9\-]{8,}|glpat-[A-Za-z0-9_\-]{10,}"
+    r"|hv[sb]\.[A-Za-z0-9_\-]{8,}"
+    # "-----BEGIN " in base64, and behind it no "CERTIFI" nor "PUBLIC ".
+    r"|LS0tLS1CRUdJTi(?!BDRVJUSUZJ|BQVUJMSUMg)[A-Za-z0-9+/]{8,}+={0,2}"
+    r"(?:(?:\r?\n[A-Za-z0-9+/]{64,76}+)++(?:\r?\n[A-Za-z0-9+/]{1,76}+={0,2}(?![^\r\n]))?)?)"
 )
-"""Tokens that their makers have given a look of their own."""
+"""Tokens that their makers have given a look of their own, and private keys in base64."""
 JWT = re.compile(r"\beyJ[A-Za-z0-9_\-]{5,}(?:\.[A-Za-z0-9_\-]*){0,2}")
 END_OF_KEY = re.compile(r"-----END [A-Z0-9 ]{0,64}?PRIVATE KEY[A-Z ]{0,16}-----")
 PRIVATE_KEY = re.compile(

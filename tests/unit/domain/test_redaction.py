@@ -117,6 +117,11 @@ def long(piece: str, length: int) -> str:
         pytest.param("\nTOKEN=a b", id="lines-of-env"),
         pytest.param("\n  TOKEN:   ", id="columns"),
         pytest.param("\n- --token", id="flags-in-lines"),
+        pytest.param("docker login ", id="logins"),
+        pytest.param("\na_token    ", id="tables"),
+        pytest.param("api key: ", id="spoken-keys"),
+        pytest.param("a:@tcp(", id="addresses-of-mysql"),
+        pytest.param("LS0tLS1CRUdJTi\n", id="keys-in-base64"),
     ],
 )
 def test_redact_takes_time_in_proportion_when_the_text_is_long(piece: str) -> None:

@@ -101,3 +101,62 @@ def test_a_line_below_a_flag_stays_when_it_is_another_sentence(harmless: str) ->
 )
 def test_what_a_shell_prints_is_blanked_to_its_end(given: str, redacted: str) -> None:
     assert redaction.redact(given) == redacted
+
+
+@pytest.mark.parametrize(
+    ("given", "redacted"),
+    [
+        pytest.param("sshpass -p s3cr3t ssh h", f"sshpass -p {B} ssh h", id="sshpass"),
+        pytest.param("docker login -u a -p s3cr3t h", f"docker login -u a -p {B} h", id="docker"),
+        pytest.param("podman login -ps3cr3t h", f"podman login -p{B} h", id="attached"),
+        pytest.param(
+            '["docker","login","-p","s3cr3t"]', f'["docker","login","-p",{B}]', id="docker-list"
+        ),
+        pytest.param("helm registry login -p 'a b'", f"helm registry login -p {B}", id="helm"),
+        pytest.param("az login -p s3cr3t -t x", f"az login -p {B} -t x", id="az"),
+        pytest.param("oc login -p s3cr3t", f"oc login -p {B}", id="oc"),
+        pytest.param("redis-cli -h r -a s3cr3t ping", f"redis-cli -h r -a {B} ping", id="redis"),
+        pytest.param("ldapsearch -x -w s3cr3t -b d", f"ldapsearch -x -w {B} -b d", id="ldap"),
+        pytest.param("mongosh -u r -p s3cr3t", f"mongosh -u r -p {B}", id="mongo"),
+        pytest.param("dsn u:a:b@c@tcp(db:3306)/x", f"dsn u:{B}@tcp(db:3306)/x", id="mysql-address"),
+        pytest.param("u:s3cr3t@unix(/run/s)/x", f"u:{B}@unix(/run/s)/x", id="mysql-socket"),
+        pytest.param("Unseal Key 1: a/b+c=", f"Unseal Key 1: {B}", id="unseal-key"),
+        pytest.param("at hvs.CAESIabc-d_e.", f"at {B}.", id="vault-token"),
+        pytest.param(
+            "password    s3cr3t\nusername    ann\ntoken_accessor    x\n",
+            f"password    {B}\nusername    ann\ntoken_accessor    x\n",
+            id="vault-table",
+        ),
+        pytest.param("secret_id    s3-cr", f"secret_id    {B}", id="vault-role"),
+        pytest.param("API key: s3cr-et", f"API key: {B}", id="api-key"),
+        pytest.param("x\nSecret Access Key: abc\n", f"x\nSecret Access Key: {B}\n", id="access"),
+        pytest.param("with private key: ab12cd34 x", f"with private key: {B} x", id="digits"),
+        pytest.param(
+            "id_rsa: LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRVkt\n" + "a1" * 38 + "\nab==\nx",
+            f"id_rsa: {B}\nx",
+            id="key-in-base64",
+        ),
+    ],
+)
+def test_what_tools_take_and_print_is_blanked(given: str, redacted: str) -> None:
+    assert redaction.redact(given) == redacted
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        "docker login ghcr.io && mkdir -p /x",
+        "login -p x; sshpass -e ssh -p 22 h",
+        "ldapsearch -x -W cn=a",
+        "redis-cli -a -h x",
+        "mongosh -p --port 3",
+        "token    failed\nauth     3\ndb-token    5m\nsecret    a b",
+        "references non-existent secret key: db",
+        "failed to parse private key: x509: bad\nprivate key: asn1: structure error",
+        "failed to load private key: EOF\nAPI key: missing\naccess key: 10.0.0.1:80 refused",
+        "ca.crt: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSUI",
+        "id.pub: LS0tLS1CRUdJTiBQVUJMSUMgS0VZLS0tLS0KTUlJQ",
+    ],
+)
+def test_what_tools_say_without_a_secret_stays_whole(harmless: str) -> None:
+    assert redaction.redact(harmless) == harmless
