@@ -16,7 +16,7 @@ import pydantic_settings
 import yaml
 from pydantic.alias_generators import to_snake
 
-from workflowexecution import settings
+from workflowexecution import settingkeys, settings
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
@@ -107,7 +107,7 @@ class Source:
         # By its name: of a file that goes meanwhile the defaults would be taken, unrestricted.
         wished = load(self.file, self.environ, self.flags)
         try:
-            return settings.reloaded(running, wished)
+            return settingkeys.reloaded(running, wished)
         except pydantic.ValidationError as error:
             problems = [_describe(detail, {}) for detail in error.errors(include_url=False)]
             raise ConfigurationError(problems) from error
@@ -246,7 +246,7 @@ def _meant(key: str) -> str:
 
 def _known_variables() -> dict[str, tuple[str, FieldInfo]]:
     """The key and the field of each variable."""
-    known = {env_name(key): (key, field) for key, field in settings.known_keys()}
+    known = {env_name(key): (key, field) for key, field in settingkeys.known_keys()}
     known[ENV_COOLDOWN] = known[env_name("execution.cooldownPeriod")]
     return known
 
@@ -297,4 +297,4 @@ def _describe(detail: Any, origins: Mapping[str, str]) -> str:  # noqa: ANN401 -
 
 
 def _is_leaf(key: str) -> bool:
-    return any(key == known or key.startswith(f"{known}.") for known, _ in settings.known_keys())
+    return any(key == known or key.startswith(f"{known}.") for known, _ in settingkeys.known_keys())

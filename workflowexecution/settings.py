@@ -6,10 +6,8 @@ see this module; every other part is handed the values it needs.
 
 from __future__ import annotations
 
-import functools
-import operator
 import urllib.parse
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
 import pydantic
 import pydantic_settings
@@ -19,11 +17,6 @@ from pydantic.alias_generators import to_camel
 from workflowexecution import ports
 from workflowexecution.api import duration
 from workflowexecution.runtime import lease
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pydantic.fields import FieldInfo
 
 MIN_RUN_RETENTION_S = 90.0
 MAX_PORT = 65535
@@ -93,7 +86,7 @@ Url = Annotated[str, Field(pattern=r"^(https?://\S+)?$"), pydantic.AfterValidato
 Prefix = Annotated[str, Field(min_length=1, pattern=r"^\S*$")]
 
 
-class _Section(pydantic.BaseModel):
+class Section(pydantic.BaseModel):
     """Keys are camelCase in the file; a key nobody knows is an error."""
 
     model_config = pydantic.ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
@@ -105,7 +98,7 @@ class _Section(pydantic.BaseModel):
         return {} if value is None else value
 
 
-class Execution(_Section):
+class Execution(Section):
     """Where and how runs are started."""
 
     namespace: DnsLabel = "kubernaut-workflows"
@@ -135,7 +128,7 @@ class Execution(_Section):
         return tuple(dict.fromkeys([self.service_account, *self.allowed_service_accounts]))
 
 
-class Backoff(_Section):
+class Backoff(Section):
     """How often a target may be tried again after a failure that changed nothing."""
 
     base_cooldown: NotNegative = 60.0
@@ -155,7 +148,7 @@ class Backoff(_Section):
         return self
 
 
-class Audit(_Section):
+class Audit(Section):
     """What is sent to the audit store, and how it is spelled."""
 
     sink: Literal["http", "log", "none"] | None = None
@@ -168,7 +161,7 @@ class Audit(_Section):
     """Outcome of a skipped execution: `skipped` only where the server takes it."""
 
 
-class Buffer(_Section):
+class Buffer(Section):
     """Audit events on their way."""
 
     buffer_size: Annotated[int, Field(ge=1)] = 10000
@@ -188,7 +181,7 @@ class Buffer(_Section):
         return self
 
 
-class DataStorage(_Section):
+class DataStorage(Section):
     """The audit store."""
 
     url: Url = ""
@@ -201,7 +194,7 @@ class DataStorage(_Section):
     buffer: Buffer = Buffer()
 
 
-class MetricsTLS(_Section):
+class MetricsTLS(Section):
     """Certificate of the metrics port; both files or neither."""
 
     cert_file: str = ""
@@ -215,7 +208,7 @@ class MetricsTLS(_Section):
         return self
 
 
-class Controller(_Section):
+class Controller(Section):
     """The process itself."""
 
     instance: LabelValue = ""
@@ -260,7 +253,7 @@ class Controller(_Section):
         return self
 
 
-class Limits(_Section):
+class Limits(Section):
     """Bounds on waiting."""
 
     deadline_grace: NotNegative = 120.0
@@ -280,14 +273,14 @@ class Limits(_Section):
     """How long a run's create is retried while its failure looks passing."""
 
 
-class Logging(_Section):
+class Logging(Section):
     """What is written to standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["json", "console"] = "json"
 
 
-class Tracing(_Section):
+class Tracing(Section):
     """Traces of executions, by OpenTelemetry."""
 
     endpoint: Url = ""
@@ -341,62 +334,3 @@ class Settings(pydantic_settings.BaseSettings):
     def audit_sink(self) -> Literal["http", "log", "none"]:
         """Where audit records go."""
         return self.audit.sink or ("http" if self.datastorage.url else "log")
-
-
-RELOADED = frozenset({
-    "execution.serviceAccount",
-    "execution.defaultTimeout",
-    "execution.runRetention",
-    "execution.requireDigest",
-    "execution.suspend",
-    "execution.allowedBundles",
-    "execution.allowedServiceAccounts",
-    "execution.cooldownPeriod",
-    "execution.logTail",
-    "backoff.baseCooldown",
-    "backoff.maxCooldown",
-    "backoff.maxExponent",
-    "backoff.maxConsecutiveFailures",
-    "controller.workers",
-    "limits.deadlineGrace",
-    "limits.stallAfter",
-    "limits.deletionGiveUp",
-    "limits.createRetryFor",
-    "logging.level",
-})
-"""What follows the file without a restart: what is asked for anew each time it is needed."""
-
-
-def reloaded(running: Settings, wished: Settings) -> tuple[Settings, list[str]]:
-    """What the running settings become, and which keys that differ take a restart.
-
-    Raises:
-        pydantic.ValidationError: what is reloaded does not go with what is not.
-    """
-    made, wanted = running.model_dump(by_alias=True), wished.model_dump(by_alias=True)
-    waiting = []
-    for key, _ in known_keys():
-        *sections, name = key.split(".")
-        old = functools.reduce(operator.getitem, sections, made)
-        new = functools.reduce(operator.getitem, sections, wanted)
-        if old[name] != new[name]:
-            if key in RELOADED:
-                old[name] = new[name]
-            else:
-                waiting.append(key)
-    return Settings.model_validate(made), waiting
-
-
-def known_keys() -> Iterator[tuple[str, FieldInfo]]:
-    """Every setting as its dotted camelCase key, with its field."""
-    return _keys_of(Settings, "")
-
-
-def _keys_of(model: type[pydantic.BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
-    for name, field in model.model_fields.items():
-        key = prefix + (field.alias or to_camel(name))
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, _Section):
-            yield from _keys_of(kind, f"{key}.")
-        else:
-            yield key, field

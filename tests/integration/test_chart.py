@@ -11,7 +11,7 @@ import yaml
 from tests.stack import binaries
 from tests.stack.cluster import Parts, Stack
 from tests.support import chart, installation
-from workflowexecution import config, settings
+from workflowexecution import config, settingkeys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -192,7 +192,7 @@ def test_chart_replaces_the_pods_when_a_setting_takes_a_restart(values: str) -> 
 
 
 def test_chart_leaves_the_pods_alone_when_a_setting_is_reloaded() -> None:
-    reloaded = sorted(settings.RELOADED)
+    reloaded = sorted(settingkeys.RELOADED)
     assert {marked(f"config.{it}=true") for it in reloaded} == {marked()}
     assert marked(*(f"config.{it}=true" for it in reloaded)) == marked()
 

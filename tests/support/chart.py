@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.support import installation
-from workflowexecution import settings
+from workflowexecution import settingkeys
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,7 +116,7 @@ def _deployment(text: str) -> str:
     for old, new in _VALUES:
         text = _replaced(text, old, new)
     before, indent, lines, after = _block(text, "strategy")
-    keys = " ".join(f'"{it}"' for it in sorted(settings.RELOADED))
+    keys = " ".join(f'"{it}"' for it in sorted(settingkeys.RELOADED))
     leads = _LASTING.format(keys=keys) + _LEADS
     text = f"{before}{leads}{indent}strategy:\n{lines}{_ALONE}{after}"
     before, indent, lines, after = _block(text, "annotations")
@@ -205,7 +205,7 @@ def _schema() -> str:
 
 def _settings() -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for key, field in settings.known_keys():
+    for key, field in settingkeys.known_keys():
         *sections, last = key.split(".")
         place = found
         for section in sections:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from workflowexecution import config, settings
+from workflowexecution import config, settingkeys, settings
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_the_cooldown_has_a_short_name_too(
 
 
 def test_every_setting_has_a_variable_of_its_own() -> None:
-    names = [config.env_name(key) for key, _ in settings.known_keys()]
+    names = [config.env_name(key) for key, _ in settingkeys.known_keys()]
     assert len(names) == len(set(names))
     assert config.env_name("controller.metricsTLS.certFile") in names
     assert "WE_CONTROLLER_METRICS_TLS_CERT_FILE" in names

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from workflowexecution import cli, config, settings
+from workflowexecution import cli, config, settingkeys
 from workflowexecution.adapters import place
 from workflowexecution.api import duration
 
@@ -54,7 +54,7 @@ def documented() -> dict[str, re.Match[str]]:
 
 
 @pytest.mark.parametrize(
-    ("key", "field"), [pytest.param(*it, id=it[0]) for it in settings.known_keys()]
+    ("key", "field"), [pytest.param(*it, id=it[0]) for it in settingkeys.known_keys()]
 )
 def test_setting_is_documented_with_its_default(key: str, field: FieldInfo) -> None:
     row = documented()[key]
@@ -64,15 +64,15 @@ def test_setting_is_documented_with_its_default(key: str, field: FieldInfo) -> N
 def test_documents_name_the_settings_that_are_reloaded() -> None:
     text = text_of(CONFIGURATION).split("## Changes while it runs\n")[1].split("\n## ")[0]
     named = set(re.findall(r"`([a-z]+\.[a-zA-Z]+)`", text))
-    assert named == settings.RELOADED
+    assert named == settingkeys.RELOADED
 
 
 def test_documented_settings_exist() -> None:
-    assert set(documented()) == {key for key, _ in settings.known_keys()}
+    assert set(documented()) == {key for key, _ in settingkeys.known_keys()}
 
 
 def test_documented_variables_are_those_of_settings() -> None:
-    names = {config.env_name(key) for key, _ in settings.known_keys()} | {config.ENV_COOLDOWN}
+    names = {config.env_name(key) for key, _ in settingkeys.known_keys()} | {config.ENV_COOLDOWN}
     said = {name for path in documents() for name in _VARIABLE.findall(text_of(path))}
     assert said <= names
 

@@ -33,7 +33,7 @@ class Workers(Protocol):
 class Live:
     """The settings of the moment.
 
-    What may change while the program runs is `settings.RELOADED`; of anything else that has
+    What may change while the program runs is `settingkeys.RELOADED`; of anything else that has
     changed in the file log and metrics say that it takes a restart. A file that is missing or
     wrong changes nothing, and is told once.
     """
