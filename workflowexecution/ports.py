@@ -276,7 +276,18 @@ class ExecutionEngine(Protocol):
         ...
 
     def observe(self, owner_uid: str) -> tekton.PipelineRun | None:
-        """The run of an execution, from the cache; "none" means nothing while it is unavailable."""
+        """The run of an execution, from the cache; "none" means nothing while it is unavailable.
+
+        A copy of it that somebody has made only where there is no other.
+        """
+        ...
+
+    def runs_of(self, owner_uid: str) -> Sequence[tekton.PipelineRun]:
+        """All runs that carry the UID of an execution, from the cache; copies among them."""
+        ...
+
+    def copies(self, target_label: str) -> Sequence[tekton.PipelineRun]:
+        """Runs of a target, from the cache, that do not have the name of its lock."""
         ...
 
     def children(self, run_uid: str) -> Sequence[tekton.TaskRun]:

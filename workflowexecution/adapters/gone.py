@@ -84,7 +84,7 @@ class Gone:
     def run_changed(self, delta: store.Delta[engine.Run]) -> None:
         """Note a run that disappears, and one that the cache has by now."""
         if delta.new is None:
-            if delta.old is not None:  # pragma: no branch - one of them is there
+            if delta.old is not None and not self._is_anothers(delta.old):
                 self._keep(delta.old)
         elif delta.old is None:
             known = self._kept.get(delta.new.owner_uid)
@@ -105,6 +105,11 @@ class Gone:
             self._kept.setdefault(new.uid, self._named(old))
         if _tells(new):
             self._kept.pop(new.uid, None)
+
+    def _is_anothers(self, run: engine.Run) -> bool:
+        """Whether a run only carries the labels of the one that tells of its execution."""
+        owner = self._owner(run.owner_uid) if run.is_copy else None
+        return run.is_child or (owner is not None and owner.run_uid != run.uid)
 
     def _keep(self, run: tekton.PipelineRun) -> None:
         owner = self._owner(run.owner_uid)

@@ -8,7 +8,7 @@ from workflowexecution import ports
 from workflowexecution.adapters import podwarnings
 from workflowexecution.adapters.events import EVENTS
 from workflowexecution.api import names, tekton
-from workflowexecution.domain import evidence
+from workflowexecution.domain import evidence, locking
 from workflowexecution.runtime import errors, pages, resource
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ CRDS = resource.Resource(
 
 BY_OWNER = "owner"
 BY_RUN = "run"
+BY_COPIED = "copied"
 # One more than is kept tells whether the log was longer.
 _LOG_LINES = evidence.MAX_LOG_LINES + 1
 _LOG_BYTES = 2 * 1024 * 1024
@@ -45,6 +46,15 @@ class Run(tekton.PipelineRun):
     def key(self) -> resource.ObjectKey:
         """Where it is."""
         return resource.ObjectKey(self.namespace, self.name)
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether it carries the label of a target whose lock has another name.
+
+        Nothing is created here under such a name: somebody has copied a run, its labels with it.
+        """
+        label = self.labels.get(names.LABEL_TARGET)
+        return label is not None and label != locking.target_label(self.name)
 
 
 class Task(tekton.TaskRun):
@@ -132,7 +142,16 @@ class TektonEngine:
         """The run of an execution, from the cache; none until its tasks have been listed, too."""
         if not self._tasks.synced:
             return None
-        return next(iter(self._runs.by_index(BY_OWNER, owner_uid)), None)
+        found = self._runs.by_index(BY_OWNER, owner_uid)
+        return min(found, key=_is_copy) if found else None
+
+    def runs_of(self, owner_uid: str) -> Sequence[tekton.PipelineRun]:
+        """All runs that carry the UID of an execution, from the cache; copies among them."""
+        return self._runs.by_index(BY_OWNER, owner_uid)
+
+    def copies(self, target_label: str) -> Sequence[tekton.PipelineRun]:
+        """Runs of a target, from the cache, that do not have the name of its lock."""
+        return self._runs.by_index(BY_COPIED, target_label)
 
     def children(self, run_uid: str) -> Sequence[tekton.TaskRun]:
         """The TaskRuns of a run, from the cache."""
@@ -279,8 +298,20 @@ class TektonEngine:
 
 
 def run_indexes() -> dict[str, Any]:
-    """Runs by the UID of the execution they are of."""
-    return {BY_OWNER: lambda run: (run.owner_uid,) if run.owner_uid else ()}
+    """Runs by the UID of the execution they are of; copies by their target.
+
+    What Tekton runs as a task of a run is that run's affair: it is in neither.
+    """
+    return {
+        BY_OWNER: lambda run: (run.owner_uid,) if run.owner_uid and not run.is_child else (),
+        BY_COPIED: lambda run: (
+            (run.labels[names.LABEL_TARGET],) if run.is_copy and not run.is_child else ()
+        ),
+    }
+
+
+def _is_copy(run: Run) -> bool:
+    return run.is_copy
 
 
 def task_indexes() -> dict[str, Any]:

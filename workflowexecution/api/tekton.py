@@ -30,6 +30,7 @@ POD_TAKEN = frozenset({
     "TaskRunResultLargerThanAllowedLimit",
 })
 """Reasons of attempts whose pod Tekton itself deletes, and that it gives for nothing else."""
+_KIND = "PipelineRun"
 _CONTINUE = "continue"
 _TRUSTED = "TrustedResourcesVerified"
 _CANCELLED = frozenset({"TaskRunCancelled", "Cancelled"})
@@ -71,6 +72,7 @@ class PipelineRun(NamedTuple):
         trust: what Tekton says of the signature of what it resolved; None where it was not asked.
         is_signed: whether there was one, be it good or bad.
         timeout_s: of the whole run; None when it has none that can be read.
+        is_child: whether it is a task of another run, whose labels Tekton has given it.
     """
 
     namespace: str
@@ -93,6 +95,7 @@ class PipelineRun(NamedTuple):
     trust: Condition | None
     is_signed: bool
     timeout_s: float | None
+    is_child: bool = False
 
     @property
     def is_done(self) -> bool:
@@ -277,6 +280,10 @@ def project_pipelinerun(raw: Mapping[str, Any], record: type[RunT]) -> RunT:
         trust=_condition(status, _TRUSTED),
         is_signed=SIGNATURE_ANNOTATION in rawjson.mapping(metadata.get("annotations")),
         timeout_s=rawjson.seconds(rawjson.mapping(spec.get("timeouts")).get("pipeline")),
+        is_child=any(
+            rawjson.mapping(it).get("kind") == _KIND
+            for it in rawjson.items(metadata.get("ownerReferences"))
+        ),
     )
 
 

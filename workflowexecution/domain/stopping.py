@@ -37,6 +37,8 @@ pod has by default to end. One that was told to end has `FORCED_S`."""
 DELETED = "The execution was deleted before it had ended"
 """What is said of an execution that somebody deletes while it is under way."""
 
+_SKEW_S = 2.0
+"""By which a mark may be older than its run: both are whole seconds, by two clocks."""
 _GRACEFUL, _FORCED = "CancelledRunFinally", "Cancelled"
 _RESOLVING = "ResolvingPipelineRef"
 _FAILED = "Failed"
@@ -56,6 +58,7 @@ class Cause(StrEnum):
     DIGEST = "digest"
     LINGERING = "lingering"
     LATE = "late"
+    COPY = "copy"
     ORPHAN = "orphan"
 
 
@@ -146,7 +149,7 @@ def cancelled_by(spec: Spec) -> str:
 def explain(cause: Cause, spec: Spec, run: api.PipelineRun, limits: Limits) -> Stop:
     """The reason and the sentence that a cause stands for."""
     match cause:
-        case Cause.USER | Cause.LATE | Cause.ORPHAN:
+        case Cause.USER | Cause.LATE | Cause.COPY | Cause.ORPHAN:
             return Stop(cause, FailureReason.CANCELLED, cancelled_by(spec))
         case Cause.DELETED:
             return Stop(cause, FailureReason.CANCELLED, DELETED)
@@ -373,7 +376,11 @@ def nudge(now: datetime.datetime) -> dict[str, Any]:
 
 
 def _at(run: api.PipelineRun, annotation: str) -> datetime.datetime | None:
-    return times.parse(run.annotations.get(annotation))
+    """When something was done to this very run: a copy carries the marks of what it is one of."""
+    at = times.parse(run.annotations.get(annotation))
+    if at is None or run.created_at is None or at >= times.shifted(run.created_at, -_SKEW_S):
+        return at
+    return None
 
 
 def _left(since: datetime.datetime, span_s: float, now: datetime.datetime) -> float:

@@ -14,7 +14,7 @@ import structlog
 
 from workflowexecution.api.status import ConditionReason, ConditionStatus, ConditionType
 from workflowexecution.domain import pipelinerun, status
-from workflowexecution.reconciler import skipping
+from workflowexecution.reconciler import skipping, surplus
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import queue, resource
 from workflowexecution.runtime.controller import Result
@@ -70,6 +70,9 @@ class Collision:
         obstacle = await self._admission.check_live(case.seen)
         if obstacle is not None:
             return await skipping.meet(tools, case, obstacle, version=version)
+        copy = await surplus.on_target(tools, case.seen.lock)
+        if copy is not None:
+            return await skipping.busy(tools, case, copy, version)
         return await self._evict(case, run, version)
 
     async def _is_over(self, owner: pipelinerun.Owner) -> bool:

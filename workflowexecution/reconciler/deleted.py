@@ -18,7 +18,7 @@ from workflowexecution.api.status import (
 )
 from workflowexecution.domain import failure, status, stopping
 from workflowexecution.domain.events import Reason
-from workflowexecution.reconciler import conclusion, ended, failures, ladder
+from workflowexecution.reconciler import conclusion, ended, failures, ladder, surplus
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
@@ -86,7 +86,8 @@ async def _step(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> 
     if not seen.ended:
         await _say(tools, seen, await _sight(tools, seen, overdue=overdue))
         return common.LOOK_AT_ONCE
-    run = await _own_run(tools, seen, live=overdue)
+    copy = await surplus.left(tools, seen)
+    run = copy or await _own_run(tools, seen, live=overdue)
     if run is None:
         if not overdue and await _is_survived(tools, seen):
             return Result(requeue_after_s=_pods_due_s(tools, seen), priority=queue.Priority.LOW)
@@ -111,7 +112,8 @@ async def _step(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> 
     time_s = None if run.is_done else _time_s(tools, seen, run)
     if not run.is_done and (time_s is None or time_s > 0):
         # In order where something works already; whatever is stuck ends with a deletion.
-        _, result = await ladder.climb(tools, seen.key, run, stopping.Cause.DELETED)
+        cause = stopping.Cause.DELETED if copy is None else stopping.Cause.COPY
+        _, result = await ladder.climb(tools, seen.key, run, cause)
         return common.sooner(result, Result(time_s, queue.Priority.LOW))
     if not run.deleting:
         await tools.engine.delete(seen.key, run)

@@ -8,21 +8,18 @@ from typing import TYPE_CHECKING
 import structlog
 
 from workflowexecution.api import names, times
-from workflowexecution.domain import stopping
 from workflowexecution.domain.events import Reason
-from workflowexecution.reconciler import clearance, duty, ladder, view
+from workflowexecution.reconciler import clearance, duty, surplus, view
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import queue
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
-    from workflowexecution.api import tekton
     from workflowexecution.runtime.resource import ObjectKey
 
 _log = structlog.get_logger(__name__)
 
 DELETIONS_PER_S = 20.0
-STALE_S = 1.0
 _CLOSE_S = 0.02
 """Who finds the one before it late by a timer's inaccuracy waits for it, and keeps its place."""
 
@@ -95,13 +92,14 @@ class Retention:
             # What is to be done is decided on what was written, which wakes it in the cache.
             return Result()
         settled = await self._tools.audit.settle(seen)
-        run = self._tools.engine.observe(seen.uid)
+        late = surplus.going_on(self._tools, seen)
+        run = late or self._tools.engine.observe(seen.uid)
         if settled is duty.Settled.WRITTEN and (run is None or not run.is_done):
             return Result()
         if run is None:
             return Result() if settled is duty.Settled.LATER else await self._release(seen)
-        if not run.is_done:
-            return await self._stop_late(seen, run)
+        if late is not None:
+            return await surplus.stop(self._tools, seen, late)
         retention = self._tools.policy.run_retention_s
         if retention == 0 or run.deleting:
             return Result()
@@ -116,20 +114,6 @@ class Retention:
         message = f"PipelineRun {run.place} was kept long enough and is deleted"
         common.remark(self._tools, seen, Reason.LOCK_RELEASED, message)
         return Result()
-
-    async def _stop_late(self, seen: view.Execution, cached: tekton.PipelineRun) -> Result:
-        """A run of an execution that is over goes on, or has begun: a create came late.
-
-        The cache may be behind what the end was decided on, so the server is asked first.
-        """
-        run = await common.read_unended(self._tools, cached)
-        if run is None:
-            return Result(requeue_after_s=STALE_S, priority=queue.Priority.LOW)
-        step, result = await ladder.climb(self._tools, seen.key, run, stopping.Cause.LATE)
-        if step is stopping.Step.ASK:
-            _log.error("Run of an execution that is over is stopped", run=run.place)
-            self._tools.metrics.late_run_cancelled()
-        return result
 
     async def _release(self, seen: view.Execution) -> Result:
         if not seen.held or self._tools.engine.unavailable():

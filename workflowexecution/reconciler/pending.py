@@ -35,6 +35,7 @@ from workflowexecution.reconciler import (
     pacing,
     running,
     skipping,
+    surplus,
 )
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors, queue
@@ -91,6 +92,9 @@ class Start:
         obstacle = await self._admission.check(case.seen)
         if obstacle is not None:
             return await _taken_on(tools, case) or await skipping.meet(tools, case, obstacle)
+        copy = await surplus.on_target(tools, case.seen.lock)
+        if copy is not None:
+            return await _taken_on(tools, case) or await skipping.busy(tools, case, copy, "")
         return await self._start(case)
 
     async def _start(self, case: common.Case) -> Result:

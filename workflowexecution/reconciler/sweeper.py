@@ -57,6 +57,9 @@ class Sweeper:
         """Whether the cache knows no execution of an old enough run of this instance."""
         if run.labels.get(names.LABEL_INSTANCE, "") != self._instance or run.created_at is None:
             return False
+        if run.is_child:
+            # It ends with the run whose task it is.
+            return False
         if self._tools.executions.by_index(view.BY_UID, run.owner_uid):
             return False
         return self._tools.clock.now() - run.created_at >= timedelta(seconds=MIN_AGE_S)

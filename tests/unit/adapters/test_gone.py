@@ -10,6 +10,7 @@ from tests import builders
 from tests.unit.adapters import fakes
 from workflowexecution.adapters import gone, tekton
 from workflowexecution.api import names
+from workflowexecution.domain import locking
 from workflowexecution.reconciler import view
 from workflowexecution.runtime import store
 
@@ -170,3 +171,24 @@ def test_last_state_of_a_run_stays_when_it_is_gone_before_its_create_is_answered
     assert past.gone.last(UID) == fakes.run(resourceVersion="9")
     past.gone.created(fakes.run(uid="another"))
     assert past.gone.last(UID) == fakes.run(uid="another")
+
+
+@pytest.mark.parametrize("said", [PENDING, RUNNING], ids=["pending", "running"])
+def test_run_that_was_only_copied_or_is_a_task_is_not_taken_for_the_one_that_went(
+    said: dict[str, Any],
+) -> None:
+    past = Past(said)
+    labels = {names.LABEL_EXECUTION_UID: UID, names.LABEL_TARGET: locking.target_label(LOCK)}
+    past.loses(fakes.run(labels=labels))
+    past.loses(fakes.run("copy", uid="copy", labels=labels))
+    past.loses(fakes.run("task", uid="t", labels=labels, ownerReferences=[{"kind": "PipelineRun"}]))
+    known = past.gone.last(UID)
+    assert known is not None
+    assert known.uid == RUN_UID
+
+
+def test_copy_of_a_run_is_remembered_when_its_execution_has_taken_it_on() -> None:
+    past = Past({"phase": "Running", "pipelineRunRef": {"uid": "copy"}})
+    labels = {names.LABEL_EXECUTION_UID: UID, names.LABEL_TARGET: locking.target_label(LOCK)}
+    past.loses(fakes.run("copy", uid="copy", labels=labels))
+    assert past.gone.last(UID) is not None

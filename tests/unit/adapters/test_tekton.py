@@ -1,4 +1,5 @@
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -64,6 +65,26 @@ async def test_observe_finds_a_run_by_its_execution(bed: fakes.Bed) -> None:
     bed.runs.apply(fakes.run("nobodys", labels={}))
     assert bed.engine.observe(UID) == fakes.run()
     assert bed.engine.observe("") is None
+
+
+def marked(name: str = "", **metadata: Any) -> tekton.Run:  # noqa: ANN401 - of the metadata
+    """A run with the labels of one that was made here."""
+    labels = {names.LABEL_EXECUTION_UID: UID, names.LABEL_TARGET: locking.target_label(NAME)}
+    return fakes.run(name, labels=labels, **metadata)
+
+
+async def test_copies_of_a_run_are_known_and_not_taken_for_it(bed: fakes.Bed) -> None:
+    copies = [marked(f"{prefix}{NAME}", uid=prefix) for prefix in ("a-", "b-")]
+    child = marked("child", uid="c", ownerReferences=[{"kind": "PipelineRun"}])
+    for it in (*copies, child):
+        bed.runs.apply(it)
+    # Where there is no other it tells that one was started.
+    assert bed.engine.observe(UID) == copies[0]
+    bed.runs.apply(marked())
+    assert bed.engine.observe(UID) == marked()
+    assert bed.engine.runs_of(UID) == [*copies, marked()]
+    assert bed.engine.copies(locking.target_label(NAME)) == copies
+    assert bed.engine.copies("") == []
 
 
 async def test_observe_finds_no_run_before_its_tasks_are_listed() -> None:

@@ -60,6 +60,17 @@ def test_project_pipelinerun_keeps_own_labels_alone() -> None:
     assert (made.labels, made.annotations) == ({names.LABEL_EXECUTION_UID: "u"}, {})
 
 
+@pytest.mark.parametrize(
+    ("owners", "is_child"),
+    [([], False), ([{"kind": "WorkflowExecution"}], False), ([{"kind": "PipelineRun"}], True)],
+    ids=["nobodys", "of-an-execution", "of-a-run"],
+)
+def test_a_run_is_a_child_when_it_is_a_task_of_another(
+    owners: list[dict[str, str]], *, is_child: bool
+) -> None:
+    assert builders.run(metadata={"ownerReferences": owners}).is_child is is_child
+
+
 def test_a_run_is_not_done_while_it_says_nothing() -> None:
     made = builders.run(status={"startTime": None})
     assert (made.is_done, made.is_successful, made.condition) == (False, False, None)

@@ -328,6 +328,12 @@ DELETED_NOW = {"deletionTimestamp": builders.stamp()}
         pytest.param(run(metadata=DELETED_NOW), Cause.USER, 59, (Step.WAIT, 1), id="one-minute"),
         pytest.param(run(metadata=DELETED_NOW), Cause.USER, 60, (Step.STUCK, 60), id="then-stuck"),
         pytest.param(run(marks={ASKED: "soon"}), Cause.USER, 0, (Step.ASK, 0), id="odd-mark"),
+        pytest.param(run(marks={ASKED: builders.stamp(-2)}), Cause.COPY, 0, (Step.FORCE, 0),
+                     id="clock-behind"),
+        pytest.param(run(marks={ASKED: builders.stamp(-3)}), Cause.COPY, 0, (Step.ASK, 0),
+                     id="mark-of-another"),
+        pytest.param(run(marks=ASKED_NOW, metadata={"creationTimestamp": None}), Cause.USER, 300,
+                     (Step.FORCE, 0), id="no-age"),
     ],
 )  # fmt: skip
 def test_the_ladder_is_climbed_by_time(

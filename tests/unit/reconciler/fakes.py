@@ -126,6 +126,7 @@ class FakeEngine:
     shut: str = ""
     live: dict[str, tekton.PipelineRun] = dataclasses.field(default_factory=dict)
     cached: dict[str, tekton.PipelineRun] = dataclasses.field(default_factory=dict)
+    copied: list[tekton.PipelineRun] = dataclasses.field(default_factory=list)
     gone: dict[str, tekton.PipelineRun] = dataclasses.field(default_factory=dict)
     live_tasks: Sequence[tekton.TaskRun] = ()
     cached_tasks: Sequence[tekton.TaskRun] = ()
@@ -155,6 +156,13 @@ class FakeEngine:
 
     def observe(self, owner_uid: str) -> tekton.PipelineRun | None:
         return self.cached.get(owner_uid)
+
+    def runs_of(self, owner_uid: str) -> Sequence[tekton.PipelineRun]:
+        known = (*self.copied, *self.cached.values())
+        return [run for run in known if run.owner_uid == owner_uid]
+
+    def copies(self, target_label: str) -> Sequence[tekton.PipelineRun]:
+        return [run for run in self.copied if run.labels[names.LABEL_TARGET] == target_label]
 
     def children(self, run_uid: str) -> Sequence[tekton.TaskRun]:
         return [task for task in self.cached_tasks if task.run_uid == run_uid]

@@ -46,9 +46,10 @@ def finalizers(made: fakes.World) -> object:
 
 
 def working(marks: dict[str, str]) -> tekton.PipelineRun:
-    """A run with a task that has begun."""
+    """A run with a task that has begun, long ago."""
     return builders.run(
-        metadata={"annotations": marks}, status={"childReferences": [builders.child()]}
+        metadata={"annotations": marks, "creationTimestamp": builders.stamp(-(10**7))},
+        status={"childReferences": [builders.child()]},
     )
 
 

@@ -9,7 +9,7 @@ from tests import builders
 from tests.unit.reconciler import fakes
 from workflowexecution.api import names, tekton
 from workflowexecution.domain import locking
-from workflowexecution.reconciler import duty, ended, ladder, view
+from workflowexecution.reconciler import duty, ended, ladder, surplus, view
 from workflowexecution.runtime import controller, errors, queue, resource
 from workflowexecution.runtime.controller import Result
 
@@ -21,7 +21,7 @@ ENDED = {"phase": "Completed", "completionTime": builders.stamp()}
 OVER = ("True", "Succeeded", "")
 RUN = builders.run(condition=OVER)
 AGAIN = Result(requeue_after_s=ladder.AGAIN_S)
-STALE = Result(requeue_after_s=ended.STALE_S, priority=queue.Priority.LOW)
+STALE = Result(requeue_after_s=surplus.STALE_S, priority=queue.Priority.LOW)
 
 
 def world(

@@ -34,7 +34,11 @@ MOMENT = status.Moment(builders.NOW, 3)
 
 def run(marks: dict[str, str] | None = None, **metadata: Any) -> tekton.PipelineRun:  # noqa: ANN401 - members of the metadata
     return builders.run(
-        metadata={"annotations": marks or {}, **metadata},
+        metadata={
+            "annotations": marks or {},
+            "creationTimestamp": builders.stamp(-3600),
+            **metadata,
+        },
         status={"childReferences": [builders.child()]},
     )
 

@@ -174,3 +174,8 @@ async def test_it_sweeps_now_and_then_until_it_is_cancelled() -> None:
         await asyncio.sleep(sweeper.SWEEP_EVERY_S)
         assert it.world.journal.count("read execution") == 2
         running.cancel()
+
+
+async def test_a_task_of_a_run_is_left_to_the_run() -> None:
+    it = Swept(builders.run(metadata={"ownerReferences": [{"kind": "PipelineRun"}]}))
+    assert await it.sweep() == []

@@ -1,0 +1,98 @@
+"""Runs that carry an execution's UID and are not the one that it waits for."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests import builders
+from tests.unit.reconciler import fakes
+from workflowexecution.api import names, tekton
+from workflowexecution.domain import locking
+from workflowexecution.reconciler import surplus
+from workflowexecution.reconciler.reconciler import WorkflowExecutionReconciler
+from workflowexecution.runtime import errors
+
+LOCK = locking.run_name(builders.TARGET)
+OWN = "run-of-restart-payment"
+OVER = ("True", "Succeeded", "")
+RUNNING = {
+    "phase": "Running",
+    "pipelineRunRef": {"name": LOCK, "uid": OWN},
+    "startTime": builders.stamp(),
+}
+CHANGE = f"change {LOCK}-copy"
+
+
+def copy(**parts: object) -> tekton.PipelineRun:
+    labels = {
+        names.LABEL_EXECUTION: "restart-payment",
+        names.LABEL_EXECUTION_UID: fakes.UID,
+        names.LABEL_TARGET: locking.target_label(LOCK),
+    }
+    metadata = {"name": f"{LOCK}-copy", "uid": "copy", "labels": labels}
+    return builders.run(metadata=metadata, **parts)
+
+
+def world(own: tekton.PipelineRun, copied: tekton.PipelineRun) -> fakes.World:
+    made = fakes.World()
+    made.put(status=RUNNING)
+    made.engine.show(own)
+    made.engine.copied.append(copied)
+    made.engine.live[copied.name] = copied
+    return made
+
+
+async def test_a_copy_beside_a_run_is_stopped_and_told_while_the_run_goes_on() -> None:
+    made = world(builders.run(condition=("Unknown", "Running", "")), copy())
+    await WorkflowExecutionReconciler(made.tools).reconcile(fakes.KEY)
+    assert CHANGE in made.journal
+    assert f"change {LOCK}" not in made.journal
+    assert made.metrics.counted == ["late_run_cancelled"]
+    ((_, reason, message),) = made.events.said
+    assert reason == "CancelRequested"
+    assert f"{LOCK}-copy is a copy of this execution's run" in message
+
+
+async def test_an_end_is_mirrored_when_a_copy_cannot_be_stopped() -> None:
+    made = world(builders.run(condition=OVER), copy())
+    made.engine.change_error = errors.TransportError("lost")
+    with pytest.raises(errors.TransportError):
+        await WorkflowExecutionReconciler(made.tools).reconcile(fakes.KEY)
+    assert made.status.phase == "Completed"
+
+
+async def test_what_is_over_is_no_surplus() -> None:
+    made = world(builders.run(), copy(condition=OVER))
+    assert surplus.beside(made.tools, made.sync()) is None
+    assert await surplus.left(made.tools, made.sync()) is None
+    assert made.journal == []
+
+
+async def test_a_copy_is_left_only_when_the_server_has_it() -> None:
+    made = world(builders.run(), copy())
+    assert await surplus.left(made.tools, made.sync()) == copy()
+    made.engine.live.clear()
+    assert await surplus.left(made.tools, made.sync()) is None
+
+
+@pytest.mark.parametrize(
+    ("live", "works", "stands"),
+    [
+        pytest.param(copy(), False, True, id="goes-on"),
+        pytest.param(copy(condition=OVER), True, True, id="lingers"),
+        pytest.param(copy(condition=OVER), False, False, id="over"),
+        pytest.param(builders.run(metadata={"uid": "another"}), True, False, id="another"),
+        pytest.param(None, True, False, id="gone"),
+    ],
+)
+async def test_a_target_is_taken_while_a_copy_works_on_it(
+    live: tekton.PipelineRun | None, *, works: bool, stands: bool
+) -> None:
+    made = world(builders.run(condition=OVER), copy())
+    made.engine.live.clear()
+    if live is not None:
+        made.engine.live[f"{LOCK}-copy"] = live
+    made.engine.working = {"copy"} if works else set()
+    found = await surplus.on_target(made.tools, LOCK)
+    assert (found is not None) is stands
+    assert await surplus.on_target(made.tools, "wfe-another") is None
