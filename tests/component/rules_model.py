@@ -149,6 +149,8 @@ class Rules:
         """The program is down: things happen, and it decides nothing."""
         self.suspended = False
         self.executions: list[Execution] = []
+        self.copies: list[Run] = []
+        """Runs that somebody has made of others, and that have not ended."""
 
     # What happens in the world.
 
@@ -163,6 +165,15 @@ class Rules:
     def ends(self, run: Run, end: End, *, lingers: bool) -> None:
         """Tekton says the end; the pod ends with it, or lingers."""
         run.end, run.ended_at, run.works = end, self.now, run.works and lingers
+
+    def copied(self, run: Run) -> Run:
+        """Somebody copies a run, whose labels say that it is the same execution's."""
+        self.copies.append(Run(run.owner, self.now))
+        return self.copies[-1]
+
+    def copy_goes(self, copy: Run) -> None:
+        """Tekton ends a copy, and somebody clears it away."""
+        self.copies.remove(copy)
 
     def pod_ends(self, run: Run) -> None:
         """The last pod ends, and lets a deleted run go."""
@@ -320,7 +331,10 @@ class Rules:
         return False
 
     def _is_held(self, it: Execution) -> bool:
-        """Last: the target's run is there, and lives. One that does not makes room."""
+        """Last: the target's run is there, and lives, or a copy. One that does not makes room."""
+        for copy in self.copies:
+            if copy.owner.target == it.target:
+                return self._skip_for_run(it, copy)
         for run in self.runs():
             if run.owner.target == it.target:
                 if run.lives:

@@ -182,6 +182,11 @@ def _ends(end: rules_model.End) -> Callable[[SafetyMachine, Run, st.DataObject],
     return take
 
 
+def _copies(machine: SafetyMachine, run: Run, data: st.DataObject) -> Step:
+    asked = st.tuples(st.integers(0, 2), st.integers(0, len(WORKFLOWS) - 1))
+    return machine.walk.copies(run, data.draw(asked, label="asked"))
+
+
 def _begins(machine: SafetyMachine, run: Run, data: st.DataObject) -> Step:
     worked, stubborn = data.draw(st.booleans(), label="works"), data.draw(st.booleans(), label="on")
     return machine.walk.begins(run, worked=worked, stubborn=stubborn)
@@ -197,6 +202,7 @@ KINDS = {
     "run succeeds": _Kind(3, lambda it: it.going(), _ends(rules_model.End.SUCCEEDED)),
     "run fails": _Kind(3, lambda it: it.going(), _ends(rules_model.End.FAILED)),
     "run obeys": _Kind(3, lambda it: it.told(), _ends(rules_model.End.CANCELLED)),
+    "run is copied": _Kind(2, lambda it: it.walk.rules.runs(), _copies),
     "pod ends": _Kind(4, lambda it: it.lingering(), lambda it, run, _: it.walk.pod_ends(run)),
     "run is deleted": _Kind(2, lambda it: it.removable(), lambda it, run, _: it.walk.vanishes(run)),
     "told run is deleted": _Kind(

@@ -115,6 +115,31 @@ class Walk:
         self.rules.ends(run, end, lingers=lingers)
         await self._quieten(QUIET_S)
 
+    async def copies(self, run: Run, asked: tuple[int, int]) -> None:
+        """Somebody copies a run and another asks for its target; then Tekton ends the copy.
+
+        It is told to at once, also beside the run that it is one of, which goes on.
+        """
+        await self.calm()
+        stored = self._stored(run)
+        name = f"{stored['metadata']['name']}-r-{self._count}"
+        kept = {key: stored["metadata"][key] for key in ("namespace", "labels", "annotations")}
+        spec = {key: value for key, value in stored["spec"].items() if key != "status"}
+        made = {key: stored[key] for key in ("apiVersion", "kind")}
+        copy = self._cluster.create({**made, "metadata": {**kept, "name": name}, "spec": spec})
+        known = self.rules.copied(run)
+        await self._quieten(QUIET_S)
+        there = self._cluster.get(kinds.PIPELINE_RUNS, world.NAMESPACE, name) or {}
+        assert self.rules.asleep or there["spec"]["status"] == "Cancelled"
+        spellings = next(names for names in TARGETS if names[0] == run.owner.target)
+        spelled, workflow = spellings[asked[0] % len(spellings)], WORKFLOWS[asked[1]]
+        self._ask(spellings[0], spelled, workflow, faulty=False)
+        await self._quieten(QUIET_S)
+        self._hands.end(copy, hands.CANCELLED)
+        self._cluster.delete(kinds.PIPELINE_RUNS, world.NAMESPACE, name)
+        self.rules.copy_goes(known)
+        await self._quieten(QUIET_S)
+
     async def pod_ends(self, run: Run) -> None:
         """The last pod of a run ends."""
         await self.calm(LONG_QUIET_S)
