@@ -27,6 +27,8 @@ LABEL_INSTANCE: Final = "kubernaut.ai/instance"
 LABEL_TARGET: Final = "kubernaut.ai/target"
 
 ANNOTATION_START_ATTEMPT: Final = "kubernaut.ai/start-attempt"
+ANNOTATION_CLAIMED: Final = "kubernaut.ai/claimed"
+"""`<name>/<uid>` of the execution that was taken up, so that a restored copy shows as one."""
 
 # On the run: how far its cancellation has come, so that a restart goes on where it was.
 ANNOTATION_CANCEL_CAUSE: Final = "kubernaut.ai/cancel-cause"

@@ -21,6 +21,7 @@ from workflowexecution.api.status import (
     FailureReason,
 )
 from workflowexecution.domain import (
+    claim,
     locking,
     pipelinerun,
     redaction,
@@ -80,9 +81,7 @@ class Start:
             return common.LOOK_AT_ONCE
         if case.execution.spec.cancel is not None:
             return await _taken_on(tools, case) or await _cancel(tools, case)
-        problems = case.unreadable or tuple(
-            validation.check(case.execution.spec, tools.policy.rules)
-        )
+        problems = self._problems(case)
         if problems:
             return await _taken_on(tools, case) or await _refuse(tools, case, problems)
         waiting = _waiting(tools)
@@ -96,6 +95,14 @@ class Start:
         if copy is not None:
             return await _taken_on(tools, case) or await skipping.busy(tools, case, copy, "")
         return await self._start(case)
+
+    def _problems(self, case: common.Case) -> Sequence[str]:
+        """Why what is asked for may not be run, whatever else is there."""
+        former = claim.former_uid(case.execution.metadata)
+        if former is not None:
+            return (claim.refusal(former),)
+        rules = self._tools.policy.rules
+        return case.unreadable or tuple(validation.check(case.execution.spec, rules))
 
     async def _start(self, case: common.Case) -> Result:
         tools, name, key = self._tools, case.seen.lock, case.seen.key
@@ -275,13 +282,15 @@ def _waiting(tools: common.Tools) -> status.Note | None:
 def _claim(case: common.Case, label: str) -> dict[str, Any]:
     """The write that goes before a create: it must change the object to be a fence."""
     metadata = case.execution.metadata
+    marks = dict(claim.marks(metadata))
     claimed = (metadata.labels or {}).get(names.LABEL_TARGET) == label
     if claimed and names.FINALIZER in case.seen.finalizers:
         attempt = (metadata.annotations or {}).get(names.ANNOTATION_START_ATTEMPT, "0")
         number = int(attempt) + 1 if attempt.isdecimal() and len(attempt) < _MAX_DIGITS else 1
-        return {"metadata": {"annotations": {names.ANNOTATION_START_ATTEMPT: str(number)}}}
+        return {"metadata": {"annotations": marks | {names.ANNOTATION_START_ATTEMPT: str(number)}}}
     finalizers = dict.fromkeys([*case.seen.finalizers, names.FINALIZER])
-    return {"metadata": {"finalizers": list(finalizers), "labels": {names.LABEL_TARGET: label}}}
+    changes = {"finalizers": list(finalizers), "labels": {names.LABEL_TARGET: label}}
+    return {"metadata": changes | ({"annotations": marks} if marks else {})}
 
 
 async def _refused(

@@ -17,7 +17,7 @@ from workflowexecution.api.status import (
     ConditionType,
     PipelineRunRef,
 )
-from workflowexecution.domain import events, failure, history, status
+from workflowexecution.domain import claim, events, failure, history, status
 from workflowexecution.reconciler import duty, unanswered
 from workflowexecution.runtime import errors
 from workflowexecution.runtime.controller import Result
@@ -219,7 +219,7 @@ async def write(tools: Tools, case: Case, after: Status, *, version: str = "") -
     # A phase that moves is a change for certain, and what is acknowledged rides along.
     if after.phase is case.status.phase and not status.patch(case.status, after):
         return False
-    version = version or await _held(tools, case.seen)
+    version = version or await _held(tools, case)
     after = tools.audit.merged(case, after)
     changes = status.patch(case.status, after)
     key, now = case.seen.key, case.moment.now
@@ -246,18 +246,23 @@ def _tell(tools: Tools, change: ports.StatusWrite) -> None:
         observer.wrote(change)
 
 
-async def _held(tools: Tools, seen: view.Execution) -> str:
+async def _held(tools: Tools, case: Case) -> str:
     """Give an execution the finalizer before its first status, be there ever a run of it or not.
+
+    And the mark of its claim: what was skipped or refused is not to be run when it is restored.
 
     Returns:
         The resourceVersion that the status is to be written on.
     """
+    seen = case.seen
     if seen.deleting or seen.held:
         return seen.resource_version
+    changes: dict[str, Any] = {"finalizers": [*seen.finalizers, names.FINALIZER]}
+    marks = claim.marks(case.execution.metadata)
+    if marks:
+        changes["annotations"] = marks
     return await tools.writer.patch(
-        seen.key,
-        {"metadata": {"finalizers": [*seen.finalizers, names.FINALIZER]}},
-        resource_version=seen.resource_version,
+        seen.key, {"metadata": changes}, resource_version=seen.resource_version
     )
 
 

@@ -29,9 +29,11 @@ STARTED = Result(requeue_after_s=541.0, priority=queue.Priority.LOW)
 CREATED = ConditionType.TEKTON_PIPELINE_CREATED
 # What no create goes before has its finalizer before its first status all the same.
 HELD_FIRST = ["patch", "status"]
+MARK = {names.ANNOTATION_CLAIMED: f"restart-payment/{fakes.UID}"}
 CLAIMED = {
     "finalizers": [names.FINALIZER],
     "labels": {names.LABEL_TARGET: locking.target_label(LOCK)},
+    "annotations": MARK,
 }
 
 
@@ -79,10 +81,17 @@ async def test_a_start_counts_attempts_when_the_claim_stands_already(
     attempt: str | None, next_one: str
 ) -> None:
     world = fakes.World()
-    marks = {names.ANNOTATION_START_ATTEMPT: attempt} if attempt else None
-    world.put(metadata={**CLAIMED, "annotations": marks})
+    marks = {names.ANNOTATION_START_ATTEMPT: attempt} if attempt else {}
+    world.put(metadata={**CLAIMED, "annotations": MARK | marks})
     await reconcile(world)
     assert claim(world) == {"annotations": {names.ANNOTATION_START_ATTEMPT: next_one}}
+
+
+async def test_a_claim_of_before_there_were_marks_is_given_one() -> None:
+    world = fakes.World()
+    world.put(metadata={**CLAIMED, "annotations": None})
+    await reconcile(world)
+    assert claim(world) == {"annotations": {names.ANNOTATION_START_ATTEMPT: "1", **MARK}}
 
 
 async def test_a_start_is_looked_at_again_when_tekton_never_says_a_word() -> None:
@@ -210,7 +219,8 @@ async def test_suspension_keeps_it_waiting() -> None:
     world.put(metadata={"finalizers": ["other/finalizer"]})
     assert await reconcile(world) == Result()
     assert world.journal == HELD_FIRST
-    assert claim(world) == {"finalizers": ["other/finalizer", names.FINALIZER]}
+    held = {"finalizers": ["other/finalizer", names.FINALIZER], "annotations": MARK}
+    assert claim(world) == held
     said = world.said(ConditionType.SUSPENDED)
     assert (said.status, said.message) == (
         ConditionStatus.TRUE,
@@ -402,6 +412,21 @@ async def test_a_create_that_is_forbidden_is_no_failure_while_the_place_is_not_k
     with pytest.raises(errors.TransportError):
         await reconcile(world)
     assert world.status.phase is None
+
+
+@pytest.mark.parametrize("finalizers", [[names.FINALIZER], []], ids=["held", "released"])
+async def test_a_restored_copy_is_refused_and_its_mark_stays(finalizers: list[str]) -> None:
+    """Also while nothing starts: what keeps others waiting would come to an end."""
+    world = fakes.World(suspend=True)
+    mark = {names.ANNOTATION_CLAIMED: "restart-payment/uid-of-before"}
+    world.put(metadata={**CLAIMED, "finalizers": finalizers, "annotations": mark})
+    assert await reconcile(world) == Result()
+    assert world.journal == ["read", *(["status"] if finalizers else HELD_FIRST)]
+    details = world.status.failure_details
+    assert details is not None
+    assert (details.reason, details.was_execution_failure) == ("ConfigurationError", False)
+    assert "(UID uid-of-before)" in details.message
+    assert world.writer.stored[fakes.KEY]["metadata"]["annotations"] == mark
 
 
 CANCEL = {"cancel": {"requestedBy": "ann", "reason": "wrong target"}}
