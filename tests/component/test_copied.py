@@ -123,6 +123,16 @@ async def test_own_run_is_mirrored_after_a_restart_when_a_copy_comes_before_it(
     assert told(here, world.RUN) == ""
 
 
+async def test_kept_run_goes_in_its_time_when_a_copy_has_not_ended(here: World) -> None:
+    async with here.controller():
+        await completed(here)
+        await asyncio.sleep(280)
+        hands.Hands(here.cluster).begin(copied(here), stubborn=True)
+        await until_told(here)
+        await world.until(lambda: here.run() is None, within_s=30)
+        assert changed(here, "delete", COPY) == []
+
+
 async def test_copy_of_a_stopped_run_is_told_to_end_as_any_other(here: World) -> None:
     """It carries the marks of the run that it was copied from."""
     async with here.controller():

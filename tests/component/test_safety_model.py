@@ -87,6 +87,10 @@ class SafetyMachine(stateful.RuleBasedStateMachine):
         left = [run for run in runs if run.end is None and run.removed_at is None]
         return [run for run in left if begun is None or run.begun == begun]
 
+    def owned(self) -> list[Run]:
+        """Runs whose execution is there; a copy of another's is nobody's, and found later."""
+        return [run for run in self.walk.rules.runs() if not run.owner.gone]
+
     def told(self) -> list[Run]:
         """Those of them that are to end."""
         return [run for run in self.going() if run.asked_at is not None]
@@ -202,7 +206,7 @@ KINDS = {
     "run succeeds": _Kind(3, lambda it: it.going(), _ends(rules_model.End.SUCCEEDED)),
     "run fails": _Kind(3, lambda it: it.going(), _ends(rules_model.End.FAILED)),
     "run obeys": _Kind(3, lambda it: it.told(), _ends(rules_model.End.CANCELLED)),
-    "run is copied": _Kind(2, lambda it: it.walk.rules.runs(), _copies),
+    "run is copied": _Kind(2, lambda it: it.owned(), _copies),
     "pod ends": _Kind(4, lambda it: it.lingering(), lambda it, run, _: it.walk.pod_ends(run)),
     "run is deleted": _Kind(2, lambda it: it.removable(), lambda it, run, _: it.walk.vanishes(run)),
     "told run is deleted": _Kind(

@@ -28,6 +28,7 @@ TARGETS = (
     ("node/worker-1", "Node/worker-1"),
 )
 WORKFLOWS = ("restart", "scale")
+_LOCKS = {locking.run_name(spellings[0]) for spellings in TARGETS}
 QUIET_S = 4.0
 LONG_QUIET_S = 40.0
 """Where nothing wakes the program: it looks again after half a minute at the latest."""
@@ -256,7 +257,10 @@ class Walk:
         ruled = {it.name: _ruled(it) for it in self.rules.alive()}
         apart = _apart(said, ruled)
         assert not apart, f"program and rules differ at {self._now():.0f}: {apart}"
-        there = {_owner(run) for run in self._cluster.items(kinds.PIPELINE_RUNS)}
+        stored = self._cluster.items(kinds.PIPELINE_RUNS)
+        there = {_owner(run) for run in stored if run["metadata"]["name"] in _LOCKS}
+        copies = len(stored) - len(there)
+        assert copies == len(self.rules.copies), f"at {self._now():.0f} there are {copies} copies"
         runs = {it.owner.uid: it for it in self.rules.runs()}
         lost = there - runs.keys(), [runs[uid] for uid in runs.keys() - there]
         assert not any(lost), f"at {self._now():.0f} there are runs too many or too few: {lost}"

@@ -143,7 +143,9 @@ class TektonEngine:
         if not self._tasks.synced:
             return None
         found = self._runs.by_index(BY_OWNER, owner_uid)
-        return min(found, key=_is_copy) if found else None
+        if len(found) > 1:
+            return min(found, key=_is_copy)
+        return found[0] if found else None
 
     def runs_of(self, owner_uid: str) -> Sequence[tekton.PipelineRun]:
         """All runs that carry the UID of an execution, from the cache; copies among them."""

@@ -15,6 +15,7 @@ from workflowexecution.runtime import queue
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
+    from workflowexecution.api import tekton
     from workflowexecution.runtime.resource import ObjectKey
 
 _log = structlog.get_logger(__name__)
@@ -93,13 +94,20 @@ class Retention:
             return Result()
         settled = await self._tools.audit.settle(seen)
         late = surplus.going_on(self._tools, seen)
-        run = late or self._tools.engine.observe(seen.uid)
+        own = self._tools.engine.observe(seen.uid)
+        run = late or own
         if settled is duty.Settled.WRITTEN and (run is None or not run.is_done):
             return Result()
         if run is None:
             return Result() if settled is duty.Settled.LATER else await self._release(seen)
         if late is not None:
-            return await surplus.stop(self._tools, seen, late)
+            stopped = await surplus.stop(self._tools, seen, late)
+            if own is None or not own.is_done:
+                return stopped
+            return common.sooner(stopped, await self._keep(seen, own))
+        return await self._keep(seen, run)
+
+    async def _keep(self, seen: view.Execution, run: tekton.PipelineRun) -> Result:
         retention = self._tools.policy.run_retention_s
         if retention == 0 or run.deleting:
             return Result()
