@@ -159,12 +159,13 @@ class Reach:
         self._probe = loop.call_later(_PROBE_EVERY_S, self._let_one_through)
 
     def _let_one_through(self) -> None:
+        self._probe = None
         if self._in_doubt():
             # The informers try, and what they hear is what the others wait for.
             self._let_the_spared_through()
-            self._arm()
+            if self._held:
+                self._arm()
             return
-        self._probe = None
         key, priority = self._held.popitem(last=False)
         self._let_through = key
         if self._held:

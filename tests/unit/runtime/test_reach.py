@@ -171,6 +171,24 @@ async def test_spared_key_waits_for_the_server_and_for_no_cache(rig: Rig) -> Non
     assert (rig.released, len(rig.reach)) == ([(6, "b")], 2)
 
 
+async def test_nobody_is_looked_for_once_every_key_was_spared(rig: Rig) -> None:
+    failed: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context))
+    rig.in_doubt = True
+    assert rig.reach.holds(KEYS[0], NORMAL)
+    rig.spared = {KEYS[0]}
+    await asyncio.sleep(2)
+    assert rig.released == [(2, "a")]
+    rig.miss()
+    rig.in_doubt = False
+    rig.reach.look()
+    await asyncio.sleep(10)
+    assert (rig.released, failed) == ([(2, "a")], [])
+    assert rig.reach.holds(KEYS[1], NORMAL)
+    await asyncio.sleep(2)
+    assert rig.released[1:] == [(14, "b")]
+
+
 async def test_key_that_was_let_through_waits_when_doubts_come(rig: Rig) -> None:
     rig.miss()
     rig.hold()
