@@ -11,6 +11,7 @@ import orjson
 from workflowexecution.runtime import credentials, errors, resource
 
 _STDERR_CHARS = 200
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 class ExecPlugin:
@@ -154,15 +155,22 @@ def certificate_of(status: resource.JsonObject) -> Certificate | None:
 def expiry_of(status: resource.JsonObject) -> datetime.datetime | None:
     """Read until when a plugin's answer holds; None: it does not say.
 
+    Go's zero time, of the year 1, says nothing: what is written in Go prints it for a time that was
+    never set. No token ended before there were clocks that could tell.
+
     Raises:
         errors.ConnectionConfigError: it is not a time.
+
+    Source: client-go plugin/pkg/client/auth/exec/exec.go, `certsExpired`.
     """
     expiry = status.get("expirationTimestamp")
+    if expiry is None:
+        return None
     try:
-        expires_at = None if expiry is None else datetime.datetime.fromisoformat(expiry)
+        expires_at = datetime.datetime.fromisoformat(expiry)
     except (TypeError, ValueError) as error:
         message = "credential plugin gave an expiry that is not a time"
         raise errors.ConnectionConfigError(message) from error
-    if expires_at is not None and expires_at.tzinfo is None:
+    if expires_at.tzinfo is None:
         expires_at = expires_at.replace(tzinfo=datetime.UTC)
-    return expires_at
+    return expires_at if expires_at >= _EPOCH else None

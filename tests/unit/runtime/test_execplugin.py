@@ -1,3 +1,4 @@
+import asyncio
 import datetime
 import pathlib
 import time
@@ -100,6 +101,8 @@ def test_malformed_plugin_section_is_refused(section: dict[str, object]) -> None
         pytest.param("2026-03-01T00:00:00Z", START, id="utc"),
         pytest.param("2026-03-01T02:00:00+02:00", START, id="offset"),
         pytest.param("2026-03-01T00:00:00", START, id="no-zone"),
+        pytest.param("0001-01-01T00:00:00Z", None, id="zero-time"),
+        pytest.param("0001-01-01T00:00:00+14:00", None, id="before-all-times"),
     ],
 )
 def test_token_of_a_status_carries_its_expiry(
@@ -107,6 +110,23 @@ def test_token_of_a_status_carries_its_expiry(
 ) -> None:
     status = {"token": " x\n"} | ({} if expiry is None else {"expirationTimestamp": expiry})
     assert execplugin.token_of(status) == credentials.Fetched("Bearer x", expected)
+
+
+@pytest.mark.parametrize(
+    "expiry",
+    ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999999-12:00"],
+)
+async def test_token_with_an_expiry_at_an_end_of_the_calendar_is_used(expiry: str) -> None:
+    first = execplugin.token_of({"token": "x", "expirationTimestamp": expiry})
+
+    async def fetch() -> credentials.Fetched:
+        raise AssertionError
+
+    source = credentials.FetchedToken(first=first, fetch=fetch, now=lambda: START)
+    assert await source.authorization() == "Bearer x"
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await source.keep()
 
 
 @pytest.mark.parametrize(
