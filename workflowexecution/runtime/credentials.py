@@ -63,6 +63,9 @@ class Credentials(Protocol):
     async def keep(self) -> None:
         """Renew before that is due, so that no request waits for it; until cancelled."""
 
+    async def close(self) -> None:
+        """End what is under way; whoever waits for it goes on with what there is."""
+
 
 class Fixed:
     """A value that never changes: an inline token, a password, or nothing at all."""
@@ -82,6 +85,9 @@ class Fixed:
     async def keep(self) -> None:
         """Have nothing to do."""
         await _forever()
+
+    async def close(self) -> None:
+        """Have nothing to end."""
 
 
 class TokenFile:
@@ -122,6 +128,9 @@ class TokenFile:
         """Leave it to the requests, which read the file themselves."""
         await _forever()
 
+    async def close(self) -> None:
+        """Have nothing to end."""
+
     def _read(self) -> None:
         """Take over what the file holds; a small local read that is not worth a thread."""
         try:
@@ -145,7 +154,11 @@ class FetchedToken:
     Only one fetch runs at a time and at most one in ten seconds. Who comes meanwhile goes with the
     old token while it holds, else waits. A fetch that fails leaves the old token in use, and the
     server judges it. With `keep` the fetch begins half a minute earlier and no request waits for
-    it: a slow plugin does not outlast the deadline of the one that happened to come first.
+    it.
+
+    A fetch is nobody's: it is a task of its own, which goes on when whoever began it gives up, and
+    ends with `close`. Else a deadline that is shorter than the plugin takes would end each fetch in
+    the middle, again and again, and no token would ever come.
     """
 
     def __init__(
@@ -165,7 +178,7 @@ class FetchedToken:
         self._token = first
         self._fetch = fetch
         self._now = now
-        self._lock = asyncio.Lock()
+        self._fetching: asyncio.Task[None] | None = None
         self._not_before = 0.0
 
     async def authorization(self) -> str:
@@ -173,7 +186,7 @@ class FetchedToken:
         expires_at = self._token.expires_at
         if expires_at is None or self._now() < expires_at - _EARLY:
             return self._token.authorization
-        if self._now() >= expires_at or not self._lock.locked():
+        if self._now() >= expires_at or self._fetching is None:
             await self._refresh(self._token.authorization)
         return self._token.authorization
 
@@ -190,16 +203,35 @@ class FetchedToken:
                 await self._refresh(self._token.authorization)
             await asyncio.sleep(_KEEP_EVERY_S)
 
+    async def close(self) -> None:
+        """End the fetch that is under way."""
+        if self._fetching is not None:
+            self._fetching.cancel()
+            await asyncio.wait((self._fetching,))
+
     async def _refresh(self, known: str) -> None:
-        async with self._lock:
+        """Have another token fetched, or wait until it is, if the known one is still in use."""
+        if self._token.authorization != known:
+            return
+        if self._fetching is None:
             loop = asyncio.get_running_loop()
-            if self._token.authorization != known or loop.time() < self._not_before:
+            if loop.time() < self._not_before:
                 return
             self._not_before = loop.time() + _REFETCH_S
-            try:
-                self._token = await self._fetch()
-            except errors.ConnectionConfigError as error:
-                _log.warning("Credentials cannot be renewed", error=str(error))
+            self._fetching = loop.create_task(self._take_another(), name="fetch-credentials")
+        fetching = self._fetching
+        # Unlike an await of the task itself this does not end it with whoever waits.
+        await asyncio.wait((fetching,))
+        if not fetching.cancelled():
+            fetching.result()
+
+    async def _take_another(self) -> None:
+        try:
+            self._token = await self._fetch()
+        except errors.ConnectionConfigError as error:
+            _log.warning("Credentials cannot be renewed", error=str(error))
+        finally:
+            self._fetching = None
 
 
 async def _forever() -> None:

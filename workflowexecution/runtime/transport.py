@@ -233,6 +233,7 @@ class Transport:
 
     async def close(self) -> None:
         """Close all connections; requests after this raise TransportError."""
+        await self._credentials.close()
         await self._watches.close()
         await self._work.close()
 

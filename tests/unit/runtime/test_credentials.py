@@ -44,6 +44,7 @@ async def test_fixed_value_never_changes() -> None:
     fixed = credentials.Fixed("Basic x")
     assert await fixed.authorization() == "Basic x"
     assert not await fixed.renew("Basic x")
+    await fixed.close()
 
 
 async def test_no_credentials_send_nothing() -> None:
@@ -84,6 +85,7 @@ async def test_token_file_is_read_at_once_when_the_token_was_rejected(
     assert not await source.renew("Bearer one")
     write(token_file, b"two")
     assert await source.renew("Bearer one")
+    await source.close()
     assert await source.authorization() == "Bearer two"
 
 
@@ -160,6 +162,8 @@ async def test_token_is_fetched_once_for_all_who_were_rejected() -> None:
     source = provider.source()
     await asyncio.sleep(20)
     assert await asyncio.gather(*(source.renew("t0") for _ in range(5))) == [True] * 5
+    # Who was rejected with the old one comes late.
+    assert await source.renew("t0")
     assert provider.fetched_at == [20]
 
 
@@ -226,6 +230,46 @@ async def test_old_token_stays_when_no_other_can_be_fetched() -> None:
     provider.failing = False
     await asyncio.sleep(10)
     assert await source.renew("t0")
+
+
+@pytest.mark.looptime
+async def test_fetch_outlasts_the_deadlines_of_those_who_wait_for_it() -> None:
+    provider = Provider(takes_s=4)
+    source = provider.source()
+    await asyncio.sleep(20)
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1.5):
+                await source.renew("t0")
+    async with asyncio.timeout(1.5):
+        assert await source.renew("t0")
+    assert provider.fetched_at == [20]
+
+
+@pytest.mark.looptime
+async def test_fetch_ends_when_the_source_is_closed() -> None:
+    provider = Provider(takes_s=4)
+    source = provider.source()
+    await source.close()
+    await asyncio.sleep(20)
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(source.renew("t0"))
+        await asyncio.sleep(1)
+        await source.close()
+        assert asyncio.all_tasks() <= {waiting, asyncio.current_task()}
+    assert (waiting.result(), await source.authorization()) == (False, "t0")
+
+
+@pytest.mark.looptime
+async def test_fetch_that_fails_in_an_unknown_way_tells_those_who_wait() -> None:
+    async def fetch() -> credentials.Fetched:
+        raise LookupError
+
+    first = credentials.Fetched("t0")
+    source = credentials.FetchedToken(first=first, fetch=fetch, now=lambda: START)
+    await asyncio.sleep(20)
+    with pytest.raises(LookupError):
+        await source.renew("t0")
 
 
 @pytest.mark.looptime

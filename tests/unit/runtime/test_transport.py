@@ -32,6 +32,7 @@ class Rotating:
         self.values = list(values)
         self.rejected: list[str] = []
         self.kept = False
+        self.closed = False
 
     async def authorization(self) -> str:
         return self.values[0]
@@ -44,6 +45,9 @@ class Rotating:
 
     async def keep(self) -> None:
         self.kept = True
+
+    async def close(self) -> None:
+        self.closed = True
 
 
 def unauthorized_unless(good: str) -> servers.Handler:
@@ -406,11 +410,12 @@ async def test_write_is_settled_that_was_answered_or_never_sent(connect: Connect
     await asking.close()
 
 
-async def test_credentials_are_kept_by_whoever_runs_the_client(
+async def test_credentials_are_kept_and_closed_by_whoever_runs_the_client(
     pair: Pair, connect: Connect
 ) -> None:
     kept = Rotating("x")
     way = rotating(await connect(pair.server.url), kept)
     async with servers.talking_to(way) as asking:
         await asking.keep_credentials()
-    assert kept.kept
+        assert not kept.closed
+    assert (kept.kept, kept.closed) == (True, True)
