@@ -12,6 +12,14 @@ from aiohttp.http import HttpProcessingError
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _CLOSE_S = 1.0
+_SILENT_S = 15.0
+"""A connection on which nobody asks for so long is closed: each is a file, of which a process has
+few, and requests of its own need them."""
+_HANDSHAKE_S = 10.0
+_MOST = 64
+"""Connections at the same time, about; an older one goes for a newer. A probe or a scrape needs one
+of its own, and a moment."""
+_BACKLOG = 32
 _OF_THE_ASKER = (HttpProcessingError, web.RequestPayloadError)
 
 
@@ -77,12 +85,40 @@ class Listener:
         for path, handler in self._routes.items():
             application.router.add_get(path, handler)
         runner = web.AppRunner(
-            application, access_log=None, logger=_server_log, shutdown_timeout=_CLOSE_S
+            application,
+            access_log=None,
+            logger=_server_log,
+            shutdown_timeout=_CLOSE_S,
+            keepalive_timeout=_SILENT_S,
         )
         await runner.setup()
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(runner.cleanup)
-            await web.TCPSite(runner, self._host, self._port, ssl_context=self._tls).start()
-            self._port = runner.addresses[0][1]
+            server = await self._listen(runner)
+            stack.callback(server.close)
+            self._port = server.sockets[0].getsockname()[1]
             self._listening.set()
             await asyncio.get_running_loop().create_future()
+
+    async def _listen(self, runner: web.AppRunner) -> asyncio.Server:
+        """Take connections, as many as there is room for.
+
+        A site of the library's would take any number, and wait a minute for each handshake.
+        """
+        connections = runner.server
+        assert connections is not None  # noqa: S101 - for the type: the runner is set up
+
+        def accept() -> asyncio.Protocol:
+            opened = connections.connections
+            for oldest in opened[: max(0, len(opened) - _MOST + 1)]:
+                oldest.force_close()
+            return connections()
+
+        return await asyncio.get_running_loop().create_server(
+            accept,
+            self._host,
+            self._port,
+            ssl=self._tls,
+            ssl_handshake_timeout=None if self._tls is None else _HANDSHAKE_S,
+            backlog=_BACKLOG,
+        )

@@ -102,6 +102,32 @@ async def test_odd_request_is_answered_and_leaves_nothing_in_the_log(
     assert [it.message for it in caplog.records if it.levelno > logging.DEBUG] == []
 
 
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    "said", [pytest.param(b"", id="silent"), pytest.param(b"GET /here HTTP/1.1\r\n", id="half")]
+)
+async def test_connection_on_which_nobody_asks_is_closed(said: bytes) -> None:
+    async with listening() as port:
+        assert await said_to(port, said) == b""
+        assert asyncio.get_running_loop().time() < 20
+
+
+async def test_oldest_connections_go_when_there_are_too_many() -> None:
+    async with listening() as port, contextlib.AsyncExitStack() as stack:
+        opened = []
+        for _ in range(70):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            stack.callback(writer.close)
+            opened.append(reader)
+            # An answer tells that the connection has been taken on.
+            writer.write(b"GET /here HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"here")
+        async with asyncio.timeout(2):
+            assert [await gone.read() for gone in opened[:6]] == [b""] * 6
+        assert not any(kept.at_eof() for kept in opened[6:])
+        assert (await said_to(port, GET + b"\r\n")).endswith(b"here")
+
+
 async def test_what_fails_in_the_program_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     async with listening(fail) as port:
         said = await said_to(port, GET + b"\r\n")
