@@ -340,7 +340,8 @@ class ExecutionEngine(Protocol):
         """The last lines that a step has written.
 
         Raises:
-            ClusterError: the pod has gone, or its log cannot be read.
+            ClusterError: the pod has gone, its log does not come in time, or it is not asked for
+                while logs do not come.
         """
         ...
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from workflowexecution import ports
-from workflowexecution.adapters import podwarnings
+from workflowexecution.adapters import podlogs, podwarnings
 from workflowexecution.adapters.events import EVENTS
 from workflowexecution.api import names, tekton
-from workflowexecution.domain import evidence, locking
+from workflowexecution.domain import locking
 from workflowexecution.runtime import errors, pages, resource
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PIPELINERUNS = resource.Resource("tekton.dev", "v1", "pipelineruns", "PipelineRun")
 TASKRUNS = resource.Resource("tekton.dev", "v1", "taskruns", "TaskRun")
-PODS = resource.Resource("", "v1", "pods", "Pod")
+PODS = podlogs.PODS
 CRDS = resource.Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition"
 )
@@ -28,9 +28,6 @@ CRDS = resource.Resource(
 BY_OWNER = "owner"
 BY_RUN = "run"
 BY_COPIED = "copied"
-# One more than is kept tells whether the log was longer.
-_LOG_LINES = evidence.MAX_LOG_LINES + 1
-_LOG_BYTES = 2 * 1024 * 1024
 _NOT_SERVED = "Tekton's API (tekton.dev/v1) is not served by this cluster"
 _DONE_PODS = "status.phase!=Succeeded,status.phase!=Failed"
 
@@ -120,6 +117,7 @@ class TektonEngine:
         self._informers = informers
         self._gone = gone
         self._begun = begun
+        self._pod_logs = podlogs.PodLogs(client, place.namespace)
         self._pod_warnings = podwarnings.PodWarnings(client, place.namespace, self._live_pods)
 
     def unavailable(self) -> str:
@@ -247,9 +245,7 @@ class TektonEngine:
 
     async def read_log(self, pod: str, step: str) -> str:
         """The last lines that a step has written."""
-        path = PODS.path(namespace=self._namespace, name=pod, subresource="log")
-        params = {"container": f"step-{step}", "tailLines": str(_LOG_LINES)}
-        return await self._client.get_text(path, params=params, max_bytes=_LOG_BYTES)
+        return await self._pod_logs.read(pod, step)
 
     async def read_pod_events(self, pod: str) -> Sequence[Mapping[str, Any]]:
         """The events about a pod from the server itself, as it gives them."""

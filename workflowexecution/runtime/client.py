@@ -319,7 +319,10 @@ class Client:
         max_bytes: int,
         deadline_s: float = 10.0,
     ) -> str:
-        """Read at most `max_bytes` of text at a path, cut between characters."""
+        """Read at most `max_bytes` of text at a path, cut between characters.
+
+        It is text that the server fetches from somebody else, as logs from kubelets.
+        """
 
         async def read_some(response: aiohttp.ClientResponse) -> bytes:
             text = bytearray()
@@ -327,7 +330,7 @@ class Client:
                 text += chunk
             return bytes(text[:max_bytes])
 
-        call = transport.Call("GET", path, params)
+        call = transport.Call("GET", path, params, relayed=True)
         text = await self._transport.exchange(call, deadline_s, read_some)
         return codecs.getincrementaldecoder("utf-8")("replace").decode(text)
 

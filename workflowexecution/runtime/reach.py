@@ -21,7 +21,8 @@ class Reach:
     """Sees every request, and holds work while there is nobody to do it with.
 
     Three requests in a row without an answer mean that the server is away; any answer, and anything
-    that comes by a watch, that it is back. Meanwhile keys that come up are held: one of them is let
+    that comes by a watch, that it is back. Requests that it hands on to somebody else, and that are
+    not answered well, mean nothing. Meanwhile keys that come up are held: one of them is let
     through each two seconds, since somebody has to try, and all of them when the server is back. So
     an outage costs no key its back-off, however long it is, and costs next to no requests, however
     many keys wait.
@@ -87,11 +88,12 @@ class Reach:
         since = self._rejected_since
         return 0.0 if since is None else asyncio.get_running_loop().time() - since
 
-    def answered(self, method: str, status: int) -> None:
+    def answered(self, method: str, status: int, *, relayed: bool = False) -> None:
         """Note an answer."""
-        self._observer.answered(method, status)
+        self._observer.answered(method, status, relayed=relayed)
         if status in _NOT_THE_SERVER:
-            self._miss()
+            if not relayed:
+                self._miss()
             return
         if status != _UNAUTHORIZED:
             self._rejected_since = None
@@ -105,10 +107,11 @@ class Reach:
         if was_away:
             self._come_back()
 
-    def unanswered(self, method: str) -> None:
+    def unanswered(self, method: str, *, relayed: bool = False) -> None:
         """Note that no answer came."""
-        self._observer.unanswered(method)
-        self._miss()
+        self._observer.unanswered(method, relayed=relayed)
+        if not relayed:
+            self._miss()
 
     def holds(self, key: resource.ObjectKey, priority: queue.Priority) -> bool:
         """Tell whether the key must wait; if so, `on_release` is called for it when it need not."""

@@ -52,7 +52,7 @@ Reader = Callable[[aiohttp.ClientResponse], Awaitable[R]]
 
 
 class Call(NamedTuple):
-    """One request without what all requests share."""
+    """One request without what all requests share; `relayed` is told to whoever observes it."""
 
     method: str
     path: str
@@ -62,6 +62,7 @@ class Call(NamedTuple):
     accept: str = JSON
     guard: fence.Fence = fence.NoFence()
     rank: budget.Rank = budget.Rank.ACT
+    relayed: bool = False
 
 
 class _Body(aiohttp.BytesPayload):
@@ -85,22 +86,26 @@ class _Body(aiohttp.BytesPayload):
 
 
 class RequestObserver(Protocol):
-    """Sees each request that was sent. Calls are synchronous and must be cheap."""
+    """Sees each request that was sent. Calls are synchronous and must be cheap.
 
-    def answered(self, method: str, status: int) -> None:
+    One that is `relayed` the server hands on to somebody else, as a kubelet: a bad answer, or none,
+    tells nothing of the server.
+    """
+
+    def answered(self, method: str, status: int, *, relayed: bool = False) -> None:
         """Note the status of an answer."""
 
-    def unanswered(self, method: str) -> None:
+    def unanswered(self, method: str, *, relayed: bool = False) -> None:
         """Note that no answer came: the connection failed, or the deadline passed."""
 
 
 class NoObserver:
     """Sees nothing."""
 
-    def answered(self, method: str, status: int) -> None:
+    def answered(self, method: str, status: int, *, relayed: bool = False) -> None:
         """Ignore it."""
 
-    def unanswered(self, method: str) -> None:
+    def unanswered(self, method: str, *, relayed: bool = False) -> None:
         """Ignore it."""
 
 
@@ -321,9 +326,9 @@ class Transport:
             response = await self._request(session, call, authorization, limits)
         except BaseException as error:
             if is_late() or not isinstance(error, asyncio.CancelledError):
-                self._observer.unanswered(call.method)
+                self._observer.unanswered(call.method, relayed=call.relayed)
             raise
-        self._observer.answered(call.method, response.status)
+        self._observer.answered(call.method, response.status, relayed=call.relayed)
         if self._observe_date is not None and (date := response.headers.get("Date")):
             self._observe_date(date, asyncio.get_running_loop().time())
         if response.status < 300:

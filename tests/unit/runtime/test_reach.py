@@ -84,6 +84,18 @@ async def test_proxy_that_speaks_for_the_server_is_no_answer(rig: Rig) -> None:
     assert rig.reach.is_away
 
 
+async def test_silence_of_those_behind_the_server_is_not_the_servers(rig: Rig) -> None:
+    rig.miss(2)
+    for _ in range(3):
+        rig.reach.unanswered("GET", relayed=True)
+        rig.reach.answered("GET", 503, relayed=True)
+    away = [rig.reach.is_away]
+    rig.miss(1)
+    away.append(rig.reach.is_away)
+    rig.reach.answered("GET", 404, relayed=True)
+    assert [*away, rig.reach.is_away] == [False, True, False]
+
+
 async def test_one_key_is_let_through_each_two_seconds(rig: Rig) -> None:
     rig.miss()
     rig.hold()

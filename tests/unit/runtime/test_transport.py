@@ -322,11 +322,11 @@ class Seen:
     def __init__(self) -> None:
         self.events: list[tuple[str, int]] = []
 
-    def answered(self, method: str, status: int) -> None:
-        self.events.append((method, status))
+    def answered(self, method: str, status: int, *, relayed: bool = False) -> None:
+        self.events.append((f"relayed {method}" if relayed else method, status))
 
-    def unanswered(self, method: str) -> None:
-        self.events.append((method, 0))
+    def unanswered(self, method: str, *, relayed: bool = False) -> None:
+        self.answered(method, 0, relayed=relayed)
 
 
 async def test_observer_sees_each_answer_refusals_included(pair: Pair) -> None:
@@ -353,7 +353,9 @@ async def test_observer_sees_that_no_answer_came(pair: Pair) -> None:
     pair.answer(be_silent)
     with pytest.raises(errors.TransportError):
         await pair.client.post_json("/x", {}, deadline_s=2)
-    assert seen.events == [("POST", 0)]
+    with pytest.raises(errors.TransportError):
+        await pair.client.get_text("/log", max_bytes=10, deadline_s=2)
+    assert seen.events == [("POST", 0), ("relayed GET", 0)]
 
 
 async def test_request_that_is_given_up_by_others_says_nothing_of_the_server(pair: Pair) -> None:

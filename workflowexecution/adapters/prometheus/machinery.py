@@ -124,14 +124,14 @@ class Requests:
         )
         self._series: dict[tuple[str, int], series.Count] = {}
 
-    def answered(self, method: str, status: int) -> None:
+    def answered(self, method: str, status: int, *, relayed: bool = False) -> None:
         """Count an answer."""
         known = self._series.get((method, status))
         if known is None:
             known = self._series[method, status] = self._total.series(str(status), method)
         known.value += 1
 
-    def unanswered(self, method: str) -> None:
+    def unanswered(self, method: str, *, relayed: bool = False) -> None:
         """Count a request without an answer."""
         self._total.series(_FAILED, method).add()
 

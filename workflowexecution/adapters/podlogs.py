@@ -1,0 +1,119 @@
+"""Logs of pods: few at a time, and none while the kubelets that have them are silent.
+
+The API server fetches a log from the kubelet of the pod's node, and waits for that as long as it is
+waited for. A reconcile that reads one keeps its worker meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from workflowexecution.adapters import breaker
+from workflowexecution.domain import evidence
+from workflowexecution.runtime import errors, resource
+
+if TYPE_CHECKING:
+    from workflowexecution.runtime import client
+
+PODS = resource.Resource("", "v1", "pods", "Pod")
+
+AT_ONCE = 4
+"""A quarter of the workers, where there are as many as by default."""
+DEADLINE_S = 3.0
+PATIENCE_S = 1.0
+"""Who finds no room waits for it as long as logs come: in this time at least one."""
+SILENT_AFTER = 3
+
+# One more than is kept tells whether the log was longer.
+_LINES = evidence.MAX_LOG_LINES + 1
+_MAX_BYTES = 2 * 1024 * 1024
+
+
+class PodLogs:
+    """Reads the ends of logs, and gives up soon where none come.
+
+    However many runs fail at once, each log is read where kubelets answer, since a reading takes
+    milliseconds. Where they do not, whoever waits for room gives up after a second; after three
+    readings in a row without an answer nothing is asked for some seconds, up to half a minute, and
+    then one reading finds out whether logs come again.
+
+    Lock-free: it changes only between awaits.
+    """
+
+    def __init__(self, client: client.Client, namespace: str) -> None:
+        """Read logs of pods in this namespace."""
+        self._client = client
+        self._namespace = namespace
+        self._room = asyncio.Semaphore(AT_ONCE)
+        self._breaker = breaker.Breaker(clock=_now, threshold=SILENT_AFTER)
+        self._reading = 0
+        self._moved_at = float("-inf")
+        """When a reading began, or was answered, last."""
+
+    async def read(self, pod: str, step: str) -> str:
+        """The last lines that a step has written.
+
+        Raises:
+            errors.ApiError: the server, or the kubelet behind it, says that there is none.
+            errors.TransportError: it did not come, or was not asked for since others did not.
+        """
+        await self._enter()
+        try:
+            if not self._may_ask():
+                message = "it was not asked for, since the logs of other pods do not come"
+                raise errors.TransportError(message, sent=False)
+            return await self._ask(pod, step)
+        finally:
+            self._room.release()
+
+    async def _enter(self) -> None:
+        """Wait for room as long as readings end."""
+        while self._room.locked():
+            left_s = self._moved_at + PATIENCE_S - _now()
+            if left_s <= 0:
+                message = f"it was not asked for, since no log has come for {PATIENCE_S:.0f} s"
+                raise errors.TransportError(message, sent=False)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await self._room.acquire()
+                    return
+        await self._room.acquire()
+
+    def _may_ask(self) -> bool:
+        """Whether logs come, as far as is known; or nobody else finds out."""
+        if self._breaker.wait_s() > 0:
+            return False
+        return self._breaker.is_closed or not self._reading
+
+    async def _ask(self, pod: str, step: str) -> str:
+        path = PODS.path(namespace=self._namespace, name=pod, subresource="log")
+        params = {"container": f"step-{step}", "tailLines": str(_LINES)}
+        self._reading += 1
+        self._moved_at = _now()
+        try:
+            log = await self._client.get_text(
+                path, params=params, max_bytes=_MAX_BYTES, deadline_s=DEADLINE_S
+            )
+        except errors.ApiError:
+            self._answered()
+            raise
+        except errors.TransportError as error:
+            self._breaker.failed()
+            if not isinstance(error.__cause__, TimeoutError):
+                raise
+            message = f"it has not come within {DEADLINE_S:.0f} s"
+            raise errors.TransportError(message) from error
+        finally:
+            self._reading -= 1
+        self._answered()
+        return log
+
+    def _answered(self) -> None:
+        self._moved_at = _now()
+        self._breaker.succeeded()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
