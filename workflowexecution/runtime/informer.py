@@ -215,7 +215,7 @@ class Informer(Generic[T]):
     async def wait_known(self) -> None:
         """Wait until the cache has been filled, or it is known why it cannot be for now.
 
-        The API is not served, or nobody may list it here: that may be so for long.
+        The API is not served, or the server refuses to list it: that may be so for long.
         """
         await self._known.wait()
 
@@ -327,7 +327,7 @@ class Informer(Generic[T]):
         if isinstance(error, errors.EndpointMissing | errors.NotFound):
             self._lose_endpoint()
             return
-        if isinstance(error, errors.Forbidden):
+        if self._recovery.is_refused(error):
             self._known.set()
         silent = self.last_event_age_s >= self._watch_idle_s
         step = self._recovery.after(error, opened=opened, silent=silent)

@@ -1,5 +1,6 @@
 """What follows when a list or a watch fails: a pause, and a resumption or a new list."""
 
+import asyncio
 import random
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,6 +12,7 @@ _BACKOFF_CAP_S = 30.0
 _AWAY_CAP_S = 3.0
 _FUTURE_VERSIONS = 3
 _AWAY_STATUSES = frozenset({502, 503})
+_REFUSED_FOR_S = 30.0
 
 
 class Step(NamedTuple):
@@ -55,6 +57,7 @@ class Recovery:
         self._away = backoff.Backoff(base_s=_BACKOFF_BASE_S, cap_s=_AWAY_CAP_S, uniform=uniform)
         self._expired = False
         self._future_versions = 0
+        self._refused_since: float | None = None
 
     def heard(self) -> None:
         """Note that the server is there."""
@@ -68,6 +71,21 @@ class Recovery:
         """Note a stream that was in order: whatever failed before is over."""
         self._backoff.reset()
         self._expired = False
+
+    def is_refused(self, error: errors.ClusterError) -> bool:
+        """Whether a list that has never succeeded, and has failed again, may go on failing for long.
+
+        Nobody may read it here, or the server has had another answer for half a minute, as when
+        something that it asks for is broken. A server that is not there says nothing of the kind.
+        """
+        if isinstance(error, errors.Forbidden):
+            return True
+        if not isinstance(error, errors.ApiError) or error.status in _AWAY_STATUSES:
+            return False
+        now = asyncio.get_running_loop().time()
+        if self._refused_since is None:
+            self._refused_since = now
+        return now - self._refused_since >= _REFUSED_FOR_S
 
     def after_short_stream(self) -> Step:
         """Decide after a stream that the server ended at once."""

@@ -131,6 +131,32 @@ async def test_informer_is_known_once_the_list_is_in_or_why_it_cannot_be(
         running.cancel()
 
 
+@pytest.mark.parametrize(
+    ("failure", "known_at"),
+    [
+        pytest.param(FAILED, [50.4], id="500"),
+        pytest.param(REFUSED, [], id="no-server"),
+        pytest.param(sources.refusal(503), [], id="proxy"),
+    ],
+)
+async def test_informer_is_known_once_the_server_has_refused_the_list_for_half_a_minute(
+    failure: errors.ClusterError, known_at: list[float]
+) -> None:
+    rig = Rig()
+    rig.source.pages = [failure]
+    told: list[float] = []
+
+    async def know() -> None:
+        await rig.informer.wait_known()
+        told.append(sources.now())
+
+    knowing = asyncio.create_task(know())
+    await rig.run_for(600)
+    knowing.cancel()
+    assert told == pytest.approx(known_at)
+    assert not rig.informer.synced
+
+
 async def test_informer_starts_the_list_anew_when_the_page_token_expired() -> None:
     rig = Rig()
     rig.source.pages = [
