@@ -350,6 +350,7 @@ class App:
                 executions=self._watches.executions,
                 caches=self._watches.by_name(),
                 engine=self._engine.trouble,
+                watch_idle_s=self._settings.limits.watch_idle,
             ),
         )
 

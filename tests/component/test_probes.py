@@ -64,6 +64,41 @@ async def test_not_ready_while_the_crd_is_not_there(here: World) -> None:
         assert await probe.troubles() == {"executions"}
 
 
+async def test_ready_all_along_while_nothing_happens(here: World) -> None:
+    async with probing(here) as probe:
+        await asyncio.sleep(5)
+        for _ in range(180):
+            await asyncio.sleep(20)
+            assert await probe.troubles() == set()
+
+
+@pytest.mark.parametrize(
+    ("status", "plural", "verbs"),
+    [
+        pytest.param(403, "workflowexecutions", ("list", "watch"), id="403"),
+        pytest.param(500, "taskruns", ("list", "watch"), id="500"),
+        pytest.param(403, "taskruns", ("watch",), id="may-be-listed"),
+    ],
+)
+async def test_not_ready_while_changes_are_not_heard_of(
+    here: World, status: int, plural: str, verbs: tuple[str, ...]
+) -> None:
+    async with probing(here) as probe:
+        await asyncio.sleep(5)
+        refusal = faults.Answer(status, f'{{"kind":"Status","code":{status}}}')
+        here.cluster.faults.add(
+            refusal, Match(verbs=verbs, resource=plural, agent=world.AGENT), times=None
+        )
+        here.cluster.faults.drop_watches(ending=faults.Ending.EOF)
+        await asyncio.sleep(200)
+        for _ in range(20):
+            await asyncio.sleep(45)
+            assert "caches" in await probe.troubles()
+        here.cluster.faults.heal()
+        await asyncio.sleep(30)
+        assert await probe.troubles() == set()
+
+
 async def test_not_ready_while_the_server_does_not_answer(here: World) -> None:
     async with probing(here) as probe:
         here.ask()

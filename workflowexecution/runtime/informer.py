@@ -14,7 +14,6 @@ from workflowexecution.runtime import client, errors, feed, pages, recovery, res
 _HEALTHY_AFTER_S = 5.0
 _MISSING_RETRY_S = 2.0
 _MISSING_SPREAD_S = 3.0
-_RESYNC_STEP_S = 1.0
 _LIST_S = 90.0
 """For one page: request, second request after a renewal of credentials, and that renewal."""
 
@@ -142,6 +141,7 @@ class Informer(Generic[T]):
         # The last good version; empty when only a list can help.
         self._version = ""
         self._pause_s = 0.0
+        self._refreshes = False
         self._hurry = asyncio.Event()
         self._events_in_turn = 0
         self._missing = False
@@ -266,7 +266,8 @@ class Informer(Generic[T]):
         page = await self._client.list_page(
             self._resource, **self._scope, limit=self._page_size, continue_token=token
         )
-        self._hear()
+        if not self._refreshes:  # or the age would tell nothing of a watch that is refused
+            self._hear()
         self._expect_within(_LIST_S)
         return page
 
@@ -299,8 +300,7 @@ class Informer(Generic[T]):
         if failure is not None:
             self._recover(failure, opened=opened_at < float("inf"))
         elif not healthy:
-            pause_s = self._recovery.after_short_stream().pause_s
-            self._back_off(pause_s, "the watch ended at once")
+            self._back_off(self._recovery.after_short_stream(), "the watch ended at once")
 
     async def _wait(self) -> None:
         self._expect_within(self._pause_s)
@@ -308,7 +308,8 @@ class Informer(Generic[T]):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._pause_s):
                 await self._hurry.wait()
-        self._state = InformerState.WATCH if self._version else InformerState.LIST
+        resumes = self._version and not self._refreshes
+        self._state = InformerState.WATCH if resumes else InformerState.LIST
 
     async def _apply(self, batch: list[client.WatchEvent]) -> None:
         for event in batch:
@@ -335,17 +336,17 @@ class Informer(Generic[T]):
             self._version = ""
         if step.doubts and self.synced:
             self._set_doubt(True)
-        self._back_off(step.pause_s, error)
+        self._back_off(step, error)
 
-    def _back_off(self, pause_s: float, reason: errors.ClusterError | str) -> None:
+    def _back_off(self, step: recovery.Step, reason: errors.ClusterError | str) -> None:
         self._state = InformerState.BACKOFF
-        self._pause_s = pause_s
+        self._pause_s, self._refreshes = step.pause_s, step.refreshes
         _log.warning(
             "Watch or list failed",
             resource=self._resource.plural,
             reason=str(reason),
-            pause_s=round(pause_s, 3),
-            relist=not self._version,
+            pause_s=round(step.pause_s, 3),
+            relist=step.refreshes or not self._version,
         )
 
     def _set_doubt(self, doubt: bool) -> None:
@@ -384,7 +385,7 @@ class Informer(Generic[T]):
 
     async def _resync(self) -> None:
         await self._synced.wait()
-        steps = max(1, int(self._resync_period_s / _RESYNC_STEP_S))
+        steps = max(1, int(self._resync_period_s))
         while True:
             keys = [cached.key for cached in self._store]
             for step in range(steps):

@@ -13,6 +13,7 @@ _AWAY_CAP_S = 3.0
 _FUTURE_VERSIONS = 3
 _AWAY_STATUSES = frozenset({502, 503})
 _REFUSED_FOR_S = 30.0
+_REFRESH_AFTER = 10
 
 
 class Step(NamedTuple):
@@ -20,11 +21,13 @@ class Step(NamedTuple):
 
     Attributes:
         doubts: the cache may be of another past than the server's, until the list is in it.
+        refreshes: list, and watch on from the last good version if that fails too.
     """
 
     pause_s: float
     lists: bool = False
     doubts: bool = False
+    refreshes: bool = False
 
 
 class Recovery:
@@ -34,6 +37,9 @@ class Recovery:
       once the first time: nothing is wrong with the server. So does a version that the server calls
       future three times in a row. Every other failure, unknown ERROR events included, is waited
       out, and the watch resumes from the last good version.
+    - No watch that fails leaves the cache as it is for ever: after ten failures in a row that tell
+      nothing of the version, a few minutes, it is listed once. So it is where it may be listed and
+      not watched, or where something that only the watch meets is broken.
     - A server whose database was restored takes a version from its lost future without a word, and
       then sends nothing older, not even bookmarks. Nobody can tell by the version; but no database
       is restored under a running server, and no healthy watch is silent. So a list follows a watch
@@ -58,6 +64,7 @@ class Recovery:
         self._expired = False
         self._future_versions = 0
         self._refused_since: float | None = None
+        self._failures = 0
 
     def heard(self) -> None:
         """Note that the server is there."""
@@ -66,14 +73,16 @@ class Recovery:
     def progressed(self) -> None:
         """Note an event: its version is one that the server knows."""
         self._future_versions = 0
+        self._failures = 0
 
     def lived(self) -> None:
         """Note a stream that was in order: whatever failed before is over."""
         self._backoff.reset()
         self._expired = False
+        self._failures = 0
 
     def is_refused(self, error: errors.ClusterError) -> bool:
-        """Whether a list that has never succeeded, and has failed again, may go on failing for long.
+        """Whether a list that has never succeeded, and failed again, may go on failing for long.
 
         Nobody may read it here, or the server has had another answer for half a minute, as when
         something that it asks for is broken. A server that is not there says nothing of the kind.
@@ -89,7 +98,7 @@ class Recovery:
 
     def after_short_stream(self) -> Step:
         """Decide after a stream that the server ended at once."""
-        return Step(self._backoff.next_s())
+        return self._step_on()
 
     def after(self, error: errors.ClusterError, *, opened: bool, silent: bool) -> Step:
         """Decide after a failure.
@@ -119,7 +128,12 @@ class Recovery:
             case errors.ApiError() if error.status == 504 or error.resource_version_too_large:
                 return Step(self._backoff.next_s(), lists=self._is_of_the_future())
             case _:
-                return Step(self._backoff.next_s())
+                return self._step_on()
+
+    def _step_on(self) -> Step:
+        """Watch on, as a rule."""
+        self._failures = (self._failures + 1) % _REFRESH_AFTER
+        return Step(self._backoff.next_s(), refreshes=self._failures == 0)
 
     def _is_of_the_future(self) -> bool:
         """Whether the version was called future often enough to be believed to be."""

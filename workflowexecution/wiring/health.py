@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 LATE_S = 30.0
 """For a turn of the loop, the end of a wait, the cancellation of a reconcile: none is ever due."""
 AWAY_S = 10.0
+DEAF_S = 180.0
+"""Bookmarks come each minute, and a silent watch is replaced before that; as in the alert
+WorkflowExecutionWatchStale."""
 DOUBT_S = 10.0
 """A list after an outage takes seconds; nothing is done meanwhile."""
 REJECTED_S = 30.0
@@ -42,12 +45,17 @@ class Watched(Protocol):
         ...
 
 
-class Doubtful(Protocol):
-    """An informer whose cache may be of another past than the server's."""
+class Filled(Watched, Protocol):
+    """An informer whose cache is what work is decided by."""
 
     @property
     def doubt_s(self) -> float:
-        """For how many seconds it has been so."""
+        """For how many seconds it may have been of another past than the server's."""
+        ...
+
+    @property
+    def last_event_age_s(self) -> float:
+        """Seconds since the server was heard of what changes."""
         ...
 
 
@@ -124,8 +132,9 @@ def readiness(
     *,
     server: Server,
     executions: Watched,
-    caches: Mapping[str, Doubtful],
+    caches: Mapping[str, Filled],
     engine: Callable[[], str],
+    watch_idle_s: float,
 ) -> dict[str, Check]:
     """Whether the caches are filled and the API server answers.
 
@@ -134,7 +143,9 @@ def readiness(
         executions: the informer of the own resource.
         caches: every informer by what it watches.
         engine: why the engine's state is not known; empty when it is.
+        watch_idle_s: a watch that is silent for so long is replaced.
     """
+    deaf_s = max(DEAF_S, 2 * watch_idle_s)
 
     def reachable() -> str | None:
         if server.away_s > AWAY_S:
@@ -150,9 +161,13 @@ def readiness(
 
     def certain() -> str | None:
         doubtful = [name for name, cache in caches.items() if cache.doubt_s > DOUBT_S]
-        if not doubtful:
-            return None
-        return f"not listed since the API server was away, so all work waits: {', '.join(doubtful)}"
+        if doubtful:
+            names = ", ".join(doubtful)
+            return f"not listed since the API server was away, so all work waits: {names}"
+        # One that has never been listed, or is not served, others tell of.
+        known = [it for it in caches if caches[it].synced and not caches[it].missing]
+        deaf = ", ".join(it for it in known if caches[it].last_event_age_s > deaf_s)
+        return f"nothing heard for {deaf_s:.0f} s of changes in: {deaf}" if deaf else None
 
     return {
         "api": reachable,

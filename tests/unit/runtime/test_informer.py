@@ -263,6 +263,44 @@ async def test_informer_backs_off_up_to_thirty_seconds() -> None:
     assert rig.source.opened_at[-1] - rig.source.opened_at[-2] == pytest.approx(30)
 
 
+@pytest.mark.parametrize(
+    "failure",
+    [
+        pytest.param(FAILED, id="500"),
+        pytest.param(sources.refusal(403), id="403"),
+        pytest.param([FAILED], id="poisoned"),
+        pytest.param([], id="ends-at-once"),
+    ],
+)
+async def test_informer_lists_once_after_ten_watches_that_failed_in_a_row(
+    failure: list[sources.Step] | errors.ClusterError,
+) -> None:
+    rig = Rig()
+    rig.source.watches = [failure] * 30
+    rig.source.pages += [FAILED, client.ListPage([objects.raw("new")], "9", "")]
+    await rig.run_for(700)
+    assert rig.source.listed_at == pytest.approx([0, 170.4, 470.4])
+    # The list that failed has taken nothing away.
+    assert rig.source.opened_versions == ["1"] * 19 + ["9"] * 8
+    assert (rig.names, rig.informer.in_doubt) == (["new"], False)
+
+
+async def test_list_in_the_place_of_a_watch_does_not_hide_that_nothing_is_heard() -> None:
+    rig = Rig()
+    rig.source.watches = [FAILED] * 30
+    await rig.run_for(400)
+    assert len(rig.source.lists) == 2
+    assert rig.informer.last_event_age_s == 400
+
+
+async def test_informer_lists_nothing_anew_while_events_come_by_watches_that_fail() -> None:
+    rig = Rig()
+    bookmark = [sources.event("BOOKMARK", {"metadata": {"resourceVersion": "2"}})]
+    rig.source.watches = [*[FAILED] * 9, [bookmark, FAILED], *[FAILED] * 8]
+    await rig.run_for(500)
+    assert rig.source.listed_at == [0]
+
+
 async def test_informer_tries_each_three_seconds_while_connections_are_refused() -> None:
     rig = Rig()
     rig.source.pages = [REFUSED]

@@ -22,6 +22,7 @@ class Part:
     rejected_s: float = 0.0
     missing: int = 0
     doubt_s: float = 0.0
+    last_event_age_s: float = 60.0
     working_s: list[float] = field(default_factory=list)
 
 
@@ -40,14 +41,20 @@ def alive(part: Part) -> list[str]:
     return [reason for check in checks.values() if (reason := check()) is not None]
 
 
-def ready(part: Part, engine: str = "") -> list[str]:
+def ready(part: Part, engine: str = "", watch_idle_s: float = 90.0) -> list[str]:
     """The reasons why not."""
-    watched = Informer(synced=part.synced, missing=bool(part.missing))
+    watched = Informer(
+        synced=part.synced,
+        missing=bool(part.missing),
+        doubt_s=part.doubt_s,
+        last_event_age_s=part.last_event_age_s,
+    )
     checks = health.readiness(
         server=part,
         executions=watched,
-        caches={"tasks": part, "runs": Part()},
+        caches={"tasks": watched, "runs": Informer(synced=True)},
         engine=lambda: engine,
+        watch_idle_s=watch_idle_s,
     )
     return [reason for check in checks.values() if (reason := check()) is not None]
 
@@ -59,6 +66,8 @@ class Informer:
     synced: bool
     missing: bool = False
     stuck_s: float = 0.0
+    doubt_s: float = 0.0
+    last_event_age_s: float = 60.0
 
 
 @pytest.mark.parametrize(
@@ -106,6 +115,32 @@ def test_alive_is_what_does_all_that_is_due(part: Part, reasons: list[str]) -> N
 )
 def test_ready_is_what_has_its_caches_and_its_server(part: Part, reasons: list[str]) -> None:
     assert ready(part) == reasons
+
+
+@pytest.mark.parametrize(
+    ("part", "watch_idle_s", "is_ready"),
+    [
+        pytest.param(Part(last_event_age_s=179), 90, True, id="quiet"),
+        pytest.param(Part(last_event_age_s=181), 90, False, id="deaf"),
+        pytest.param(Part(last_event_age_s=181), 120, True, id="may-be-silent-for-longer"),
+        pytest.param(Part(last_event_age_s=241), 120, False, id="deaf-for-longer"),
+    ],
+)
+def test_ready_is_what_hears_of_changes(part: Part, watch_idle_s: float, *, is_ready: bool) -> None:
+    told = f"nothing heard for {max(180, 2 * watch_idle_s)} s of changes in: tasks"
+    assert ready(part, watch_idle_s=watch_idle_s) == ([] if is_ready else [told])
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param(Part(last_event_age_s=1e6, synced=False), id="never-listed"),
+        pytest.param(Part(last_event_age_s=1e6, missing=1), id="not-served"),
+    ],
+)
+def test_cache_that_others_tell_of_is_not_called_deaf(part: Part) -> None:
+    (reason,) = ready(part)
+    assert "nothing heard" not in reason
 
 
 def test_ready_asks_for_the_engine() -> None:
