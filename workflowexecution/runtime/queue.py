@@ -8,11 +8,10 @@ import random
 from collections.abc import Callable
 from typing import Protocol
 
-from workflowexecution.runtime import resource
+from workflowexecution.runtime import backoff, resource
 
 _FAIR_EVERY = 8
 _COMPACT_ABOVE = 64
-_MAX_EXPONENT = 32
 
 
 class Priority(enum.IntEnum):
@@ -247,10 +246,10 @@ class WorkQueue:
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         self._observer.retried()
-        full = self._backoff_base_s * 2.0 ** min(failures, _MAX_EXPONENT)
-        delay_s = min(full, self._backoff_cap_s) * (1 + self._uniform()) / 2
-        if at_least_s > 0:
-            delay_s = max(delay_s, at_least_s * (1 + self._uniform() / 4))
+        delay_s = backoff.delay_s(
+            failures, self._backoff_base_s, self._backoff_cap_s, self._uniform,
+            at_least_s=at_least_s,
+        )  # fmt: skip
         priority, _ = self._processing.get(key, (Priority.NORMAL, 0.0))
         self.add_after(key, delay_s, priority)
         return delay_s
