@@ -28,6 +28,10 @@ NO_WORD = "the dialect has no word for it"
 """Why a record that its server would not take is on the log."""
 MAX_PARAMETERS_BYTES = 8192
 MAX_TEXT_BYTES = 4096
+MAX_NAME_BYTES = 255
+"""Of a name that has a column of its own."""
+MAX_DURATION_MS = 2**31 - 1
+"""What its column holds: 24.8 days."""
 
 Dialect = Literal["december", "current"]
 
@@ -131,12 +135,14 @@ def build(execution: WorkflowExecution, transition: Transition, style: Style) ->
     current = style.dialect == "current"
     taken = not current or (transition in _CURRENT and reason not in _UNKNOWN_TO_CURRENT)
     spell = _current if current and taken else _december
-    return Event(execution.metadata.uid, transition, spell(execution, transition, style), taken)
+    document = _plain(spell(execution, transition, style))
+    return Event(execution.metadata.uid, transition, document, taken)
 
 
 def correlation_id(execution: WorkflowExecution) -> str:
     """Name of the RemediationRequest, else of the execution."""
-    return execution.spec.remediation_request_ref.name or execution.metadata.name
+    name = execution.spec.remediation_request_ref.name or execution.metadata.name
+    return text.cut(name, MAX_NAME_BYTES)
 
 
 def _december(execution: WorkflowExecution, transition: Transition, style: Style) -> dict[str, Any]:
@@ -183,7 +189,7 @@ def _envelope(execution: WorkflowExecution, transition: Transition, style: Style
         "event_outcome": _outcome(transition, style),
         "correlation_id": correlation_id(execution),
         "actor_type": "user" if by_person else "service",
-        "actor_id": text.cut(person, 255) if by_person else ACTOR,
+        "actor_id": text.cut(person, MAX_NAME_BYTES) if by_person else ACTOR,
         "resource_type": "WorkflowExecution",
         "resource_id": execution.metadata.uid if by_person else execution.metadata.name,
         "namespace": execution.metadata.namespace,
@@ -191,7 +197,7 @@ def _envelope(execution: WorkflowExecution, transition: Transition, style: Style
     }
     if _is_end(transition) and status.start_time and status.completion_time:
         took = (status.completion_time - status.start_time).total_seconds()
-        envelope["duration_ms"] = max(0, round(took * 1000))
+        envelope["duration_ms"] = min(max(0, round(took * 1000)), MAX_DURATION_MS)
     return envelope
 
 
@@ -201,13 +207,13 @@ def _data(execution: WorkflowExecution, transition: Transition) -> dict[str, Any
     outcome = status.outcome if _is_late(transition) else None
     data: dict[str, Any] = {
         "remediation_id": correlation_id(execution),
-        "workflow_id": spec.workflow_ref.workflow_id,
-        "workflow_version": spec.workflow_ref.version,
-        "target_resource": spec.target_resource,
+        "workflow_id": text.cut(spec.workflow_ref.workflow_id, MAX_TEXT_BYTES),
+        "workflow_version": text.cut(spec.workflow_ref.version, MAX_TEXT_BYTES),
+        "target_resource": text.cut(spec.target_resource, MAX_TEXT_BYTES),
         "phase": _PHASES[transition].value,
         "outcome": outcome.value if outcome is not None else None,
         "confidence": spec.confidence,
-        "container_image": spec.workflow_ref.container_image,
+        "container_image": text.cut(spec.workflow_ref.container_image, MAX_TEXT_BYTES),
         "execution_name": execution.metadata.name,
         "event_key": event_key(execution.metadata.uid, transition),
     }
@@ -301,7 +307,7 @@ def _cleared(execution: WorkflowExecution) -> dict[str, Any]:
         **data,
         "workflow_name": execution.metadata.name,
         "cleared_at": _second(clearance.cleared_at),
-        "cleared_by": text.cut(clearance.cleared_by, 255),
+        "cleared_by": text.cut(clearance.cleared_by, MAX_NAME_BYTES),
         "clear_reason": _text(clearance.clear_reason),
         "clear_method": clearance.clear_method.value,
         "previous_state": "Blocked",
@@ -361,7 +367,20 @@ def _parameters(parameters: dict[str, str]) -> dict[str, str] | None:
         left -= 0 if secretnames.is_secret(name) else len(parameters[name])
         kept[name] = text.cut(redaction.redact_value(name, parameters[name]), room)
         room -= len(kept[name].encode())
-    return kept or None
+    return dict(sorted((text.plain(name), value) for name, value in kept.items())) or None
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - of JSON
+    """The same without control characters.
+
+    A name in a spec may hold U+0000, which PostgreSQL keeps in no text: a store would fail of the
+    record, and of all that is sent with it, again and again.
+    """
+    if isinstance(value, str):
+        return text.plain(value)
+    if isinstance(value, dict):
+        return {key: _plain(it) for key, it in value.items()}
+    return value
 
 
 def _text(value: str) -> str:
