@@ -35,6 +35,8 @@ _MAX_ANSWER_BYTES = 16 * 1024 * 1024
 _ABOUT_THE_WAY = frozenset({401, 403, 404, 405, 407, 408, 410, 415, 421, 425, 426, 429})
 _PASSING = frozenset({401, 408, 429})
 _GATEWAY_GAVE_UP = frozenset({502, 504})
+# Answers of the service itself, or of what guards it, which a record in the request may have caused.
+_FAILING = frozenset({403, 500, 501, 505, 507})
 
 
 class Outcome(Enum):
@@ -62,6 +64,10 @@ class Unavailable(StoreError):
         super().__init__(message)
         self.outcome = outcome
         self.retry_after_s = retry_after_s
+
+
+class Failing(Unavailable):
+    """Not now, and perhaps never: another request may go through, so it is no outage for sure."""
 
 
 class Rejected(StoreError):
@@ -130,6 +136,7 @@ class AuditClient:
 
         Raises:
             Unavailable: it is to be tried again, by what its outcome says.
+            Failing: of that, what may be the fault of a record.
             Rejected: a record of it is not taken.
         """
         request = _Request("POST", BATCH_PATH, data=orjson.dumps(documents))
@@ -139,7 +146,8 @@ class AuditClient:
         said = f"{status} {_detail(body)}"
         if 400 <= status < 500 and status not in _ABOUT_THE_WAY:
             raise Rejected(said)
-        raise Unavailable(said, outcome=_outcome(status), retry_after_s=retry_after_s)
+        kind = Failing if status in _FAILING else Unavailable
+        raise kind(said, outcome=_outcome(status), retry_after_s=retry_after_s)
 
     async def find(self, event: Event) -> bool:
         """Whether the server has a record, asked for by correlation id and event type.
@@ -173,7 +181,8 @@ class AuditClient:
             answer = None
         if status != 200 or not isinstance(answer, dict):
             message = f"query: {status} {_detail(body)}"
-            raise Unavailable(message, retry_after_s=retry_after_s)
+            kind = Failing if status in _FAILING else Unavailable
+            raise kind(message, retry_after_s=retry_after_s)
         rows = answer.get("data")
         return rows if isinstance(rows, list) else []
 

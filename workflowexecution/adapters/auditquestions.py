@@ -2,7 +2,7 @@
 
 A refusal (403, 404) says nothing of the record. It may be about everything, as when the rights are
 being put right or a gateway has lost its way, and then a question that is asked a moment later is
-answered; or the server has no query for us, and then only sending is left.
+answered; about that one record; or the server has no query for us, and then only sending is left.
 """
 
 from __future__ import annotations
@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from workflowexecution.adapters import auditclient
+from workflowexecution.adapters import auditclient, auditparcels
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from workflowexecution.adapters.auditclient import Failing
+    from workflowexecution.adapters.auditparcels import Parcel
     from workflowexecution.domain.auditevent import Event
 
 _log = structlog.get_logger(__name__)
@@ -28,19 +32,69 @@ class Finder(Protocol):
 
 
 class Questions:
-    """Asks, and remembers whether the last question was refused."""
+    """Clears doubts, and remembers whether questions are refused."""
 
-    def __init__(self, store: Finder) -> None:
-        """Ask this store."""
+    def __init__(self, store: Finder, *, found: Callable[[Parcel], None]) -> None:
+        """Ask this store.
+
+        Args:
+            store: the one to ask.
+            found: told of each record that is there.
+        """
         self._store = store
+        self._found = found
         self._refused = False
+        """Whether the last question was."""
+        self._refused_key = ""
+        """Of the record whose question was refused the last."""
 
-    async def is_there(self, event: Event) -> bool | None:
+    async def clear(self, parcels: Iterable[Parcel], *, passed: int) -> dict[str, Failing]:
+        """Ask for those that are in doubt. Where nobody can know, they stay so, and are sent.
+
+        Args:
+            parcels: some of which may be in doubt.
+            passed: how many requests have gone through, for `Parcel.failed`.
+
+        Returns:
+            The keys of those that are better not sent now: the store fails of the question alone.
+
+        Raises:
+            auditclient.Unavailable: nothing can be told now.
+        """
+        failing: dict[str, Failing] = {}
+        failed_in_a_row = unknown_in_a_row = 0
+        for parcel in parcels:
+            if not parcel.doubtful:
+                continue
+            try:
+                there = await self._is_there(parcel.event)
+            except auditclient.Failing as error:
+                parcel.failed(among=1, passed=passed, why=str(error))
+                failing[parcel.event.key] = error
+                failed_in_a_row += 1
+                if failed_in_a_row == auditparcels.IN_A_ROW:
+                    raise
+                continue
+            failed_in_a_row = 0
+            if there is None:
+                unknown_in_a_row += 1
+                if unknown_in_a_row == auditparcels.IN_A_ROW:
+                    # It answers no query, so all that are left go unasked.
+                    break
+                continue
+            unknown_in_a_row = 0
+            parcel.doubtful = False
+            if there:
+                self._found(parcel)
+        return failing
+
+    async def _is_there(self, event: Event) -> bool | None:
         """Whether a record is there; None when nobody can know.
 
         The first refusal counts as an outage: it is asked again after a while, and only a second
-        one in a row means that there are no answers. Who sends unasked then keeps the doubt until
-        that has gone through: where sending is refused too, the next question may be answered.
+        one in a row, or of the same record, means that there is no answer. Who sends unasked then
+        keeps the doubt until that has gone through: where sending is refused too, the next question
+        may be answered.
 
         Raises:
             auditclient.Unavailable: it cannot be told now.
@@ -48,9 +102,9 @@ class Questions:
         try:
             there = await self._store.find(event)
         except auditclient.NotAskable as error:
-            if self._refused:
+            if self._refused or self._refused_key == event.key:
                 return None
-            self._refused = True
+            self._refused, self._refused_key = True, event.key
             _log.warning(
                 "Audit store refuses to be asked; if it does again, records in doubt go unasked",
                 error=str(error),

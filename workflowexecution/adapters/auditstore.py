@@ -13,22 +13,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
-import tenacity
 
-from workflowexecution.adapters import auditclient, auditlog, auditquestions, breaker
+from workflowexecution.adapters import (
+    auditclient,
+    auditlog,
+    auditparcels,
+    auditquestions,
+    breaker,
+)
 from workflowexecution.domain import auditevent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from workflowexecution import ports
+    from workflowexecution.adapters.auditparcels import Parcel
     from workflowexecution.domain.auditevent import Event
 
 SETTLE_TIMEOUTS = 3.0
 """How many request deadlines a request without an answer counts as undecided: the server's own
 limit is three times the usual one."""
-
-_FLUSH_S = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -66,16 +70,6 @@ class Counts:
     failed_attempts: int = 0
 
 
-@dataclass(slots=True)
-class _Parcel:
-    """An event on its way."""
-
-    event: Event
-    since: float
-    doubtful: bool
-    ripe_at: float
-
-
 class HttpTrail:
     """The `AuditTrail` into a Data Storage.
 
@@ -92,7 +86,6 @@ class HttpTrail:
         store: Store,
         limits: Limits,
         clock: Callable[[], float],
-        on_state: Callable[[breaker.State], None] | None = None,
     ) -> None:
         """Send through this store.
 
@@ -100,18 +93,18 @@ class HttpTrail:
             store: the Data Storage.
             limits: sizes and durations.
             clock: the loop's time.
-            on_state: told each state of the breaker.
         """
         self._store = store
-        self._questions = auditquestions.Questions(store)
+        self._questions = auditquestions.Questions(store, found=self._found)
         self._limits = limits
         self._clock = clock
-        self._on_state = on_state
         self._breaker = breaker.Breaker(clock=clock, on_change=self._breaker_changed)
-        self._waiting: dict[str, _Parcel] = {}
-        self._sending: dict[str, _Parcel] = {}
+        self._waiting: dict[str, Parcel] = {}
+        self._sending: dict[str, Parcel] = {}
         self._listeners: list[ports.AuditListener] = []
         self._changed = asyncio.Event()
+        self._passed = 0
+        """How many requests have stored something."""
         self._turned_away = False
         self._stopped = asyncio.Event()
         self._quiet_at = clock() + limits.settle_s
@@ -156,7 +149,7 @@ class HttpTrail:
             return False
         now = self._clock()
         ripe_at = max(now, self._quiet_at) if doubtful else now
-        self._waiting[event.key] = _Parcel(event, now, doubtful, ripe_at)
+        self._waiting[event.key] = auditparcels.Parcel(event, now, doubtful, ripe_at)
         self._changed.set()
         return True
 
@@ -211,10 +204,10 @@ class HttpTrail:
         )
         return None if due is None else max(0.0, due - now)
 
-    def _take(self) -> dict[str, _Parcel]:
+    def _take(self) -> dict[str, Parcel]:
         """The oldest parcels that may be sent now."""
         now = self._clock()
-        batch: dict[str, _Parcel] = {}
+        batch: dict[str, Parcel] = {}
         for key, parcel in self._waiting.items():
             if len(batch) == self._limits.batch_size:
                 break
@@ -224,23 +217,11 @@ class HttpTrail:
             del self._waiting[key]
         return batch
 
-    async def _deliver(self, batch: dict[str, _Parcel]) -> bool:
-        """Bring a batch into the store, or back to the front of the queue; whether it went."""
+    async def _deliver(self, batch: dict[str, Parcel]) -> bool:
+        """Bring a batch into the store, or back to the front of the queue; whether any of it went."""
         self._sending = batch
-        went = True
-        retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(auditclient.Unavailable),
-            stop=self._gives_up,
-            wait=self._failed,
-            sleep=self._pause,
-            reraise=True,
-        )
         try:
-            await retrying(self._round)
-        except auditclient.Unavailable as error:
-            went = False
-            if self._breaker.is_closed:
-                _log.warning("Audit batch failed", events=len(batch), error=str(error))
+            went = await self._persist()
         finally:
             self._waiting = {**self._sending, **self._waiting}
             self._sending = {}
@@ -248,21 +229,29 @@ class HttpTrail:
         self._offer_room()
         return went
 
+    async def _persist(self) -> bool:
+        """Try as often as is allowed; whether the store took anything."""
+        left = self._limits.max_retries
+        while True:
+            try:
+                await self._round()
+            except auditclient.Unavailable as error:
+                wait_s = self._breaker.failed(at_least_s=error.retry_after_s)
+                if not self._breaker.is_closed:
+                    return False
+                if left == 0 or self._stopped.is_set():
+                    _log.warning("Audit batch failed", events=len(self._sending), error=str(error))
+                    return False
+            else:
+                return True
+            left -= 1
+            await self._pause(wait_s)
+
     async def _pause(self, seconds: float) -> None:
         """Wait before the next attempt; a stop ends that."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopped.wait()
-
-    def _gives_up(self, state: tenacity.RetryCallState) -> bool:
-        tried = state.attempt_number > self._limits.max_retries
-        return tried or self._stopped.is_set() or not self._breaker.is_closed
-
-    def _failed(self, state: tenacity.RetryCallState) -> float:
-        """Count a failed attempt; the breaker says how long to wait."""
-        error = state.outcome.exception() if state.outcome is not None else None
-        asked_s = error.retry_after_s if isinstance(error, auditclient.Unavailable) else 0.0
-        return self._breaker.failed(at_least_s=asked_s)
 
     async def _round(self) -> None:
         """One attempt: clear the doubts, then send what is missing.
@@ -275,13 +264,22 @@ class HttpTrail:
             # Nothing was asked, so nothing is known about the store.
             return
         try:
-            await self._clear_doubts()
-            if self._sending:
-                await self._send(list(self._sending.values()))
+            await self._attempt()
         except auditclient.Unavailable:
             self.counts.failed_attempts += 1
             raise
         self._breaker.succeeded()
+
+    async def _attempt(self) -> None:
+        passed = self._passed
+        failing = await self._questions.clear(list(self._sending.values()), passed=passed)
+        for parcel in list(self._sending.values()):
+            if parcel.is_hopeless:
+                self._refused(parcel, parcel.why)
+        ready = [it for key, it in self._sending.items() if key not in failing]
+        await self._send_all(auditparcels.portions(ready))
+        if failing and self._passed == passed:
+            raise next(iter(failing.values()))
 
     def _set_unripe_aside(self) -> None:
         """What the server may still be busy with waits; the rest goes on."""
@@ -290,22 +288,28 @@ class HttpTrail:
             if parcel.ripe_at > now:
                 self._waiting[key] = self._sending.pop(key)
 
-    async def _clear_doubts(self) -> None:
-        """Look for what may have been stored, and take off what has."""
-        for parcel in list(self._sending.values()):
-            if not parcel.doubtful:
-                continue
-            there = await self._questions.is_there(parcel.event)
-            if there is None:
-                # Sent unasked, all that are left; they stay in doubt until that has gone through.
-                return
-            parcel.doubtful = False
-            if there:
-                self.counts.found += 1
-                self._recorded(parcel)
+    async def _send_all(self, portions: list[list[Parcel]]) -> None:
+        """Send portions; one of which the store fails keeps no other one back.
 
-    async def _send(self, parcels: list[_Parcel]) -> None:
-        """Send parcels as one batch; of one that is refused, each half by itself.
+        Raises:
+            auditclient.Unavailable: the store takes nothing now.
+        """
+        passed_before = self._passed
+        failures: list[auditclient.Failing] = []
+        for portion in portions:
+            try:
+                await self._send(portion)
+            except auditclient.Failing as error:
+                for parcel in portion:
+                    parcel.failed(among=len(portion), passed=self._passed, why=str(error))
+                failures.append(error)
+                if self._passed == passed_before and len(failures) == auditparcels.IN_A_ROW:
+                    break
+        if failures and self._passed == passed_before:
+            raise failures[-1]
+
+    async def _send(self, parcels: list[Parcel]) -> None:
+        """Send parcels in one request; of one that is refused, each half by itself.
 
         Raises:
             auditclient.Unavailable: not now; they know whether they are in doubt.
@@ -319,15 +323,14 @@ class HttpTrail:
         except auditclient.Rejected as error:
             if len(parcels) == 1:
                 self._refused(parcels[0], str(error))
-                return
-            half = len(parcels) // 2
-            await self._send(parcels[:half])
-            await self._send(parcels[half:])
+            else:
+                await self._send_all(list(auditparcels.halves(parcels)))
             return
+        self._passed += 1
         for parcel in parcels:
             self._recorded(parcel)
 
-    def _doubt(self, parcels: list[_Parcel], outcome: auditclient.Outcome, sent_at: float) -> None:
+    def _doubt(self, parcels: list[Parcel], outcome: auditclient.Outcome, sent_at: float) -> None:
         if outcome is auditclient.Outcome.NOTHING:
             return
         ripe_at = sent_at
@@ -338,7 +341,11 @@ class HttpTrail:
             parcel.doubtful = True
             parcel.ripe_at = ripe_at
 
-    def _recorded(self, parcel: _Parcel) -> None:
+    def _found(self, parcel: Parcel) -> None:
+        self.counts.found += 1
+        self._recorded(parcel)
+
+    def _recorded(self, parcel: Parcel) -> None:
         del self._sending[parcel.event.key]
         self._tell_recorded(parcel.event)
 
@@ -347,7 +354,7 @@ class HttpTrail:
         for listener in self._listeners:
             listener.recorded(event)
 
-    def _refused(self, parcel: _Parcel, why: str) -> None:
+    def _refused(self, parcel: Parcel, why: str) -> None:
         del self._sending[parcel.event.key]
         self.counts.refused += 1
         _log.error("Audit event refused", event_key=parcel.event.key, error=why)
@@ -381,5 +388,3 @@ class HttpTrail:
             _log.warning("Audit store is left alone", pending=self.pending)
         elif state is breaker.State.CLOSED:
             _log.info("Audit store is back", pending=self.pending)
-        if self._on_state is not None:
-            self._on_state(state)

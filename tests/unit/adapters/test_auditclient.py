@@ -14,7 +14,13 @@ from aiohttp import web
 from tests.unit.adapters import audits
 from tests.unit.runtime import authority, servers
 from workflowexecution.adapters import auditclient
-from workflowexecution.adapters.auditclient import NotAskable, Outcome, Rejected, Unavailable
+from workflowexecution.adapters.auditclient import (
+    Failing,
+    NotAskable,
+    Outcome,
+    Rejected,
+    Unavailable,
+)
 from workflowexecution.domain import auditevent
 from workflowexecution.domain.audit import Transition
 from workflowexecution.runtime import errors
@@ -134,6 +140,7 @@ async def test_a_failure_says_what_may_have_happened(status: int, outcome: Outco
         with pytest.raises(Unavailable, match=f"{status} why") as caught:
             await it.send([EVENT.document])
     assert caught.value.outcome is outcome
+    assert isinstance(caught.value, Failing) is (status in {403, 500})
 
 
 @pytest.mark.parametrize(("said", "seconds"), [("7", 7.0), ("soon", 0.0), ("-1", 0.0)])
@@ -270,7 +277,7 @@ async def test_a_record_that_is_not_there_is_not_found(body: dict[str, Any]) -> 
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(401, Unavailable), (403, NotAskable), (404, NotAskable), (500, Unavailable)],
+    [(401, Unavailable), (403, NotAskable), (404, NotAskable), (500, Failing), (503, Unavailable)],
 )
 async def test_a_question_that_is_refused(status: int, error: type[auditclient.StoreError]) -> None:
     server = Server()

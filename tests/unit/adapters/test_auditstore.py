@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.adapters import audits
 from workflowexecution.adapters import auditclient, auditstore, breaker
-from workflowexecution.adapters.auditclient import Outcome, Rejected, Unavailable
+from workflowexecution.adapters.auditclient import Failing, Outcome, Rejected, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -35,6 +35,9 @@ class FakeStore:
         self.stored_first = 0
         """How many of the first batches are stored whatever is answered."""
         self.bad: set[str] = set()
+        self.poison: set[str] = set()
+        """Of a batch with one of these the store fails."""
+        self.unaskable: dict[str, auditclient.StoreError] = {}
         self.query_error: auditclient.StoreError | None = None
         self.query_errors: list[auditclient.StoreError] = []
 
@@ -44,6 +47,8 @@ class FakeStore:
         error = self.errors.pop(0) if self.errors else self.down
         if error is None and self.bad & set(names):
             error = Rejected("400 bad")
+        if error is None and self.poison & set(names):
+            error = Failing("500 choked", outcome=Outcome.UNKNOWN)
         if error is None or self.stores_anyway or len(self.batches) <= self.stored_first:
             self.rows += names
         if error is not None:
@@ -52,6 +57,7 @@ class FakeStore:
     async def find(self, event: Event) -> bool:
         self.asked.append(audits.name_of(event))
         error = self.query_errors.pop(0) if self.query_errors else self.query_error
+        error = error or self.unaskable.get(audits.name_of(event))
         if error is not None:
             raise error
         return audits.name_of(event) in self.rows
@@ -69,12 +75,10 @@ class Bed:
             "settle_s": SETTLE_S,
         }
         self.store = FakeStore()
-        self.states: list[breaker.State] = []
         self.trail = auditstore.HttpTrail(
             store=self.store,
             limits=auditstore.Limits(**(settled | limits)),
             clock=asyncio.get_running_loop().time,
-            on_state=self.states.append,
         )
         self.listener = audits.Listener()
         self.trail.listen(self.listener)
@@ -199,8 +203,8 @@ async def test_a_store_that_cannot_be_asked_is_sent_everything() -> None:
     bed.store.query_error = auditclient.NotAskable("403")
     bed.offer("a", "b", doubtful=True)
     async with bed.running(4.0):
-        # The second question shows it, and then one a batch is enough.
-        assert (bed.store.asked, bed.store.rows) == (["a", "a"], ["a", "b"])
+        # The second record that is not answered shows it.
+        assert (bed.store.asked, bed.store.rows) == (["a", "a", "b"], ["a", "b"])
         bed.offer("c", doubtful=True)
         await asyncio.sleep(2.0)
         assert bed.store.rows == ["a", "b", "c"]
@@ -253,12 +257,117 @@ async def test_a_bad_event_is_found_and_put_aside() -> None:
     assert (bed.trail.counts.refused, bed.trail.pending) == (1, 0)
 
 
+async def test_a_record_of_which_the_store_fails_keeps_no_other_one_back() -> None:
+    bed = Bed()
+    bed.store.poison = {"b"}
+    bed.offer(*"abcd")
+    async with bed.running(30.0):
+        assert sorted(bed.store.rows) == list("acd")
+        assert bed.trail.pending == 1
+        for name in "ef":
+            # Only while others go through is it to blame.
+            assert "refused b: 500 choked" not in bed.listener.heard
+            bed.offer(name)
+            await asyncio.sleep(60)
+        assert sorted(bed.store.rows) == list("acdef")
+        assert bed.listener.heard.count("refused b: 500 choked") == 1
+        assert (bed.trail.counts.refused, bed.trail.pending) == (1, 0)
+        assert bed.trail.breaker_state is breaker.State.CLOSED
+
+
+async def test_several_records_of_which_the_store_fails_are_found_in_a_stream_of_others() -> None:
+    bed = Bed(batch_size=8)
+    bed.store.poison = {"0", "1", "4", "5"}
+    async with bed.running(1.0):
+        for number in range(60):
+            while bed.offer(str(number)) == [False]:
+                await asyncio.sleep(1)
+            await asyncio.sleep(2)
+        await asyncio.sleep(60)
+    wanted = [str(number) for number in range(60)]
+    assert sorted(bed.store.rows + list(bed.store.poison)) == sorted(wanted)
+    assert bed.trail.counts.refused == 4
+
+
+async def test_a_record_that_was_stored_though_the_store_failed_of_it_is_not_refused() -> None:
+    bed = Bed()
+    bed.store.poison = {"a"}
+    async with bed.running():
+        for name in "abc":
+            # Where the third failure would be the last one.
+            bed.store.stores_anyway = name == "c"
+            bed.offer(name)
+            await asyncio.sleep(60)
+    assert bed.store.rows.count("a") == 1
+    assert "recorded a" in bed.listener.heard
+    assert bed.trail.counts.refused == 0
+
+
+async def test_a_store_that_fails_of_everything_refuses_nothing() -> None:
+    bed = Bed()
+    bed.store.down = Failing("500", outcome=Outcome.UNKNOWN)
+    bed.offer(*"abcd")
+    async with bed.running(600.0):
+        # Two requests an attempt at most.
+        assert len(bed.store.batches) < 80
+        bed.store.down = None
+        await asyncio.sleep(60)
+    assert sorted(bed.store.rows) == list("abcd")
+    assert bed.trail.counts.refused == 0
+
+
+async def test_a_refused_record_beside_one_of_which_the_store_fails_is_put_aside() -> None:
+    bed = Bed()
+    bed.store.bad, bed.store.poison = {"a"}, {"b"}
+    bed.offer(*"abcd")
+    async with bed.running(30.0):
+        assert sorted(bed.store.rows) == list("cd")
+        assert "refused a: 400 bad" in bed.listener.heard
+        assert bed.trail.pending == 1
+
+
+async def test_a_question_of_which_the_store_fails_keeps_no_other_record_back() -> None:
+    bed = Bed(settle_s=0.0)
+    bed.store.unaskable = {"a": Failing("500 choked")}
+    bed.offer(*"abcd", doubtful=True)
+    async with bed.running(30.0):
+        assert sorted(bed.store.rows) == list("bcd")
+        for name in "efg":
+            bed.offer(name)
+            await asyncio.sleep(60)
+    assert "refused a: 500 choked" in bed.listener.heard
+    assert "a" not in bed.store.rows
+    assert bed.trail.pending == 0
+
+
+async def test_questions_of_which_the_store_fails_one_after_the_other_are_an_outage() -> None:
+    bed = Bed(settle_s=0.0)
+    bed.store.query_error = Failing("500")
+    bed.offer(*"abcd", doubtful=True)
+    async with bed.running(120.0):
+        assert set(bed.store.asked) == {"a", "b"}
+        assert bed.store.batches == []
+        bed.store.query_error = None
+        await asyncio.sleep(60)
+    assert sorted(bed.store.rows) == list("abcd")
+
+
+async def test_one_question_that_is_refused_doubles_no_other_record() -> None:
+    bed = Bed(settle_s=0.0)
+    bed.store.rows = list("abcd")
+    bed.store.unaskable = {"a": auditclient.NotAskable("400 odd")}
+    bed.offer(*"abcd", doubtful=True)
+    async with bed.running(10.0):
+        assert bed.store.rows == list("abcda")
+    assert bed.trail.counts.found == 3
+
+
 async def test_an_outage_opens_the_breaker_sheds_the_surplus_and_calls_for_it_after() -> None:
     bed = Bed()
     bed.store.down = Unavailable("refused")
     bed.offer(*"abcdefgh")
     async with bed.running(40.0):
-        assert bed.states[0] is breaker.State.OPEN
+        assert bed.trail.breaker_state is breaker.State.OPEN
         assert [it for it in bed.listener.heard if it.startswith("shed")] == [
             f"shed {name}" for name in "efgh"
         ]
@@ -278,7 +387,7 @@ async def test_a_silent_store_opens_the_breaker_too() -> None:
     bed.store.down = Unavailable("timeout", outcome=Outcome.UNDECIDED)
     bed.offer(*"abcdefg")
     async with bed.running(20.0):
-        assert breaker.State.OPEN in bed.states
+        assert bed.trail.breaker_state is breaker.State.OPEN
 
 
 async def test_a_full_buffer_turns_away_and_calls_when_half_of_it_is_free() -> None:
