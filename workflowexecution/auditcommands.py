@@ -111,7 +111,7 @@ async def _run(settings: Settings, wish: Wish, kubeconfig: str) -> int:
         # Of executions that are gone, so that the API knows nothing of them.
         lines = read_lines("--log", wish.log)
         _warn(lines.warning())
-        return await _replay(settings, list(unsent(lines)))
+        return await _replay(settings, list(unsent(lines, trail.style_of(settings))))
     since = wish.since or datetime.datetime.min.replace(tzinfo=datetime.UTC)
     events = await _all_events(settings, kubeconfig)
     return await _replay(settings, [it for it in events if _when(it) >= since])
@@ -275,8 +275,8 @@ def no_record(lines: Lines, rows: Sequence[Mapping[str, Any]]) -> str:
     return "" if rows else f"no record is in {lines.path}"
 
 
-def unsent(lines: Lines) -> Iterator[auditevent.Event]:
-    """The records that a log has since the store had not, each once.
+def unsent(lines: Lines, style: auditevent.Style) -> Iterator[auditevent.Event]:
+    """The records that a log has since the store had not, each once, as this style spells them.
 
     What the store has no word for stays on the log.
 
@@ -290,11 +290,11 @@ def unsent(lines: Lines) -> Iterator[auditevent.Event]:
         if not isinstance(document, dict) or not why or why == auditevent.NO_WORD:
             continue
         try:
-            event = auditevent.rebuild(document)
+            event = auditevent.rebuild(document, style)
         except ValueError as error:
-            message = f"--log: line {number} of {lines.path} has a record without its event_key"
+            message = f"--log: line {number} of {lines.path} has no record of this program: {error}"
             raise CommandError(message) from error
-        if event.key not in seen:
+        if event.taken and event.key not in seen:
             seen.add(event.key)
             yield event
 

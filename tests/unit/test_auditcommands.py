@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests import builders
 from tests.unit.adapters import audits
 from workflowexecution import auditcommands, logs, settings
 from workflowexecution.domain import auditcheck, auditevent
+from workflowexecution.domain.audit import Transition
 
 
 @pytest.mark.parametrize(
@@ -28,7 +30,8 @@ def exported(path: Path) -> list[str]:
 
 
 def unsent(path: Path) -> list[auditevent.Event]:
-    return list(auditcommands.unsent(auditcommands.read_lines("--log", path)))
+    lines = auditcommands.read_lines("--log", path)
+    return list(auditcommands.unsent(lines, auditevent.Style()))
 
 
 TORN = (
@@ -126,11 +129,26 @@ def test_a_log_gives_each_record_that_is_on_it_alone_once(tmp_path: Path) -> Non
     assert unsent(path) == [one]
 
 
-def test_a_record_that_nobody_can_tell_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("data", ["", ', "event_data": {"event_key": "u.created"}'])
+def test_a_record_that_nobody_can_tell_is_told(tmp_path: Path, data: str) -> None:
     path = tmp_path / "log"
-    path.write_text('{"audit": {"event_type": "a"}, "not_stored": "x"}')
-    with pytest.raises(auditcommands.CommandError, match=r"line 1 of .* without its event_key"):
+    path.write_text(f'{{"audit": {{"event_type": "a"{data}}}, "not_stored": "x"}}')
+    with pytest.raises(auditcommands.CommandError, match=r"line 1 of .* has no record of this"):
         unsent(path)
+
+
+def test_a_record_that_the_store_refused_is_sent_as_the_settings_are_now(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    style = auditevent.Style("current", "workflow")
+    started = auditevent.build(builders.execution(), Transition.STARTED, style)
+    created = audits.event("one")
+    lines = [{"audit": it.document, "not_stored": "400"} for it in (started, created)]
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    read = auditcommands.read_lines("--log", path)
+    mended = auditevent.Style("current", "workflowexecution")
+    # For the other there is no word, so it stays on the log.
+    wanted = auditevent.build(builders.execution(), Transition.STARTED, mended)
+    assert list(auditcommands.unsent(read, mended)) == [wanted]
 
 
 def test_a_record_on_the_log_is_sent_as_it_was_built(tmp_path: Path) -> None:

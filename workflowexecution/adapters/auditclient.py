@@ -35,7 +35,7 @@ _MAX_ANSWER_BYTES = 16 * 1024 * 1024
 _ABOUT_THE_WAY = frozenset({401, 403, 404, 405, 407, 408, 410, 415, 421, 425, 426, 429})
 _PASSING = frozenset({401, 408, 429})
 _GATEWAY_GAVE_UP = frozenset({502, 504})
-# Answers of the service itself, or of what guards it, which a record in the request may have caused.
+# Answers of the service itself, or of what guards it, that a record in the request may cause.
 _FAILING = frozenset({403, 500, 501, 505, 507})
 
 

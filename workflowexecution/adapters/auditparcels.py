@@ -70,7 +70,7 @@ class Parcel:
 
 
 def portions(parcels: Iterable[Parcel]) -> list[list[Parcel]]:
-    """What goes in one request each; what has failed least goes first, and shows how the store is."""
+    """What goes in one request each; what has failed least goes first, as it may pass."""
     made: list[list[Parcel]] = []
     for parcel in sorted(parcels, key=lambda it: -it.share):
         if made and made[-1][0].share == parcel.share and len(made[-1]) < parcel.share:

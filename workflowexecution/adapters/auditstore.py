@@ -218,7 +218,7 @@ class HttpTrail:
         return batch
 
     async def _deliver(self, batch: dict[str, Parcel]) -> bool:
-        """Bring a batch into the store, or back to the front of the queue; whether any of it went."""
+        """Bring a batch into the store, or back to the front of the queue; whether any went."""
         self._sending = batch
         try:
             went = await self._persist()

@@ -16,13 +16,13 @@ import structlog
 import tenacity
 
 from workflowexecution import ports
-from workflowexecution.domain.audit import Transition
-from workflowexecution.domain.auditevent import Event
+from workflowexecution.domain import auditevent
 from workflowexecution.runtime import errors, resource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from workflowexecution.domain.auditevent import Event
     from workflowexecution.runtime import client
 
 CONFIGMAPS = resource.Resource(group="", version="v1", plural="configmaps", kind="ConfigMap")
@@ -76,9 +76,17 @@ class ConfigMapOutbox:
     once are few writes.
     """
 
-    def __init__(self, *, client: client.Client, namespace: str) -> None:
-        """Keep events in this namespace, which is the controller's own."""
+    def __init__(self, *, client: client.Client, namespace: str, style: auditevent.Style) -> None:
+        """Keep events in ConfigMaps.
+
+        Args:
+            client: reads and writes them.
+            namespace: the controller's own.
+            style: how what is kept is spelled when it leaves: the one in which it was built may
+                have been what the store did not take.
+        """
         self._client = client
+        self._style = style
         self._namespace = namespace
         self._parts = [_Part(resource.ObjectKey(namespace, name)) for name in part_names()]
         self._filling = asyncio.Lock()
@@ -108,7 +116,8 @@ class ConfigMapOutbox:
             ClusterError: it cannot be told.
         """
         found = await self._read(self._parts[part])
-        return {} if found is None else {key: _load(it) for key, it in _data(found).items()}
+        kept = {} if found is None else _data(found)
+        return {key: _load(key, text, self._style) for key, text in kept.items()}
 
     async def remove(self, part: int, keys: Sequence[str]) -> None:
         """Take entries off a part.
@@ -214,11 +223,12 @@ def _dump(event: Event) -> str:
     return orjson.dumps(entry).decode()
 
 
-def _load(text: str) -> Event | None:
+def _load(key: str, text: str, style: auditevent.Style) -> Event | None:
     try:
-        entry = orjson.loads(text)
-        event = Event(str(entry["uid"]), Transition(entry["transition"]), dict(entry["document"]))
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        event = auditevent.rebuild(orjson.loads(text)["document"], style)
+    except (KeyError, TypeError, ValueError):
+        event = None
+    if event is None or event.key != key:
         _log.error("Entry of the audit outbox cannot be read and is taken off", entry=text)
         return None
     return event

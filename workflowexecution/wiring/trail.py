@@ -97,7 +97,10 @@ def prepare(settings: Settings, around: Around) -> Trail:
     store = build_store(settings, around.identity) if kind == "http" else None
     sender = build_sender(settings, store) if store is not None else None
     sink = around.traced(sender or auditlog.LogTrail())
-    kept = outbox.ConfigMapOutbox(client=around.api, namespace=outbox_namespace(settings))
+    style = style_of(settings)
+    kept = outbox.ConfigMapOutbox(
+        client=around.api, namespace=outbox_namespace(settings), style=style
+    )
     emptied = drain.Drain(outbox=kept, trail=sink)
     auditor = auditing.Auditor(
         trail=sink,
@@ -109,7 +112,7 @@ def prepare(settings: Settings, around: Around) -> Trail:
         wake=around.wake,
         busy=around.busy,
         log=lambda event, why: auditlog.write(event, why=why),
-        style=style_of(settings),
+        style=style,
         before_deletion_s=settings.limits.audit_before_deletion,
     )
     services = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.fake import objects
 from tests.unit.adapters import audits, fakes
 from workflowexecution import ports
 from workflowexecution.adapters import auditlog, drain, outbox
+from workflowexecution.domain import auditevent
 from workflowexecution.runtime import errors, resource
 
 if TYPE_CHECKING:
@@ -110,7 +112,9 @@ class SlowTrail(auditlog.LogTrail):
 class Bed:
     def __init__(self) -> None:
         self.cluster = FakeCluster()
-        self.outbox = outbox.ConfigMapOutbox(client=self.cluster, namespace="kubernaut-system")
+        self.outbox = outbox.ConfigMapOutbox(
+            client=self.cluster, namespace="kubernaut-system", style=auditevent.Style()
+        )
         self.trail = SlowTrail()
         self.drain = drain.Drain(outbox=self.outbox, trail=self.trail)
 
@@ -266,13 +270,36 @@ async def test_what_finds_no_room_or_is_shed_is_offered_when_there_is_room() -> 
         assert bed.trail.offered == ["one", "one"]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"uid":"u","transition":"x","document":{}}'])
+LACKING = {
+    "uid": "u",
+    "transition": "created",
+    "document": {"event_data": {"event_key": "u.created"}},
+}
+# A record, but not that of its key.
+MISPLACED = {"uid": "u", "transition": "created", "document": audits.event("two").document}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"document":{}}', json.dumps(LACKING), json.dumps(MISPLACED)],
+    ids=["no-json", "list", "empty", "no-record", "lacking", "misplaced"],
+)
 async def test_an_entry_that_nobody_can_read_is_taken_off(text: str) -> None:
     bed = Bed()
     await bed.outbox.put([ONE])
-    bed.cluster.put(outbox.NAME, odd=text)
+    bed.cluster.put(outbox.NAME, **{"u.created": text})
     async with bed.draining():
         assert bed.cluster.keys == [ONE.key]
+
+
+async def test_what_is_kept_leaves_as_the_settings_are_now() -> None:
+    bed = Bed()
+    await bed.outbox.put([ONE])
+    style = auditevent.Style(category="workflow")
+    later = outbox.ConfigMapOutbox(client=bed.cluster, namespace="kubernaut-system", style=style)
+    kept = (await later.load(0))[ONE.key]
+    assert kept is not None
+    assert kept.document == ONE.document | {"event_category": "workflow"}
 
 
 async def test_an_outbox_without_data_is_empty() -> None:

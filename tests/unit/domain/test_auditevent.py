@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests import builders
 from workflowexecution.api import workflowexecution as api
-from workflowexecution.domain import auditevent
+from workflowexecution.domain import auditevent, auditpayload
 from workflowexecution.domain.audit import Transition
 
 DECEMBER = auditevent.Style()
@@ -42,7 +43,7 @@ CANCELLED = FAILED | {
     "failureReason": "Cancelled",
     "failureDetails": DETAILS | {"reason": "Cancelled"},
 }
-SKIP = {
+SKIP: dict[str, Any] = {
     "reason": "ResourceBusy",
     "message": "held by payment/other",
     "skippedAt": builders.stamp(1),
@@ -367,7 +368,7 @@ def test_parameters_stay_within_their_budget(parameters: dict[str, str]) -> None
     data = built(Transition.STARTED, spec={"parameters": parameters}).document["event_data"]
     kept = data.get("parameters", {})
     size = sum(len(f"{name}{value}".encode("utf-8", "replace")) for name, value in kept.items())
-    assert size <= auditevent.MAX_PARAMETERS_BYTES
+    assert size <= auditpayload.MAX_PARAMETERS_BYTES
     assert list(kept) == sorted(kept)
 
 
@@ -394,13 +395,44 @@ def test_years_before_1000_are_written_in_full() -> None:
     assert orjson.dumps(event.document)
 
 
+@pytest.mark.parametrize("now", [DECEMBER, CURRENT], ids=["december", "current"])
+@pytest.mark.parametrize("style", [DECEMBER, CURRENT], ids=["december", "current"])
 @pytest.mark.parametrize("transition", list(Transition))
-def test_a_record_is_told_from_its_document(transition: Transition) -> None:
-    event = built(transition, status=CLEARED)
-    assert auditevent.rebuild(event.document) == event
+def test_a_record_is_told_from_its_document_and_spelled_as_the_style_is_now(
+    transition: Transition, style: auditevent.Style, now: auditevent.Style
+) -> None:
+    now = dataclasses.replace(now, category="workflow", skipped_outcome="skipped")
+    document = orjson.loads(orjson.dumps(built(transition, style).document))
+    assert auditevent.rebuild(document, now) == built(transition, now)
+
+
+def test_a_record_without_a_word_now_is_told_as_such() -> None:
+    event = built(Transition.FAILED, status=CANCELLED)
+    assert auditevent.rebuild(event.document, CURRENT) == built(
+        Transition.FAILED, CURRENT, status=CANCELLED
+    )
 
 
 @pytest.mark.parametrize("data", [None, {}, {"event_key": "uid"}, {"event_key": "uid.odd"}])
 def test_a_document_without_its_key_is_none_of_ours(data: object) -> None:
-    with pytest.raises(ValueError, match="not a valid Transition"):
-        auditevent.rebuild({"event_data": data})
+    with pytest.raises(ValueError, match="not a "):
+        auditevent.rebuild({"event_data": data}, DECEMBER)
+
+
+@pytest.mark.parametrize(
+    "member", ["event_timestamp", "correlation_id", "resource_id", "namespace", "event_data"]
+)
+@pytest.mark.parametrize("value", [None, 5, {}])
+def test_a_document_of_another_shape_is_none_of_ours(member: str, value: object) -> None:
+    document = built(Transition.CREATED).document | {member: value}
+    with pytest.raises(ValueError, match=r"record|Transition"):
+        auditevent.rebuild(document, DECEMBER)
+    with pytest.raises(ValueError, match="not a record"):
+        auditevent.rebuild([], DECEMBER)
+
+
+def test_a_document_of_no_time_is_none_of_ours() -> None:
+    with pytest.raises(ValueError, match="isoformat"):
+        auditevent.rebuild(
+            built(Transition.CREATED).document | {"event_timestamp": "today"}, DECEMBER
+        )
