@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
-import pydantic
 
 from workflowexecution import identity
 from workflowexecution.adapters import executions
@@ -147,7 +146,7 @@ async def _executions(
             continue_token=token,
         )
         for raw in page.items:
-            yield _parse(raw)
+            yield api.parse_readable(raw)
         token = page.continue_token
         if not token:
             return
@@ -325,10 +324,3 @@ def _warn(warning: str) -> None:
 
 def _when(event: auditevent.Event) -> datetime.datetime:
     return datetime.datetime.fromisoformat(event.document["event_timestamp"])
-
-
-def _parse(raw: dict[str, Any]) -> api.WorkflowExecution:
-    try:
-        return api.parse_execution(raw)
-    except pydantic.ValidationError:
-        return api.parse_leniently(raw)

@@ -189,6 +189,14 @@ def parse_leniently(raw: Mapping[str, Any]) -> WorkflowExecution:
     )
 
 
+def parse_readable(raw: Mapping[str, Any]) -> WorkflowExecution:
+    """The model of an object: all of it, or as much as can be read."""
+    try:
+        return parse_execution(raw)
+    except pydantic.ValidationError:
+        return parse_leniently(raw)
+
+
 def describe_errors(error: pydantic.ValidationError) -> list[str]:
     """One sentence for each fault, beginning with the field as it is written on the wire."""
     return [

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pydantic
 import structlog
 
 from workflowexecution.api import times
@@ -127,12 +126,17 @@ class Auditor:
 
     def wrote(self, change: ports.StatusWrite) -> None:
         """Offer the records that the written status makes due."""
+        if not change.version:
+            # Its answer was lost, and so may have been that of another one: the sweep offers what
+            # stands, and nothing else is ever acknowledged.
+            self._left_behind.set()
+            return
         before = change.execution.status
         execution = change.execution.model_copy(update={"status": change.after})
         # Records are offered after a status write alone: before the first one there was none.
         earlier = audit.made(before) if before.phase is not None else ()
         self._offer_due(change.key, execution, earlier)
-        if change.version and change.after.phase in status.TERMINAL:
+        if change.after.phase in status.TERMINAL:
             self._recall(execution.metadata.uid, change.version, change.after)
 
     # As the listener of the trail.
@@ -279,7 +283,7 @@ class Auditor:
             # Of many that nobody has looked at yet, none is worth its parsing.
             if not seen.document["status"]:
                 return None
-            execution = _parse(seen.document)
+            execution = api.parse_readable(seen.document)
             return execution if execution.status.phase is not None else None
         await asyncio.sleep(1 / READS_PER_S)
         return await self._read(seen)
@@ -296,7 +300,7 @@ class Auditor:
         raw = await self._reader.read(seen.key)
         if raw is None or raw["metadata"]["uid"] != seen.uid:
             return None
-        return _parse(raw)
+        return api.parse_readable(raw)
 
     def _offer_due(
         self, key: ObjectKey, execution: api.WorkflowExecution, doubtful: Collection[Transition]
@@ -378,10 +382,3 @@ def _said(after: Status, moment: status.Moment, ledger: _Ledger | None) -> Statu
         ConditionType.AUDIT_RECORDED, verdict.status, verdict.reason, verdict.message
     )
     return status.noted(after, moment, [note])
-
-
-def _parse(raw: dict[str, Any]) -> api.WorkflowExecution:
-    try:
-        return api.parse_execution(raw)
-    except pydantic.ValidationError:
-        return api.parse_leniently(raw)

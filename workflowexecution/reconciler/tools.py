@@ -225,8 +225,10 @@ async def write(tools: Tools, case: Case, after: Status, *, version: str = "") -
     key, now = case.seen.key, case.moment.now
     try:
         version = await tools.writer.patch_status(key, changes, resource_version=version)
-    except unanswered.UNKNOWN:
-        tools.unanswered.keep(ports.StatusWrite(key, case.execution, after, now))
+    except unanswered.UNKNOWN as error:
+        # What never left is no further doubt: an earlier write may be the one that stands.
+        if not isinstance(error, errors.TransportError) or error.sent:
+            tools.unanswered.keep(ports.StatusWrite(key, case.execution, after, now))
         raise
     tools.unanswered.forget(key)
     _tell(tools, ports.StatusWrite(key, case.execution, after, now, version))

@@ -25,8 +25,8 @@ UNKNOWN = (errors.TransportError, errors.ServerError, asyncio.CancelledError)
 class _Stand(NamedTuple):
     """How far an execution is, as both its status and its entry in the cache tell it.
 
-    Times are left out: nobody else writes the status, and of a write and its retry, which differ in
-    them at most, either may be the one that was taken.
+    Times and reasons are left out, of which the cache has not all: of a write and its retry either
+    may be the one that was taken. Who needs to know which, as the audit does, reads what stands.
     """
 
     phase: str

@@ -13,8 +13,16 @@ from tests import builders
 from tests.unit.reconciler import fakes
 from tests.unit.reconciler.audited import ALL, Bed
 from workflowexecution.api import names
-from workflowexecution.api.status import ConditionReason, ConditionStatus, ConditionType, Phase
-from workflowexecution.domain import status
+from workflowexecution.api import workflowexecution as api
+from workflowexecution.api.status import (
+    ConditionReason,
+    ConditionStatus,
+    ConditionType,
+    FailureReason,
+    Phase,
+)
+from workflowexecution.domain import auditevent, status
+from workflowexecution.domain.audit import Transition
 from workflowexecution.reconciler import reconciler, tools
 from workflowexecution.reconciler.duty import Settled
 from workflowexecution.runtime import errors
@@ -104,6 +112,17 @@ async def test_status_is_told_after_the_deadline_of_its_reconcile() -> None:
     await it.lose(it.ended(), asyncio.CancelledError())
     it.catch_up()
     assert it.heard == [Phase.COMPLETED]
+
+
+async def test_status_that_was_never_sent_displaces_none_in_doubt() -> None:
+    it = One(**RUNNING)
+    first = it.ended()
+    await it.lose(first)
+    it.case = it.case._replace(moment=it.case.moment._replace(now=it.world.clock.now()))
+    later = first.model_copy(update={"message": "another"})
+    await it.lose(later, errors.TransportError("away", sent=False), taken=False)
+    it.catch_up()
+    assert [change.after for change in it.listener.heard] == [first]
 
 
 async def test_status_that_was_not_taken_is_told_by_the_next_write_alone() -> None:
@@ -228,12 +247,36 @@ class TestAudit:
 
     async def test_records_are_offered_when_it_is_told(self) -> None:
         bed = await self.lost_end()
+        bed.trail.offers.clear()
         tools.catch_up(bed.tools, bed.world.sync())
-        assert bed.trail.offers == [("created", False), ("started", False), ("completed", False)]
+        async with bed.sweeping():
+            assert bed.trail.offers == [("completed", True)]
         bed.trail.record("completed")
         assert await bed.auditor.settle(bed.world.sync()) is Settled.WRITTEN
         # What stands is not known for certain.
-        assert (bed.audited, bed.reads) == (ALL, 1)
+        assert (bed.audited, bed.reads) == (ALL, 2)
+
+    @pytest.mark.parametrize("sent", [True, False], ids=["lost", "never-sent"])
+    async def test_the_record_is_of_the_end_that_stands(self, sent: bool) -> None:
+        bed = Bed()
+        case = bed.case()
+        bed.world.writer.meanwhile = raising(LOST)
+        with pytest.raises(errors.TransportError):
+            await tools.refuse(bed.tools, case, FailureReason.FORBIDDEN, "forbidden", [])
+        bed.world.writer.meanwhile = lambda: None
+        bed.world.clock.advance(40)
+        later = case._replace(moment=case.moment._replace(now=bed.world.clock.now()))
+        bed.world.writer.error = errors.TransportError("away", sent=sent)
+        with pytest.raises(errors.TransportError):
+            await tools.refuse(
+                bed.tools, later, FailureReason.CONFIGURATION_ERROR, "terminating", []
+            )
+        bed.world.writer.error = None
+        tools.catch_up(bed.tools, bed.world.sync())
+        async with bed.sweeping():
+            stands = api.parse_execution(bed.world.writer.stored[fakes.KEY])
+            truth = auditevent.build(stands, Transition.FAILED, bed.style)
+            assert bed.trail.events["failed"] == truth
 
     async def test_records_that_the_sweep_has_offered_are_not_doubled(self) -> None:
         bed = await self.lost_end()
