@@ -265,7 +265,10 @@ class Auditor:
                 self._left_behind.set()
                 return
             if execution is not None:
-                self._offer_due(key, execution, tuple(audit.Transition))
+                try:
+                    self._offer_due(key, execution, tuple(audit.Transition))
+                except OSError:
+                    return
 
     def _is_left(self, seen: view.Execution) -> bool:
         """Whether a record is due that is neither answered nor under way."""
@@ -320,8 +323,16 @@ class Auditor:
                 continue
             event = auditevent.build(execution, transition, self._style)
             ledger.under_way.add(transition)
-            if not self._trail.offer(event, doubtful=transition in doubtful):
-                ledger.under_way.discard(transition)
+            taken = False
+            try:
+                taken = self._trail.offer(event, doubtful=transition in doubtful)
+            except OSError:
+                # The log is the store, and its disk is full.
+                self._left_behind.set()
+                raise
+            finally:
+                if not taken:
+                    ledger.under_way.discard(transition)
         self._tidy(uid, ledger)
 
     def _tidy(self, uid: str, ledger: _Ledger) -> None:

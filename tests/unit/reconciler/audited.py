@@ -37,6 +37,7 @@ class FakeTrail:
         self.offers: list[tuple[str, bool]] = []
         self.events: dict[str, auditevent.Event] = {}
         self.full = False
+        self.error: OSError | None = None
         self.prompt = False
         """Whether it answers before `offer` returns, as a log does."""
         self.listener: ports.AuditListener | None = None
@@ -48,6 +49,8 @@ class FakeTrail:
         self.listener = listener
 
     def offer(self, event: auditevent.Event, *, doubtful: bool) -> bool:
+        if self.error is not None:
+            raise self.error
         if not self.full:
             self.offers.append((event.transition.value, doubtful))
             self.events[event.transition.value] = event

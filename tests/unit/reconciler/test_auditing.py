@@ -355,6 +355,19 @@ class TestSweep:
             await asyncio.sleep(2)
             assert (bed.trail.offers, bed.reads) == ([], 2)
 
+    async def test_offers_again_what_could_not_be_written_down(self) -> None:
+        bed = Bed()
+        await bed.start()
+        async with bed.sweeping():
+            bed.trail.error = OSError("no space left")
+            with pytest.raises(OSError, match="no space"):
+                await bed.end()
+            bed.world.sync()
+            await asyncio.sleep(5)
+            bed.trail.error = None
+            await asyncio.sleep(5)
+            assert bed.trail.offers[-1] == ("completed", True)
+
     async def test_an_unreadable_spec_leaves_records_too(self) -> None:
         bed = Bed(spec={"targetResource": 5}, status={"phase": "Failed"})
         async with bed.sweeping():
