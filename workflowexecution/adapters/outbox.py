@@ -60,7 +60,7 @@ class _Part:
 
     Attributes:
         has_room: whether it is worth a look; a part that was found full is not, until something
-            was taken off.
+            was taken off, or less than the bound was found.
     """
 
     key: resource.ObjectKey
@@ -115,8 +115,12 @@ class ConfigMapOutbox:
         Raises:
             ClusterError: it cannot be told.
         """
-        found = await self._read(self._parts[part])
+        place = self._parts[part]
+        found = await self._read(place)
         kept = {} if found is None else _data(found)
+        if _size(kept) < MAX_BYTES:
+            # Somebody else, or a removal whose answer was lost, has made room.
+            place.has_room = True
         return {key: _load(key, text, self._style) for key, text in kept.items()}
 
     async def remove(self, part: int, keys: Sequence[str]) -> None:
@@ -164,6 +168,7 @@ class ConfigMapOutbox:
                 errors.TransportError,
             )),
             stop=tenacity.stop_after_attempt(_ATTEMPTS),
+            wait=tenacity.wait_random_exponential(multiplier=0.05, max=1),
             reraise=True,
         )
         async with part.lock:

@@ -175,6 +175,27 @@ async def test_a_full_outbox_takes_nothing_and_lets_go() -> None:
     assert TWO.key in bed.cluster.kept[outbox.NAME]["data"]
 
 
+async def test_an_outbox_that_is_found_empty_has_room_again() -> None:
+    bed = Bed()
+    for name in outbox.part_names():
+        bed.cluster.put(name, big="x" * outbox.MAX_BYTES)
+    with pytest.raises(ports.OutboxFull):
+        await bed.outbox.put([ONE])
+    # By hand, or by a removal whose answer was lost.
+    bed.cluster.kept.clear()
+    assert await bed.outbox.load(1) == {}
+    await bed.outbox.put([ONE])
+    assert bed.cluster.keys == [ONE.key]
+
+
+async def test_those_who_come_between_are_given_time() -> None:
+    bed = Bed()
+    bed.cluster.errors = [fakes.refusal(errors.Conflict)] * 4
+    began = asyncio.get_running_loop().time()
+    await bed.outbox.put([ONE])
+    assert 0 < asyncio.get_running_loop().time() - began < 2
+
+
 async def test_what_does_not_fit_into_one_part_goes_into_the_next() -> None:
     bed = Bed()
     bed.cluster.put(outbox.NAME, big="x" * outbox.MAX_BYTES)
