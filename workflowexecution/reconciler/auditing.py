@@ -8,7 +8,6 @@ Acknowledgements ride on the next status write; only the last ones get a write o
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
@@ -19,10 +18,11 @@ from workflowexecution.api.status import ConditionType
 from workflowexecution.domain import audit, auditevent, status
 from workflowexecution.reconciler import lull, parting, recollection
 from workflowexecution.reconciler.duty import Settled
+from workflowexecution.reconciler.ledger import Ledger
 from workflowexecution.runtime import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection
 
     from workflowexecution import ports
     from workflowexecution.api.status import Status
@@ -39,23 +39,6 @@ READS_PER_S = 50.0
 SWEEP_EVERY_S = 1.0
 OUTBOX_AGAIN_S = 15.0
 """How long a deleted execution waits for room in the outbox, or for an API that answers."""
-
-
-@dataclass(slots=True)
-class _Ledger:
-    """What is known of one execution's records in this life."""
-
-    key: ObjectKey
-    under_way: set[Transition] = field(default_factory=set)
-    recorded: set[Transition] = field(default_factory=set)
-    refused: dict[Transition, str] = field(default_factory=dict)
-
-    def covers(self, transitions: Iterable[Transition], *, or_under_way: bool = False) -> bool:
-        """Whether each of these has been answered in this life, or is under way."""
-        return all(
-            it in self.recorded or it in self.refused or (or_under_way and it in self.under_way)
-            for it in transitions
-        )
 
 
 class Auditor:
@@ -104,7 +87,7 @@ class Auditor:
         self._wake = wake
         self._style = style
         self._before_deletion_s = before_deletion_s
-        self._ledgers: dict[str, _Ledger] = {}
+        self._ledgers: dict[str, Ledger] = {}
         self._recollection = recollection.Recollection()
         self._lull = lull.Lull(busy=busy, call=wake)
         self._left_behind = asyncio.Event()
@@ -197,7 +180,7 @@ class Auditor:
         if ledger is None or not ledger.under_way:
             self.forget(uid)
 
-    async def _settle(self, seen: view.Execution, ledger: _Ledger) -> Settled:
+    async def _settle(self, seen: view.Execution, ledger: Ledger) -> Settled:
         before = await self._written(seen)
         if before is None:
             return Settled.UNCHANGED
@@ -215,23 +198,19 @@ class Auditor:
         return Settled.WRITTEN
 
     def may_go(self, seen: view.Execution) -> bool:
-        """Whether every record is acknowledged in the status, or refused and on the log."""
+        """Whether every record is settled: in the status, by its answer, or as it was moved."""
         ledger = self._ledgers.get(seen.uid)
         return not seen.due or (ledger is not None and ledger.covers(seen.due))
 
     async def part(self, seen: view.Execution, *, overdue: bool) -> float:
         """Wait for the records of an execution that is being deleted, then move them."""
         if self.may_go(seen):
-            self.forget(seen.uid)
             return 0.0
         left_s = self._left_s(seen)
         if left_s > 0 and not overdue:
             self._left_behind.set()
             return left_s
-        if not await self._move(seen, overdue=overdue):
-            return OUTBOX_AGAIN_S
-        self.forget(seen.uid)
-        return 0.0
+        return 0.0 if await self._move(seen, overdue=overdue) else OUTBOX_AGAIN_S
 
     def forget(self, uid: str) -> None:
         """Drop the account of an execution that is gone, and with it what was refused.
@@ -316,7 +295,7 @@ class Auditor:
             doubtful: transitions whose record an earlier life may have sent.
         """
         uid = execution.metadata.uid
-        ledger = self._ledgers.setdefault(uid, _Ledger(key))
+        ledger = self._ledgers.setdefault(uid, Ledger(key))
         ledger.recorded.difference_update(execution.status.audited_transitions or ())
         for transition in audit.due(execution.status):
             if ledger.covers((transition,), or_under_way=True):
@@ -335,9 +314,9 @@ class Auditor:
                     ledger.under_way.discard(transition)
         self._tidy(uid, ledger)
 
-    def _tidy(self, uid: str, ledger: _Ledger) -> None:
+    def _tidy(self, uid: str, ledger: Ledger) -> None:
         """Forget an account that has nothing in it."""
-        if not (ledger.under_way or ledger.recorded or ledger.refused):
+        if ledger.is_empty:
             self.forget(uid)
 
     def _recall(self, uid: str, version: str, after: Status) -> None:
@@ -348,7 +327,7 @@ class Auditor:
         if uid in self._ledgers:
             self._recollection.note(uid, version, after)
 
-    def _answered(self, ledger: _Ledger, event: Event) -> None:
+    def _answered(self, ledger: Ledger, event: Event) -> None:
         """The last answer wakes an execution that nothing else would."""
         ledger.under_way.discard(event.transition)
         seen = self._executions.get(ledger.key)
@@ -372,7 +351,19 @@ class Auditor:
             return False
         if execution is None:
             return True
-        return await self._parting.move(self._left_of(execution), overdue=overdue)
+        left = self._left_of(execution)
+        if not await self._parting.move(left, overdue=overdue):
+            return False
+        ledger = self._ledgers.get(seen.uid)
+        if ledger is None and self._is_there(seen):
+            ledger = self._ledgers[seen.uid] = Ledger(seen.key)
+        if ledger is not None:
+            ledger.moved.update(event.transition for event in left)
+        return True
+
+    def _is_there(self, seen: view.Execution) -> bool:
+        current = self._executions.get(seen.key)
+        return current is not None and current.uid == seen.uid
 
     def _left_of(self, execution: api.WorkflowExecution) -> list[Event]:
         """The records of an execution that are due and were not answered in this life."""
@@ -382,7 +373,7 @@ class Auditor:
         return [auditevent.build(execution, it, self._style) for it in left]
 
 
-def _said(after: Status, moment: status.Moment, ledger: _Ledger | None) -> Status:
+def _said(after: Status, moment: status.Moment, ledger: Ledger | None) -> Status:
     """The status with its acknowledged transitions, and AuditRecorded where there is news."""
     if ledger is not None:
         after = audit.acknowledged(after, ledger.recorded)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.reconciler import fakes
 from tests.unit.reconciler.audited import HELD, Bed
+from workflowexecution import ports
 from workflowexecution.reconciler.duty import Settled
 
 pytestmark = pytest.mark.looptime
@@ -87,3 +88,24 @@ async def test_what_moved_to_the_outbox_stays_there() -> None:
     assert await bed.auditor.part(bed.world.sync(), overdue=False) == 0.0
     go(bed)
     assert bed.outbox.kept == ["created", "started"]
+
+
+async def test_what_has_moved_is_not_moved_again_when_the_finalizer_is_not_taken_off() -> None:
+    bed = Bed(metadata={**HELD, "deletionTimestamp": "2020-01-01T00:00:00Z"})
+    await bed.start()
+    bed.outbox.error = ports.OutboxFull("full")
+    for _ in range(2):
+        assert await bed.auditor.part(bed.world.sync(), overdue=True) == 0.0
+    assert [it.partition(":")[0] for it in bed.logged] == ["created", "started"]
+    assert bed.auditor.counts.lost == 2
+    go(bed)
+    assert bed.auditor.remembered == 0
+
+
+async def test_what_has_moved_after_its_execution_is_gone_leaves_nothing() -> None:
+    bed = Bed(metadata={**HELD, "deletionTimestamp": "2020-01-01T00:00:00Z"})
+    await bed.start()
+    seen = bed.world.sync()
+    go(bed)
+    assert await bed.auditor.part(seen, overdue=True) == 0.0
+    assert bed.auditor.remembered == 0
