@@ -18,14 +18,15 @@ from workflowexecution.adapters import executions
 from workflowexecution.api import names
 from workflowexecution.api import workflowexecution as api
 from workflowexecution.domain import audit, auditcheck, auditevent
-from workflowexecution.runtime import client, connection, errors
+from workflowexecution.runtime import client, connection, errors, pages
 from workflowexecution.wiring import trail
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+    from collections.abc import Coroutine, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from workflowexecution.adapters import auditstore
+    from workflowexecution.runtime import resource
     from workflowexecution.settings import Settings
 
 EXIT_OK, EXIT_FOUND, EXIT_USAGE = 0, 1, 2
@@ -123,33 +124,34 @@ async def _all_events(settings: Settings, kubeconfig: str) -> list[auditevent.Ev
     reader = client.Client(connection=way, user_agent=agent, max_connections=2)
     style = trail.style_of(settings)
     try:
-        found = [it async for it in _executions(reader, settings)]
+        found = await served(reader, settings)
     finally:
         await reader.close()
     return [event for it in found for event in _events_of(it, style)]
 
 
-async def _executions(
-    reader: client.Client, settings: Settings
-) -> AsyncIterator[api.WorkflowExecution]:
-    """The executions of this instance, page by page."""
+async def served(reader: client.Client, settings: Settings) -> list[api.WorkflowExecution]:
+    """The executions of this instance, read page by page."""
     instance = settings.controller.instance
-    token = ""
-    while True:
-        page = await reader.list_page(
+    found: list[api.WorkflowExecution] = []
+
+    def fetch(token: str) -> Coroutine[Any, Any, client.ListPage]:
+        return reader.list_page(
             executions.EXECUTIONS,
             namespace=settings.controller.watch_namespace,
-            label_selector=f"{names.LABEL_INSTANCE}={instance}"
-            if instance
-            else f"!{names.LABEL_INSTANCE}",
+            label_selector=f"{names.LABEL_INSTANCE}={instance}" if instance else "",
             limit=PAGE,
             continue_token=token,
         )
-        for raw in page.items:
-            yield api.parse_readable(raw)
-        token = page.continue_token
-        if not token:
-            return
+
+    def take(raw: resource.JsonObject) -> None:
+        # No selector takes both those without the label and those where it is empty.
+        labels = raw["metadata"].get("labels") or {}
+        if labels.get(names.LABEL_INSTANCE, "") == instance:
+            found.append(api.parse_readable(raw))
+
+    await pages.read(fetch, take)
+    return found
 
 
 def _events_of(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from workflowexecution import identity as who
 from workflowexecution.adapters import executions
 from workflowexecution.api import names
-from workflowexecution.runtime import client, connection, errors, resource
+from workflowexecution.runtime import client, connection, errors, pages, resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,21 +112,23 @@ class _Uninstall:
         return outcome
 
     async def _held(self) -> list[resource.ObjectKey]:
-        found, token = [], ""
-        while True:
-            page = await self._api.list_page(
-                executions.EXECUTIONS,
-                namespace=self._wish.namespace,
-                limit=_PAGE,
-                continue_token=token,
-            )
-            for item in page.items:
-                metadata = item["metadata"]
-                if _own(metadata):
-                    found.append(resource.ObjectKey(metadata["namespace"], metadata["name"]))
-            token = page.continue_token
-            if not token:
-                return found
+        found: list[resource.ObjectKey] = []
+
+        def take(item: resource.JsonObject) -> None:
+            metadata = item["metadata"]
+            if _own(metadata):
+                found.append(resource.ObjectKey(metadata["namespace"], metadata["name"]))
+
+        await pages.read(self._page, take)
+        return found
+
+    async def _page(self, token: str) -> client.ListPage:
+        return await self._api.list_page(
+            executions.EXECUTIONS,
+            namespace=self._wish.namespace,
+            limit=_PAGE,
+            continue_token=token,
+        )
 
     async def _count(self, key: resource.ObjectKey, outcome: Outcome) -> None:
         try:

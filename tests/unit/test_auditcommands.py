@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests import builders
-from tests.unit.adapters import audits
+from tests.unit.adapters import audits, fakes
 from workflowexecution import auditcommands, logs, settings
+from workflowexecution.api import names
 from workflowexecution.domain import auditcheck, auditevent
 from workflowexecution.domain.audit import Transition
+from workflowexecution.runtime import client
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,37 @@ from workflowexecution.domain.audit import Transition
 def test_a_moment_without_a_zone_is_utc(text: str, hour: int) -> None:
     wanted = datetime.datetime(2026, 3, 1, hour, tzinfo=datetime.UTC)
     assert auditcommands.moment(text) == wanted
+
+
+class Cluster(fakes.FakeClient):
+    """Has executions, one a page; a selector selects as the API server's does."""
+
+    def __init__(self, *labels: dict[str, str] | None) -> None:
+        super().__init__()
+        self.raws = [
+            builders.raw_execution(f"e-{number}", metadata={"labels": it} if it else {})
+            for number, it in enumerate(labels)
+        ]
+
+    async def page(self, field_selector: str, continue_token: str) -> client.ListPage:
+        *_, label_selector, _, _ = self.calls[-1]
+        number = int(continue_token or 0)
+        raw = self.raws[number]
+        key, _, value = label_selector.partition("=")
+        there = not key or raw["metadata"].get("labels", {}).get(key) == value
+        following = str(number + 1) if number + 1 < len(self.raws) else ""
+        return client.ListPage([raw] if there else [], "1", following)
+
+
+@pytest.mark.parametrize(("instance", "names_of"), [("", ["e-0", "e-1"]), ("blue", ["e-2"])])
+async def test_the_executions_of_an_instance_are_those_that_it_serves(
+    instance: str, names_of: list[str]
+) -> None:
+    label = names.LABEL_INSTANCE
+    cluster = Cluster(None, {label: ""}, {label: "blue"}, {label: "green"})
+    wished = settings.Settings(controller=settings.Controller(instance=instance))
+    found = await auditcommands.served(cluster, wished)
+    assert [it.metadata.name for it in found] == names_of
 
 
 def exported(path: Path) -> list[str]:
