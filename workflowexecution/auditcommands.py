@@ -9,6 +9,7 @@ import asyncio
 import datetime
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -23,7 +24,6 @@ from workflowexecution.wiring import trail
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from workflowexecution.adapters import auditstore
     from workflowexecution.runtime import resource
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 EXIT_OK, EXIT_FOUND, EXIT_USAGE = 0, 1, 2
 PAGE = 500
+STANDARD_INPUT = Path("-")
 LOOK_EVERY_S = 0.2
 
 
@@ -225,7 +226,7 @@ def read_lines(flag: str, path: Path) -> Lines:
         CommandError: the file cannot be read, or has lines and none that is JSON.
     """
     try:
-        content = path.read_bytes()
+        content = sys.stdin.buffer.read() if path == STANDARD_INPUT else path.read_bytes()
     except OSError as error:
         message = f"{flag}: cannot read {path}: {error.strerror}"
         raise CommandError(message) from error
@@ -240,7 +241,7 @@ def read_lines(flag: str, path: Path) -> Lines:
         if not line.strip():
             continue
         try:
-            entry = orjson.loads(line)
+            entry = _entry(line)
         except orjson.JSONDecodeError:
             torn.append(number)
             continue
@@ -298,6 +299,18 @@ def unsent(lines: Lines, style: auditevent.Style) -> Iterator[auditevent.Event]:
         if event.taken and event.key not in seen:
             seen.add(event.key)
             yield event
+
+
+def _entry(line: bytes) -> Any:  # noqa: ANN401 - raw JSON
+    """What a line says, without what a tool has put before it: a pod's name, a timestamp.
+
+    Raises:
+        orjson.JSONDecodeError: nothing that is JSON.
+    """
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return orjson.loads(line[max(0, line.find(b"{")) :])
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - raw JSON

@@ -163,7 +163,7 @@ def _add_audit(commands: Commands) -> None:
     )  # fmt: skip
     what.add_argument(
         "--log", type=Path, metavar="FILE",
-        help="of records that this log of the controller has alone, as JSON lines",
+        help="of records that this log of the controller has alone (JSON lines; -: stdin)",
     )  # fmt: skip
     verify = steps.add_parser("verify", help="report gaps and doubles of an export")
     verify.add_argument(

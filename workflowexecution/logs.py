@@ -71,13 +71,15 @@ def configure(*, level: str, form: str, identity: str) -> None:
         identity: which process speaks; stands on every line.
     """
     _Threshold.value = _LEVELS[level]
-    renderer: structlog.typing.Processor = (
-        render_json
-        if form == "json"
-        else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
+    console = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
+
+    def render_for_people(logger: WrappedLogger, method: str, event: EventDict) -> str:
+        # A record may be sent from here: `audit replay` reads JSON.
+        if isinstance(event.get(RECORD), auditevent.Event):
+            return render_json(logger, method, event)
+        return console(logger, method, redact(logger, method, event))
 
     def stamp(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         event["identity"] = identity
@@ -89,8 +91,7 @@ def configure(*, level: str, form: str, identity: str) -> None:
         stamp,
         # Before redaction: a traceback quotes values as well.
         structlog.processors.format_exc_info,
-        *([redact] if form == "console" else []),
-        renderer,
+        render_json if form == "json" else render_for_people,
     ]
     _configure_libraries(chain)
     structlog.configure(
@@ -114,10 +115,9 @@ def _pass_over(_: WrappedLogger, method: str, event: EventDict) -> EventDict:
 
 
 def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Blank what looks like a secret in every text of a line, however deep, but in its record."""
+    """Blank what looks like a secret in every text of a line, however deep."""
     for key, value in event.items():
-        is_record = key == RECORD and isinstance(value, auditevent.Event)
-        event[key] = value.document if is_record else _redacted(key, value)
+        event[key] = _redacted(key, value)
     return event
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -160,6 +162,27 @@ def test_a_log_gives_each_record_that_is_on_it_alone_once(tmp_path: Path) -> Non
     path = tmp_path / "log"
     path.write_text("cut\n" + "".join(f"{json.dumps(line)}\nTraceback\n" for line in lines))
     assert unsent(path) == [one]
+
+
+@pytest.mark.parametrize(
+    "prefix", ["[pod/we-0/manager] ", "2026-03-01T12:00:00.000000001Z ", "2026-03-01 stderr F "]
+)
+def test_what_a_tool_puts_before_a_line_of_the_log_is_passed_over(
+    tmp_path: Path, prefix: str
+) -> None:
+    event = audits.event("one")
+    line = logs.render_json(None, "info", {"audit": event, "not_stored": "400"})
+    path = tmp_path / "log"
+    path.write_text(f"{prefix}{line}\n{prefix}Traceback\n{prefix}x={{'a': 1}}\n")
+    assert unsent(path) == [event]
+    assert auditcommands.read_lines("--log", path).torn == (2, 3)
+
+
+def test_a_log_may_be_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    event = audits.event("one")
+    line = logs.render_json(None, "info", {"audit": event, "not_stored": "400"})
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(line.encode())))
+    assert unsent(Path("-")) == [event]
 
 
 @pytest.mark.parametrize("data", ["", ', "event_data": {"event_key": "u.created"}'])
