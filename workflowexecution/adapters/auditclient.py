@@ -311,4 +311,6 @@ def _seconds(value: str | None) -> float:
 
 
 def _words(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    # Some texts are the address alone.
+    said = str(error)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

@@ -165,6 +165,13 @@ async def test_a_server_that_is_not_there_has_done_nothing(url: str) -> None:
     assert caught.value.outcome is Outcome.NOTHING
 
 
+async def test_an_address_that_is_none_is_told_as_such() -> None:
+    it = auditclient.AuditClient(url="http://x:abc", timeout_s=PATIENT_S, user_agent="test")
+    with pytest.raises(Unavailable, match="InvalidUrl|InvalidURL|ValueError"):
+        await it.send([EVENT.document])
+    await it.close()
+
+
 @pytest.mark.looptime
 async def test_a_request_without_an_answer_is_undecided() -> None:
     server = Server()
