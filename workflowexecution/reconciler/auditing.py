@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from workflowexecution.api.status import Status
     from workflowexecution.domain.audit import Transition
     from workflowexecution.domain.auditevent import Event
-    from workflowexecution.reconciler import duty, view
+    from workflowexecution.reconciler import view
     from workflowexecution.runtime import store
     from workflowexecution.runtime.resource import ObjectKey
 
@@ -152,9 +152,9 @@ class Auditor:
 
     # As the reconcile's own.
 
-    def merged(self, case: duty.Case, after: Status) -> Status:
+    def merged(self, uid: str, moment: status.Moment, after: Status) -> Status:
         """The status with what has been acknowledged meanwhile, and condition AuditRecorded."""
-        return _said(after, case.moment, self._ledgers.get(case.seen.uid))
+        return _said(after, moment, self._ledgers.get(uid))
 
     async def settle(self, seen: view.Execution) -> Settled:
         """Write the acknowledgements of an ended execution once the last one is there."""

@@ -6,7 +6,6 @@ import enum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from workflowexecution.api import workflowexecution as api
     from workflowexecution.api.status import Status
     from workflowexecution.domain import status
     from workflowexecution.reconciler import view
@@ -23,29 +22,10 @@ class Settled(enum.Enum):
     """Its entry in the cache is stale now."""
 
 
-class Case(Protocol):
-    """What a status is decided on, as `tools.Case` has it."""
-
-    @property
-    def seen(self) -> view.Execution:
-        """Its entry in the cache."""
-        ...
-
-    @property
-    def execution(self) -> api.WorkflowExecution:
-        """Its model."""
-        ...
-
-    @property
-    def moment(self) -> status.Moment:
-        """When it is decided."""
-        ...
-
-
 class Audit(Protocol):
     """What a reconcile needs of auditing."""
 
-    def merged(self, case: Case, after: Status) -> Status:
+    def merged(self, uid: str, moment: status.Moment, after: Status) -> Status:
         """A status that is about to be written, with what has been acknowledged meanwhile."""
         ...
 
@@ -88,7 +68,7 @@ class Audit(Protocol):
 class NoAudit:
     """Nothing is due: the sink is `none`."""
 
-    def merged(self, case: Case, after: Status) -> Status:
+    def merged(self, uid: str, moment: status.Moment, after: Status) -> Status:
         """The status as it is."""
         return after
 

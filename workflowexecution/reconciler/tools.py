@@ -220,7 +220,7 @@ async def write(tools: Tools, case: Case, after: Status, *, version: str = "") -
     if after.phase is case.status.phase and not status.patch(case.status, after):
         return False
     version = version or await _held(tools, case)
-    after = tools.audit.merged(case, after)
+    after = tools.audit.merged(case.seen.uid, case.moment, after)
     changes = status.patch(case.status, after)
     key, now = case.seen.key, case.moment.now
     try:

@@ -167,7 +167,7 @@ async def test_a_server_that_is_not_there_has_done_nothing(url: str) -> None:
 
 async def test_an_address_that_is_none_is_told_as_such() -> None:
     it = auditclient.AuditClient(url="http://x:abc", timeout_s=PATIENT_S, user_agent="test")
-    with pytest.raises(Unavailable, match="InvalidUrl|InvalidURL|ValueError"):
+    with pytest.raises(Unavailable, match="InvalidU"):
         await it.send([EVENT.document])
     await it.close()
 

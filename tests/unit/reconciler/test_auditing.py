@@ -389,7 +389,7 @@ async def test_without_audit_nothing_is_due() -> None:
     none = duty.NoAudit()
     bed = Bed(metadata={}, status=ENDED)
     case, seen = bed.case(), bed.world.sync()
-    assert none.merged(case, case.status) is case.status
+    assert none.merged(seen.uid, case.moment, case.status) is case.status
     assert (await none.settle(seen), none.may_go(seen)) == (Settled.UNCHANGED, True)
     assert await none.part(seen, overdue=True) == 0.0
     assert locking.run_name(builders.TARGET) == seen.lock
