@@ -9,13 +9,13 @@ Source: Data Storage OpenAPI (`POST /api/v1/audit/events/batch`, `GET /api/v1/au
 from __future__ import annotations
 
 import asyncio
-import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiohttp
 import orjson
 
+from workflowexecution.domain import auditevent
 from workflowexecution.runtime import credentials, errors, transport, trust
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class AuditClient:
         }
         for page in range(_MAX_PAGES):
             rows = await self._page({**asked, "offset": str(page * _PAGE)})
-            if any(is_same(event, row) for row in rows):
+            if any(auditevent.is_same(event, row) for row in rows):
                 return True
             if len(rows) < _PAGE:
                 break
@@ -231,35 +231,6 @@ class AuditClient:
         ) as answer:
             body = await _whole(answer)
             return _Answer(answer.status, body, _seconds(answer.headers.get("Retry-After")))
-
-
-def is_same(event: Event, row: object) -> bool:
-    """Whether a stored row is the record: by our key where it is kept, else by its natural key."""
-    if not isinstance(row, dict):
-        return False
-    data = row.get("event_data")
-    kept = data.get("event_key") if isinstance(data, dict) else None
-    if kept:
-        return bool(kept == event.key)
-    sent = event.document
-    return (
-        row.get("event_type") == sent["event_type"]
-        and row.get("resource_id") == sent["resource_id"]
-        # Older servers do not keep the namespace.
-        and (row.get("namespace") or sent["namespace"]) == sent["namespace"]
-        and instant(row.get("event_timestamp")) == instant(sent["event_timestamp"])
-    )
-
-
-def instant(value: object) -> datetime.datetime | None:
-    """A timestamp in any spelling; None when it is none."""
-    if not isinstance(value, str):
-        return None
-    try:
-        when = datetime.datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return when if when.tzinfo else when.replace(tzinfo=datetime.UTC)
 
 
 async def _whole(answer: aiohttp.ClientResponse) -> bytes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import collections
-import datetime
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from workflowexecution.domain import auditevent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,16 +34,16 @@ class Report:
 def compare(expected: Iterable[Event], rows: Iterable[Mapping[str, Any]]) -> Report:
     """Compare records with rows, which tell their record by `event_key` or by their natural key."""
     by_key: collections.Counter[str] = collections.Counter()
-    by_nature: collections.Counter[tuple[object, ...]] = collections.Counter()
+    by_nature: collections.Counter[auditevent.Nature] = collections.Counter()
     names: dict[object, str] = {}
     for row in rows:
-        key = _key(row)
-        identity: object = key or _nature(row)
+        key = auditevent.key_of(row)
+        identity: object = key or auditevent.nature_of(row)
         names.setdefault(identity, _name(row))
         if key:
             by_key[key] += 1
         else:
-            by_nature[_nature(row)] += 1
+            by_nature[auditevent.nature_of(row)] += 1
     missing = []
     expected_count = matched_rows = 0
     for event in expected:
@@ -58,31 +59,9 @@ def compare(expected: Iterable[Event], rows: Iterable[Mapping[str, Any]]) -> Rep
     return Report(tuple(missing), tuple(doubled), expected_count, others)
 
 
-def _natural(by_nature: collections.Counter[tuple[object, ...]], event: Event) -> int:
+def _natural(by_nature: collections.Counter[auditevent.Nature], event: Event) -> int:
     """Rows without our key, of a server that keeps the namespace or of one that does not."""
-    kind, resource, namespace, when = _nature(event.document)
-    with_namespace = by_nature[kind, resource, namespace, when]
-    return with_namespace + (by_nature[kind, resource, "", when] if namespace else 0)
-
-
-def _key(row: Mapping[str, Any]) -> str:
-    data = row.get("event_data")
-    key = data.get("event_key") if isinstance(data, dict) else None
-    return key if isinstance(key, str) else ""
-
-
-def _nature(row: Mapping[str, Any]) -> tuple[object, ...]:
-    return (
-        _word(row.get("event_type")),
-        _word(row.get("resource_id")),
-        _word(row.get("namespace") or ""),
-        _instant(row.get("event_timestamp")),
-    )
-
-
-def _word(value: object) -> object:
-    """The value, which is text in every row of ours; a list or an object as text, to be counted."""
-    return repr(value) if isinstance(value, list | dict) else value
+    return sum(by_nature[it] for it in auditevent.natures_of(event))
 
 
 def _name(row: Mapping[str, Any]) -> str:
@@ -90,14 +69,3 @@ def _name(row: Mapping[str, Any]) -> str:
     execution = data.get("execution_name") if isinstance(data, dict) else None
     place = f"{row.get('namespace') or '?'}/{execution or row.get('resource_id')}"
     return f"{place} {row.get('event_type')} {row.get('event_timestamp')}"
-
-
-def _instant(value: object) -> datetime.datetime | object:
-    """The moment that a timestamp tells, in any spelling; what is none stands for itself."""
-    if not isinstance(value, str):
-        return _word(value)
-    try:
-        when = datetime.datetime.fromisoformat(value)
-    except ValueError:
-        return value
-    return when if when.tzinfo else when.replace(tzinfo=datetime.UTC)

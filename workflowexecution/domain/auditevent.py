@@ -18,6 +18,8 @@ from workflowexecution.domain import auditpayload, text
 from workflowexecution.domain.audit import Transition
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from workflowexecution.api.status import Status
     from workflowexecution.api.workflowexecution import WorkflowExecution
 
@@ -76,6 +78,15 @@ class Style:
     skipped_outcome: str = "success"
 
 
+class Nature(NamedTuple):
+    """What tells a record where its key is not kept: type, resource, namespace and time."""
+
+    event_type: object
+    resource_id: object
+    namespace: object
+    when: object
+
+
 class Event(NamedTuple):
     """One audit record.
 
@@ -100,6 +111,37 @@ class Event(NamedTuple):
 def event_key(uid: str, transition: Transition) -> str:
     """The deterministic identity of a record: an execution makes each transition once."""
     return f"{uid}.{transition.value}"
+
+
+def key_of(row: Mapping[str, Any]) -> str:
+    """The `event_key` of a row or document; empty where it is not kept."""
+    data = row.get("event_data")
+    key = data.get("event_key") if isinstance(data, dict) else None
+    return key if isinstance(key, str) else ""
+
+
+def nature_of(row: Mapping[str, Any]) -> Nature:
+    """What a row says of itself where it has no key."""
+    return Nature(
+        _word(row.get("event_type")),
+        _word(row.get("resource_id")),
+        _word(row.get("namespace") or ""),
+        _instant(row.get("event_timestamp")),
+    )
+
+
+def natures_of(event: Event) -> set[Nature]:
+    """What a row of the record may say: older servers do not keep the namespace."""
+    whole = nature_of(event.document)
+    return {whole, whole._replace(namespace="")}
+
+
+def is_same(event: Event, row: object) -> bool:
+    """Whether a stored row is the record: by our key where it is kept, else by its natural key."""
+    if not isinstance(row, dict):
+        return False
+    key = key_of(row)
+    return key == event.key if key else nature_of(row) in natures_of(event)
 
 
 def build(execution: WorkflowExecution, transition: Transition, style: Style) -> Event:
@@ -128,7 +170,7 @@ def rebuild(document: object, style: Style) -> Event:
     if not isinstance(data, dict):
         message = "not a record"
         raise ValueError(message)
-    uid, _, transition = str(data.get("event_key") or "").partition(".")
+    uid, _, transition = key_of(sent).partition(".")
     Transition(transition)
     envelope = {name: sent[name] for name in _COMMON if name in sent}
     if not all(isinstance(it, str) for it in (data.get("execution_name"), *map(sent.get, _NEEDED))):
@@ -238,6 +280,22 @@ def _outcome(transition: Transition, style: Style) -> str:
     if transition is Transition.FAILED:
         return "failure"
     return style.skipped_outcome if transition is Transition.SKIPPED else "success"
+
+
+def _word(value: object) -> object:
+    """The value, which is text in every row of ours; a list or an object as text, to be counted."""
+    return repr(value) if isinstance(value, list | dict) else value
+
+
+def _instant(value: object) -> object:
+    """The moment that a timestamp tells, in any spelling; what is none stands for itself."""
+    if not isinstance(value, str):
+        return _word(value)
+    try:
+        when = datetime.datetime.fromisoformat(value)
+    except ValueError:
+        return value
+    return when if when.tzinfo else when.replace(tzinfo=datetime.UTC)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - of JSON

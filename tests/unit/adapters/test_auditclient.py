@@ -392,9 +392,9 @@ def without_key(**members: object) -> dict[str, object]:
     ],
 )
 def test_a_row_is_the_same_by_key_or_by_nature(row: object, same: bool) -> None:
-    assert auditclient.is_same(EVENT, row) is same
+    assert auditevent.is_same(EVENT, row) is same
 
 
 def test_transitions_of_one_execution_are_told_apart() -> None:
     other = auditevent.Event(EVENT.uid, Transition.STARTED, EVENT.document)
-    assert not auditclient.is_same(other, EVENT.document)
+    assert not auditevent.is_same(other, EVENT.document)
