@@ -21,8 +21,6 @@ from workflowexecution.adapters.auditclient import (
     Rejected,
     Unavailable,
 )
-from workflowexecution.domain import auditevent
-from workflowexecution.domain.audit import Transition
 from workflowexecution.runtime import errors
 
 if TYPE_CHECKING:
@@ -364,37 +362,3 @@ async def test_endless_pages_end() -> None:
     async with client(server) as it:
         assert not await it.find(EVENT)
     assert len(server.requests) == 20
-
-
-def without_key(**members: object) -> dict[str, object]:
-    return {**EVENT.document, "event_data": {}, **members}
-
-
-@pytest.mark.parametrize(
-    ("row", "same"),
-    [
-        pytest.param(EVENT.document, True, id="key"),
-        pytest.param(audits.event("two").document, False, id="other-key"),
-        pytest.param(without_key(), True, id="natural"),
-        pytest.param(without_key(namespace=None), True, id="no-namespace"),
-        pytest.param(without_key(namespace="other"), False, id="other-namespace"),
-        pytest.param(
-            without_key(event_timestamp="2026-03-01T13:00:00.000000000+01:00"), True, id="spelling"
-        ),
-        pytest.param(without_key(event_timestamp="2026-03-01T12:00:00"), True, id="no-zone"),
-        pytest.param(without_key(event_timestamp="2026-03-01T12:00:01Z"), False, id="other-time"),
-        pytest.param(without_key(event_timestamp="soon"), False, id="no-time"),
-        pytest.param(without_key(event_timestamp=None), False, id="time-absent"),
-        pytest.param(without_key(resource_id="two"), False, id="other-resource"),
-        pytest.param(without_key(event_type="x"), False, id="other-type"),
-        pytest.param(without_key(event_data=None), True, id="no-data"),
-        pytest.param("text", False, id="no-row"),
-    ],
-)
-def test_a_row_is_the_same_by_key_or_by_nature(row: object, same: bool) -> None:
-    assert auditevent.is_same(EVENT, row) is same
-
-
-def test_transitions_of_one_execution_are_told_apart() -> None:
-    other = auditevent.Event(EVENT.uid, Transition.STARTED, EVENT.document)
-    assert not auditevent.is_same(other, EVENT.document)

@@ -62,6 +62,13 @@ def test_parse_leniently_keeps_what_can_be_read() -> None:
     assert execution.status == status.Status(phase=status.Phase.RUNNING, start_time=builders.NOW)
 
 
+def test_parse_readable_takes_all_or_as_much_as_can_be_read() -> None:
+    whole = builders.raw_execution()
+    assert api.parse_readable(whole) == api.parse_execution(whole)
+    odd = builders.raw_execution(spec={"targetResource": 5})
+    assert api.parse_readable(odd) == api.parse_leniently(odd)
+
+
 def test_parse_leniently_keeps_the_whole_spec_when_the_status_alone_is_odd() -> None:
     config = {"timeout": "90s"}
     raw = builders.raw_execution(spec={"executionConfig": config}, status={"phase": "Paused"})

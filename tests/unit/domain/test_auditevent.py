@@ -436,3 +436,40 @@ def test_a_document_of_no_time_is_none_of_ours() -> None:
         auditevent.rebuild(
             built(Transition.CREATED).document | {"event_timestamp": "today"}, DECEMBER
         )
+
+
+KEPT = built(Transition.CREATED)
+
+
+def without_key(**members: object) -> dict[str, object]:
+    return {**KEPT.document, "event_data": {}, **members}
+
+
+@pytest.mark.parametrize(
+    ("row", "same"),
+    [
+        pytest.param(KEPT.document, True, id="key"),
+        pytest.param(built(Transition.CREATED, name="two").document, False, id="other-key"),
+        pytest.param(without_key(), True, id="natural"),
+        pytest.param(without_key(namespace=None), True, id="no-namespace"),
+        pytest.param(without_key(namespace="other"), False, id="other-namespace"),
+        pytest.param(
+            without_key(event_timestamp="2026-03-01T13:00:00.000000000+01:00"), True, id="spelling"
+        ),
+        pytest.param(without_key(event_timestamp="2026-03-01T12:00:00"), True, id="no-zone"),
+        pytest.param(without_key(event_timestamp="2026-03-01T12:00:01Z"), False, id="other-time"),
+        pytest.param(without_key(event_timestamp="soon"), False, id="no-time"),
+        pytest.param(without_key(event_timestamp=None), False, id="time-absent"),
+        pytest.param(without_key(resource_id="two"), False, id="other-resource"),
+        pytest.param(without_key(event_type="x"), False, id="other-type"),
+        pytest.param(without_key(event_data=None), True, id="no-data"),
+        pytest.param("text", False, id="no-row"),
+    ],
+)
+def test_a_row_is_the_same_by_key_or_by_nature(row: object, same: bool) -> None:
+    assert auditevent.is_same(KEPT, row) is same
+
+
+def test_transitions_of_one_execution_are_told_apart() -> None:
+    other = auditevent.Event(KEPT.uid, Transition.STARTED, KEPT.document)
+    assert not auditevent.is_same(other, KEPT.document)
