@@ -20,7 +20,8 @@ class Incidents:
         ).series()
         self._late = families.counter(
             "workflowexecution_late_runs_cancelled_total",
-            "Live runs of executions that had ended, met and cancelled",
+            "Live runs that no execution waits for, met and cancelled: its execution had ended or "
+            "was gone, or the run is a copy",
             from_zero=True,
         ).series()
         self._foreign = families.counter(
