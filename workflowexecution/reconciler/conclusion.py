@@ -211,11 +211,13 @@ def ended_at(case: common.Case, run: tekton.PipelineRun | None) -> datetime.date
     """When the run ended, or now where nobody has said it.
 
     Tekton says it by a clock of its own. What an end means to the next execution counts from it, so
-    it lies neither in the future nor before the start, whatever that clock shows.
+    one that no right clock can have shown, before the start or in the future, is now. By less than
+    a second now may itself be before the start, which the server has dated.
     """
-    now, started_at = case.moment.now, case.status.start_time
+    now = case.moment.now
+    started_at = case.status.start_time or now
     known = (run.completed_at if run is not None else None) or now
-    return min(max(known, started_at or known), now)
+    return max(min(known, now) if known >= started_at else now, started_at)
 
 
 def mirrored(

@@ -19,7 +19,8 @@ ENDS = pytest.mark.parametrize(
         pytest.param(30, 30, "30s", id="between"),
         pytest.param(60, 60, "1m0s", id="now"),
         pytest.param(3600, 60, "1m0s", id="in-the-future"),
-        pytest.param(-3600, 0, "0s", id="before-the-start"),
+        pytest.param(0, 0, "0s", id="at-the-start"),
+        pytest.param(-3600, 60, "1m0s", id="before-the-start"),
     ],
 )
 
@@ -73,9 +74,14 @@ async def test_the_end_of_a_failure_is_so_too(
     assert failed_at <= at(60)
 
 
-async def test_a_start_in_the_future_makes_no_end_of_the_kind() -> None:
-    it = Running(startTime=builders.stamp(90))
-    it.show(SUCCESS, DONE)
+@pytest.mark.parametrize("told_s", [-3600, 59, 60, 3600])
+async def test_an_end_is_not_before_a_start_that_the_server_has_dated_a_moment_ahead(
+    told_s: float,
+) -> None:
+    it = Running(startTime=builders.stamp(60))
+    it.world.clock.advance(-0.6)
+    run = builders.run(condition=SUCCESS, status={**ONE, "completionTime": builders.stamp(told_s)})
+    it.world.engine.show(run, DONE)
     await it.reconcile()
     assert ended(it) == (at(60), "0s", None)
 
@@ -87,4 +93,4 @@ async def test_the_end_of_a_deleted_one_is_not_before_its_start() -> None:
     early = {"completionTime": builders.stamp(-3600)}
     made.engine.show(builders.run(condition=SUCCESS, status=early))
     await test_deleted.reconcile(made)
-    assert (made.status.phase, made.status.completion_time) == (Phase.COMPLETED, at(0))
+    assert (made.status.phase, made.status.completion_time) == (Phase.COMPLETED, at(60))
