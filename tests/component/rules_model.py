@@ -396,10 +396,10 @@ class Rules:
         return self._climb(run)
 
     def _end_deleted(self, it: Execution, deleted_at: float) -> bool:
-        """It is cancelled, unless it is known that its run had ended before."""
+        """It is cancelled, unless its run had ended before, or has succeeded since, unasked."""
         run = it.run
         known = run is not None and run.dated and run.end is not None
-        if run is None or not known or int(run.ended_at) > int(deleted_at):
+        if run is None or not known or not self._is_own_end(run, deleted_at):
             return self._fail(it, harmed=run is not None, cancelled=True)
         if run.end is End.SUCCEEDED:
             it.phase, it.outcome, it.ended_at = COMPLETED, "Success", run.ended_at
@@ -407,6 +407,12 @@ class Rules:
             return True
         harmed = it.harmed is not False
         return self._fail(it, harmed=harmed, cancelled=run.end is End.CANCELLED)
+
+    @staticmethod
+    def _is_own_end(run: Run, deleted_at: float) -> bool:
+        unasked = run.asked_at is None and run.removed_at is None
+        before = int(run.ended_at) <= int(deleted_at)
+        return before or (run.end is End.SUCCEEDED and unasked)
 
     def _climb(self, run: Run) -> bool:
         """In order where a task has begun; then not so; then by deleting it."""

@@ -299,9 +299,15 @@ async def _say(tools: common.Tools, seen: view.Execution, sight: _Sight) -> None
 
 
 def _was_over(seen: view.Execution, run: tekton.PipelineRun) -> bool:
-    """Whether the run had ended when the execution was deleted, and only nobody had said so yet."""
+    """Whether the run had ended when the execution was deleted, and only nobody had said so yet.
+
+    One that has succeeded though nobody had asked it to end, has, whatever the clock of Tekton
+    says of when.
+    """
     if seen.run_uid and run.uid != seen.run_uid:
         return False
+    if run.is_successful and not run.deleting and stopping.asked_at(run) is None:
+        return True
     since = times.parse(seen.deletion_time)
     ended_at = run.completed_at if run.is_done else None
     return since is not None and ended_at is not None and ended_at <= since

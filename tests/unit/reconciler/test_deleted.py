@@ -246,7 +246,7 @@ async def test_a_run_that_had_succeeded_before_the_deletion_has_succeeded(
 @pytest.mark.parametrize(
     ("seconds", "condition", "digest"),
     [
-        pytest.param(29, OVER, DIGEST, id="after-the-deletion"),
+        pytest.param(29, BAD, DIGEST, id="failed-after-the-deletion"),
         pytest.param(30, None, DIGEST, id="not-at-all"),
         pytest.param(30, OVER, "sha256:" + "b" * 64, id="of-another-bundle"),
     ],
@@ -260,6 +260,37 @@ async def test_no_other_run_has(
     assert await reconcile(made) == AT_ONCE
     assert made.status.phase is Phase.FAILED
     assert made.sync().was_running_when_deleted
+
+
+@pytest.mark.parametrize("ahead_s", [0, 1, 3600])
+async def test_a_success_is_one_whatever_the_clock_of_tekton_shows(ahead_s: int) -> None:
+    made = deleted_at(30)
+    late = {"completionTime": builders.stamp(30 + ahead_s)}
+    made.engine.show(builders.run(condition=OVER, status=late))
+    assert await reconcile(made) == AT_ONCE
+    found = made.status
+    assert (found.phase, found.outcome) == (Phase.COMPLETED, Outcome.SUCCESS)
+    assert found.completion_time is not None
+    assert found.completion_time <= made.clock.now()
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        pytest.param(
+            {"annotations": {names.ANNOTATION_CANCEL_REQUESTED_AT: builders.stamp(30)}}, id="asked"
+        ),
+        pytest.param(GONE_SOON, id="deleted"),
+    ],
+)
+async def test_a_success_after_it_was_to_end_is_none_of_before_the_deletion(
+    metadata: dict[str, Any],
+) -> None:
+    made = deleted_at(30)
+    late = {"completionTime": builders.stamp(31)}
+    made.engine.show(builders.run(condition=OVER, metadata=metadata, status=late))
+    assert await reconcile(made) == AT_ONCE
+    assert (made.status.phase, made.status.outcome) == (Phase.FAILED, Outcome.CANCELLED)
 
 
 async def test_a_run_that_had_failed_before_the_deletion_is_told_as_it_failed() -> None:
