@@ -288,7 +288,9 @@ async def _say(tools: common.Tools, seen: view.Execution, sight: _Sight) -> None
         message,
     )
     before = case.status
-    notes = [note] if had_run else common.never_begun(before)
+    # Nobody says of one that it had no run without knowing so.
+    never_begun = common.never_begun(before) if sight.is_certain else []
+    notes = [note] if had_run else never_begun
     if known is not None and before.pipeline_run_ref is None:
         # Nobody could say yet that it was started: its pods hold the target, records tell of it.
         before = common.adopt(case, known)

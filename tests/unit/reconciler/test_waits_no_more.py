@@ -12,6 +12,7 @@ from workflowexecution.api import names
 from workflowexecution.api.status import ConditionType, Phase
 from workflowexecution.domain import locking
 from workflowexecution.reconciler import pending
+from workflowexecution.runtime import errors
 
 if TYPE_CHECKING:
     from workflowexecution.api.status import Status
@@ -77,6 +78,24 @@ async def test_one_that_is_deleted_waits_no_more(by: str, answer: str) -> None:
     await test_deleted.reconcile(world)
     assert world.status.phase is Phase.FAILED
     assert said(world.status)[by] == (answer, "Completed")
+
+
+async def test_one_that_is_deleted_is_not_said_to_have_no_run_while_nobody_knows() -> None:
+    world = await kept_waiting(LOCKED)
+    world.engine.live.clear()
+    world.engine.create_error = errors.TransportError("lost")
+    world.engine.create_lands = True
+    world.engine.read_error = errors.TransportError("lost")
+    with pytest.raises(errors.TransportError):
+        await pending.Start(world.tools).reconcile(world.case())
+    assert LOCK in world.engine.live
+    metadata = world.writer.stored[fakes.KEY]["metadata"]
+    metadata |= {"deletionTimestamp": builders.stamp()}
+    world.clock.advance(700)
+    await test_deleted.reconcile(world)
+    assert world.status.phase is Phase.FAILED
+    assert said(world.status)[LOCKED] == ("False", "Releasing")
+    assert "whether a run of it was created is not known" in str(world.status.message)
 
 
 async def test_what_was_never_said_is_not_said_at_the_end() -> None:
