@@ -44,8 +44,9 @@ _BEGUN = (
     status.Note(ConditionType.SUSPENDED, ConditionStatus.FALSE, ConditionReason.EXECUTING),
     status.Note(ConditionType.RESOURCE_LOCKED, ConditionStatus.TRUE, ConditionReason.EXECUTING),
 )
+_NO_RUN = "The execution has ended without a run"
 _NEVER_BEGUN = tuple(
-    status.Note(kind, answer, ConditionReason.COMPLETED, "The execution has ended without a run")
+    status.Note(kind, answer, ConditionReason.COMPLETED, _NO_RUN)
     for kind, answer in (
         # Nobody looks at it for this execution any more.
         (ConditionType.ENGINE_AVAILABLE, ConditionStatus.UNKNOWN),
@@ -53,7 +54,12 @@ _NEVER_BEGUN = tuple(
         (ConditionType.RESOURCE_LOCKED, ConditionStatus.FALSE),
     )
 )
-
+_NOT_CREATED = status.Note(
+    ConditionType.TEKTON_PIPELINE_CREATED,
+    ConditionStatus.FALSE,
+    ConditionReason.COMPLETED,
+    _NO_RUN,
+)
 
 _NO_AUDIT = duty.NoAudit()
 
@@ -292,8 +298,15 @@ async def refuse(
 
 
 def never_begun(before: Status) -> Sequence[status.Note]:
-    """What is to be said of what kept an execution waiting that ends without a run."""
-    return _said(before, _NEVER_BEGUN)
+    """What is to be said of what kept an execution waiting that ends without a run.
+
+    What its create failed of stays; that it waits to be tried again does not.
+    """
+    notes = _said(before, _NEVER_BEGUN)
+    created = status.condition(before, ConditionType.TEKTON_PIPELINE_CREATED)
+    if created is None or created.status is not ConditionStatus.UNKNOWN:
+        return notes
+    return [*notes, _NOT_CREATED]
 
 
 def _said(before: Status, notes: Iterable[status.Note]) -> Sequence[status.Note]:

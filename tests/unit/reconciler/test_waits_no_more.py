@@ -98,6 +98,47 @@ async def test_one_that_is_deleted_is_not_said_to_have_no_run_while_nobody_knows
     assert "whether a run of it was created is not known" in str(world.status.message)
 
 
+async def tried_in_vain(*, waits: bool) -> fakes.World:
+    """One whose create has failed, and that waits for something else since."""
+    world = fakes.World()
+    world.put()
+    start = pending.Start(world.tools)
+    world.engine.create_error = fakes.refusal(errors.ServerError, "failed calling webhook")
+    with pytest.raises(errors.ServerError):
+        await start.reconcile(world.case())
+    if waits:
+        world.engine.away = "no Tekton"
+        await start.reconcile(world.case())
+        world.engine.away = ""
+    return world
+
+
+CREATED = pytest.mark.parametrize(
+    ("waits", "reason", "words"),
+    [(True, "Completed", "ended without a run"), (False, "PipelineCreationFailed", "webhook")],
+    ids=["waits", "failed"],
+)
+
+
+@CREATED
+@pytest.mark.parametrize("end", [Phase.SKIPPED, Phase.FAILED], ids=["skipped", "deleted"])
+async def test_its_create_waits_no_more_and_says_what_it_failed_of(
+    end: Phase, reason: str, words: str, *, waits: bool
+) -> None:
+    world = await tried_in_vain(waits=waits)
+    if end is Phase.SKIPPED:
+        world.other("older", status={"phase": "Running"})
+        await pending.Start(world.tools).reconcile(world.case())
+    else:
+        metadata = world.writer.stored[fakes.KEY]["metadata"]
+        metadata |= {"deletionTimestamp": builders.stamp()}
+        await test_deleted.reconcile(world)
+    assert world.status.phase is end
+    created = world.said(ConditionType.TEKTON_PIPELINE_CREATED)
+    assert (created.status, created.reason) == ("False", reason)
+    assert words in created.message
+
+
 async def test_what_was_never_said_is_not_said_at_the_end() -> None:
     world = fakes.World()
     world.put(spec=CANCEL)
