@@ -72,6 +72,8 @@ class Run:
     """Why it failed, or is deleted, was written down while it was there."""
     dated: bool = True
     """When it ended is known."""
+    stuck: bool = False
+    """Its execution says that even its deletion was in vain."""
 
     @property
     def name(self) -> str:
@@ -87,6 +89,10 @@ class Run:
     def lives(self) -> bool:
         """Tekton has not said the end, or has, but a pod works."""
         return self.works or (self.exists and self.end is None)
+
+    def is_stuck(self, now: float) -> bool:
+        """Even its deletion was in vain."""
+        return self.exists and self.removed_at is not None and now >= self.removed_at + DELETED_S
 
     def remove(self, now: float) -> None:
         """Deleted, its pods first: a pod that goes on keeps it there."""
@@ -344,6 +350,7 @@ class Rules:
 
     def _run_on(self, it: Execution, run: Run) -> bool:
         """It ends as its run does, and a failure not before all of it has ended."""
+        run.stuck = run.stuck or run.is_stuck(self.now)
         if run.end is End.SUCCEEDED:
             return self._complete(it, run)
         if run.lives and run.end is not None:
@@ -434,8 +441,9 @@ class Rules:
     # How an execution ends.
 
     def _skip_for_run(self, it: Execution, run: Run) -> bool:
-        until = run.made_at + TIMEOUT_S + DEADLINE_GRACE_S
-        known = until if until > self.now else None
+        """What does not end in time is told to, and deleted. After that nobody knows more."""
+        until = max(run.made_at + TIMEOUT_S + DEADLINE_GRACE_S, self.now + FORCED_S + DELETED_S)
+        known = None if run.stuck or run.is_stuck(self.now) else until
         return self._skip(it, "ResourceBusy", run.owner.name, known)
 
     def _skip(self, it: Execution, reason: str, other: str, until: float | None) -> bool:

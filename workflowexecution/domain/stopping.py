@@ -30,6 +30,8 @@ FORCED_S = 120.0
 """For the containers, after Tekton was told to end them."""
 DELETED_S = 60.0
 """For the pods, after the run was deleted."""
+FROM_FORCED_S = FORCED_S + DELETED_S
+"""For both together: what is over its timeout is not asked first."""
 LINGER_S = 60.0
 """For what still works, or may begin yet, of a run that Tekton calls ended: twice the time that a
 pod has by default to end. One that was told to end has `FORCED_S`."""
@@ -328,9 +330,10 @@ def next_step(run: api.PipelineRun, cause: Cause, now: datetime.datetime) -> tup
         cause: why it is stopped.
         now: the server's time.
     """
+    if is_stuck(run, now):
+        return Step.STUCK, DELETED_S
     if run.deleted_at is not None:
-        left = _left(run.deleted_at, DELETED_S, now)
-        return (Step.WAIT, left) if left > 0 else (Step.STUCK, DELETED_S)
+        return Step.WAIT, _left(run.deleted_at, DELETED_S, now)
     if cause is Cause.LINGERING:
         # Nothing of Tekton's is left to be told.
         return Step.DELETE, 0.0
@@ -346,6 +349,11 @@ def next_step(run: api.PipelineRun, cause: Cause, now: datetime.datetime) -> tup
     if since is not None and run.timeout_s:
         left = min(left, _left(since, run.timeout_s, now))
     return (Step.WAIT, left) if left > 0 and cause in _ORDERLY else (Step.FORCE, 0.0)
+
+
+def is_stuck(run: api.PipelineRun, now: datetime.datetime) -> bool:
+    """Whether even deleting the run was in vain."""
+    return run.deleted_at is not None and _left(run.deleted_at, DELETED_S, now) <= 0
 
 
 def change(

@@ -99,7 +99,7 @@ async def _step(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> 
         common.remark(tools, seen, Reason.DELETED, f"The execution is deleted; it was {seen.phase}")
         _log.info("Deleted execution released")
         return Result()
-    if overdue and _is_stuck(tools, run):
+    if overdue and stopping.is_stuck(run, tools.clock.now()):
         left_s = await tools.audit.part(seen, overdue=True)
         if left_s > 0:
             return Result(requeue_after_s=left_s, priority=queue.Priority.LOW)
@@ -177,12 +177,6 @@ def _pods_due_s(tools: common.Tools, seen: view.Execution) -> float:
     ended_at = times.parse(seen.completion_time)
     since_s = 0.0 if ended_at is None else (tools.clock.now() - ended_at).total_seconds()
     return min(LOOK_AGAIN_S, max(_SOONEST_S, since_s / 4))
-
-
-def _is_stuck(tools: common.Tools, run: tekton.PipelineRun) -> bool:
-    """Whether even deleting the run was in vain."""
-    step, _ = stopping.next_step(run, stopping.Cause.DELETED, tools.clock.now())
-    return step is stopping.Step.STUCK
 
 
 def _give_up(tools: common.Tools, seen: view.Execution, message: str) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from workflowexecution.api import tekton
+    from workflowexecution.api.status import Status
     from workflowexecution.reconciler import view
 
 _log = structlog.get_logger(__name__)
@@ -78,9 +79,10 @@ async def busy(
         target_resource=owner.target if owner else case.execution.spec.target_resource,
     )
     # What nobody owns ends when a person ends it.
-    retry_at = stopping.overdue_at(run, tools.policy.limits) if owner else None
+    is_ended = owner is not None and not stopping.is_stuck(run, case.moment.now)
+    due = stopping.overdue_at(run, tools.policy.limits) if is_ended else None
     words = f"{holder} through PipelineRun {run.place}"
-    details = _held_by(case, words, conflicting, retry_at)
+    details = _held_by(case, words, conflicting, due)
     await _skip(tools, case, details, version)
     return Result()
 
@@ -89,7 +91,7 @@ def _held(tools: common.Tools, case: common.Case, holder: view.Execution) -> Ski
     other = common.open_case(tools, holder).execution
     since = other.status.start_time or case.moment.now
     timeout_s = pipelinerun.timeout_s(other.spec, tools.policy.defaults)
-    retry_at = stopping.ends_by(since, timeout_s, tools.policy.limits)
+    due = stopping.ends_by(since, timeout_s, tools.policy.limits)
     ref = other.status.pipeline_run_ref
     through = f" through PipelineRun {ref.namespace}/{ref.name}" if ref else ""
     conflicting = ConflictingWorkflow(
@@ -98,16 +100,35 @@ def _held(tools: common.Tools, case: common.Case, holder: view.Execution) -> Ski
         started_at=times.second(since),
         target_resource=other.spec.target_resource,
     )
-    return _held_by(case, f"{holder.key}{through}", conflicting, times.second(retry_at))
+    is_stuck = _is_stuck(tools, holder, other.status)
+    return _held_by(case, f"{holder.key}{through}", conflicting, None if is_stuck else due)
+
+
+def _is_stuck(tools: common.Tools, holder: view.Execution, said: Status) -> bool:
+    """Whether it is known that the run of whoever holds the target cannot be ended."""
+    stopped = status.condition(said, ConditionType.CANCEL_CONFIRMED)
+    if stopped is not None and stopped.reason == ConditionReason.STILL_ALIVE:
+        return True
+    # Of one that was deleted while it ran, the run alone tells it.
+    run = tools.engine.observe(holder.uid)
+    return run is not None and stopping.is_stuck(run, tools.clock.now())
 
 
 def _held_by(
-    case: common.Case, words: str, conflicting: ConflictingWorkflow, retry_at: datetime | None
+    case: common.Case, words: str, conflicting: ConflictingWorkflow, due: datetime | None
 ) -> SkipDetails:
+    """The record of a target that is held.
+
+    Args:
+        case: the execution.
+        words: who holds it.
+        conflicting: the same for machines.
+        due: when Tekton must have ended it by; None: nobody ends it but a person.
+    """
     since = times.stamp(conflicting.started_at)
-    if retry_at is not None and retry_at <= case.moment.now:
-        # It is overdue, or stuck: nobody can say when it will be over.
-        retry_at = None
+    # What Tekton does not end in time, the ladder does.
+    ended = times.shifted(case.moment.now, stopping.FROM_FORCED_S)
+    retry_at = times.second(max(due, ended)) if due is not None else None
     return SkipDetails(
         reason=SkipReason.RESOURCE_BUSY,
         message=f"Target {case.execution.spec.target_resource} is held by {words} since {since}",

@@ -91,13 +91,35 @@ async def test_one_that_is_held_by_what_started_at_the_end_of_time_says_so() -> 
     assert details.retry_at == datetime.datetime.max.replace(microsecond=0, tzinfo=datetime.UTC)
 
 
-@pytest.mark.parametrize(("late_s", "is_said"), [(-1, True), (0, False), (3600, False)])
-async def test_one_that_is_held_beyond_all_time_is_not_told_to_come_in_the_past(
-    late_s: float, *, is_said: bool
+@pytest.mark.parametrize("late_s", [-180, -179, 0, 3600])
+async def test_one_that_is_held_beyond_its_time_is_told_when_the_ladder_has_ended_that(
+    late_s: float,
 ) -> None:
     it = Refused()
     details = await it.held(startTime=builders.stamp(60 - 1920 - late_s), pipelineRunRef=REF)
-    assert (details.retry_at is not None) is is_said
+    assert details.retry_at == at(60 + 120 + 60)
+
+
+@pytest.mark.parametrize(("gone_s", "is_said"), [(59, True), (60, False)])
+async def test_no_time_is_promised_for_a_run_that_even_its_deletion_does_not_end(
+    gone_s: float, *, is_said: bool
+) -> None:
+    it = Refused()
+    going = {"deletionTimestamp": builders.stamp(60 - gone_s)}
+    run = builders.run(owner="other", metadata=going)
+    it.world.engine.show(run)
+    assert ((await it.held(startTime=builders.stamp())).retry_at is not None) is is_said
+    other = Refused()
+    raw = builders.raw_run(owner="other", metadata=going)
+    raw["spec"] = {"timeouts": {"pipeline": "10m"}}
+    run = tekton.project_pipelinerun(raw, tekton.PipelineRun)
+    assert ((await other.busy(run)).retry_at is not None) is is_said
+
+
+async def test_no_time_is_promised_for_a_holder_that_says_it_cannot_be_ended() -> None:
+    stuck = {"type": "CancelConfirmed", "status": "False", "reason": "StillAlive", "message": "x"}
+    said = {**stuck, "lastTransitionTime": builders.stamp()}
+    assert (await Refused().held(conditions=[said])).retry_at is None
 
 
 async def test_a_skip_is_the_finalizer_one_write_and_an_end() -> None:
@@ -125,11 +147,11 @@ async def test_a_holder_that_says_little_is_told_with_what_is_known() -> None:
 
 async def test_a_holder_has_its_own_timeout() -> None:
     it = Refused()
-    spec = {"executionConfig": {"timeout": "1m"}}
+    spec = {"executionConfig": {"timeout": "5m"}}
     said = {"phase": "Running", "startTime": builders.stamp()}
     raw = builders.raw_execution("other", spec=spec, status=said)
     await it.meet(admission.Held(view.projection("", "", whole=True)(raw)))
-    assert it.details.retry_at == at(60 + 120)
+    assert it.details.retry_at == at(300 + 120)
 
 
 async def test_a_holder_that_cannot_be_read_is_named_all_the_same() -> None:
@@ -198,13 +220,13 @@ async def test_a_run_that_holds_the_target_says_when_tekton_must_have_ended_it()
     assert details.retry_at == at(600 + 120)
 
 
-async def test_a_run_that_tekton_should_have_ended_promises_no_time() -> None:
+async def test_a_run_that_tekton_should_have_ended_is_ended_by_the_ladder() -> None:
     it = Refused()
     raw = builders.raw_run(owner="other")
     raw["spec"] = {"timeouts": {"pipeline": "10m"}}
     it.world.clock.advance(720)
     details = await it.busy(tekton.project_pipelinerun(raw, tekton.PipelineRun))
-    assert details.retry_at is None
+    assert details.retry_at == at(60 + 720 + 120 + 60)
 
 
 async def test_a_run_of_nobody_ends_when_a_person_ends_it() -> None:
