@@ -93,7 +93,7 @@ SHORT_NAMES = """
     hpa=horizontalpodautoscaler limits=limitrange ns=namespace netpol=networkpolicy no=node
     pv=persistentvolume pvc=persistentvolumeclaim po=pod pdb=poddisruptionbudget pc=priorityclass
     rs=replicaset rc=replicationcontroller quota=resourcequota svc=service sa=serviceaccount
-    sts=statefulset sc=storageclass vac=volumeattributesclass
+    sts=statefulset sc=storageclass vac=volumeattributesclass cs=componentstatus
 """
 
 
@@ -115,6 +115,31 @@ def test_every_known_kind_is_known_by_its_plural_and_right_by_itself() -> None:
     assert {plural(kind) for kind in kinds} <= spellings.keys()
     assert not spellings.keys() & kinds
     assert {"deployment", "node", "job", "networkpolicy", "ingressclass"} <= kinds
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["componentstatus", "devicetaintrule", "servicecidr", "storageversionmigration"],
+)
+def test_a_rare_kind_of_the_cluster_has_no_namespace(kind: str) -> None:
+    right = f"{kind}/x"
+    said = f"spec.targetResource: kind {kind!r} has no namespace, write {right}"
+    assert problems(target(f"ns/{kind}/x")) == [said]
+    said = f"spec.targetResource: kind {plural(kind)!r} must be written {kind!r}: {right}"
+    assert problems(target(f"ns/{plural(kind)}/x")) == [said]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "csistoragecapacity", "ipaddress", "leasecandidate", "resourceclaim",
+        "resourceclaimtemplate",
+    ],
+)  # fmt: skip
+def test_a_rare_kind_of_namespaces_is_known_by_its_plural(kind: str) -> None:
+    assert problems(target(f"ns/{kind}/x")) == []
+    said = f"spec.targetResource: kind {plural(kind)!r} must be written {kind!r}: ns/{kind}/x"
+    assert problems(target(f"ns/{plural(kind)}/x")) == [said]
 
 
 @pytest.mark.parametrize(
