@@ -86,10 +86,12 @@ class Start:
             return await _taken_on(tools, case) or await _refuse(tools, case, problems)
         waiting = _waiting(tools)
         if waiting is not None:
+            self._failing.forget(case.seen.key)
             await common.write(tools, case, common.waits(case, waiting))
             return Result()
         obstacle = await self._admission.check(case.seen)
         if obstacle is not None:
+            self._failing.forget(case.seen.key)
             return await _taken_on(tools, case) or await skipping.meet(tools, case, obstacle)
         copy = await surplus.on_target(tools, case.seen.lock)
         if copy is not None:
@@ -121,9 +123,11 @@ class Start:
         try:
             run = await tools.engine.create(key, manifest)
         except errors.AlreadyExists:
+            self._failing.forget(key)
             return await self._collision.meet(case, version)
         except (errors.NotFound, errors.EndpointMissing) as error:
             # Where the execution namespace is not there, the engine's place is missing.
+            self._failing.forget(key)
             await _wait(tools, case, version, str(error))
             raise
         except (errors.Unauthorized, errors.Conflict) as error:
@@ -135,6 +139,7 @@ class Start:
         except errors.ApiError as error:
             why = await _closed(tools, case, error)
             if why:
+                self._failing.forget(key)
                 await _wait(tools, case, version, why)
                 raise
             taken_on = await _taken_on(tools, case, version)
@@ -164,8 +169,11 @@ class Start:
             limit = datetime.timedelta(seconds=tools.policy.create_retry_for_s)
             message = f"The PipelineRun could not be created for {limit}: {error}"
             reason = FailureReason.UNKNOWN
+            _log.warning("PipelineRun is not created, and given up", error=str(error))
             await common.refuse(tools, case, reason, message, [note], version=version)
             return Result()
+        if not _is_failing(case):
+            _log.warning("PipelineRun cannot be created so far", error=str(error))
         after = status.pending(case.status, case.moment, [note])
         await common.write(tools, case, after, version=version)
         raise error
@@ -176,9 +184,8 @@ class Start:
         The server knows a token not yet, or has lost a race for a quota of its own. What lasts is
         another thing, as a webhook whose refusals look the same.
         """
-        said = status.condition(case.status, ConditionType.TEKTON_PIPELINE_CREATED)
         lasted_s = self._failing.note(case.seen.key, case.moment.now)
-        return lasted_s < _PASSING_S and (said is None or said.status is not ConditionStatus.FALSE)
+        return lasted_s < _PASSING_S and not _is_failing(case)
 
     def _is_over(self, case: common.Case) -> bool:
         """Whether the create has failed for so long that this failure is the last one.
@@ -194,6 +201,12 @@ class Start:
             return False
         seen_s = self._failing.lasted_s(case.seen.key, now)
         return seen_s >= min(limit_s, failures.LASTING_S)
+
+
+def _is_failing(case: common.Case) -> bool:
+    """Whether the status says already that the create fails."""
+    said = status.condition(case.status, ConditionType.TEKTON_PIPELINE_CREATED)
+    return said is not None and said.status is ConditionStatus.FALSE
 
 
 async def _taken_on(tools: common.Tools, case: common.Case, version: str = "") -> Result | None:

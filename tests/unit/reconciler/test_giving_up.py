@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import structlog.testing
 
 from tests import builders
 from tests.unit.reconciler import fakes
 from workflowexecution.api.status import ConditionStatus, ConditionType, FailureReason, Phase
 from workflowexecution.domain import locking
 from workflowexecution.reconciler import pending
-from workflowexecution.runtime import errors
+from workflowexecution.runtime import errors, resource
 from workflowexecution.runtime.controller import Result
 
 LOCK = locking.run_name(builders.TARGET)
@@ -88,6 +89,51 @@ async def test_a_refusal_that_does_not_pass_is_told_and_given_up(error: errors.A
     it.world.clock.advance(1)
     assert await it.gives_up()
     assert it.world.journal[-3:] == ["create", "read", "status"]
+
+
+@pytest.mark.parametrize("how", ["releasing", "suspended", "older", "place", "closed"])
+async def test_a_refusal_that_has_passed_does_not_last_while_it_waits_for_something_else(
+    how: str,
+) -> None:
+    it = failing(REFUSED)
+    world, settled = it.world, it.world.policy
+    assert not await it.gives_up()
+    missing = fakes.refusal(errors.NotFound, "not here")
+    closed = fakes.refusal(errors.Forbidden, "no runs there")
+    world.engine.create_error = {"place": missing, "closed": closed}.get(how)
+    if how == "closed":
+        world.engine.read_error, world.engine.shut = closed, "no runs there"
+    if how == "suspended":
+        world.policy = fakes.World(suspend=True).policy
+    if how == "older":
+        world.other("older", metadata={"creationTimestamp": builders.stamp(-9)})
+    if how == "releasing":
+        world.engine.live[LOCK] = builders.run(owner="other", condition=("True", "Succeeded", ""))
+    assert not await it.gives_up()
+    world.clock.advance(90)
+    world.policy, world.engine.create_error, world.engine.read_error = settled, REFUSED, None
+    world.engine.live.clear()
+    world.executions.remove(resource.ObjectKey("payment", "older"))
+    assert not await it.gives_up()
+    told = {c.type: c.reason for c in world.status.conditions or ()}
+    assert told.get(CREATED) != "PipelineCreationFailed"
+
+
+async def test_the_log_tells_when_a_create_begins_to_fail_and_when_it_is_given_up() -> None:
+    it = failing(REFUSED)
+    with structlog.testing.capture_logs() as logs:
+        assert not await it.gives_up()
+        assert logs == []
+        it.world.clock.advance(10)
+        await it.fails(299)
+        assert [(log["event"], log["log_level"]) for log in logs] == [
+            ("PipelineRun cannot be created so far", "warning")
+        ]
+        it.world.clock.advance(1)
+        assert await it.gives_up()
+    assert logs[-1]["event"] == "PipelineRun is not created, and given up"
+    assert REFUSED.message in logs[0]["error"]
+    assert REFUSED.message in logs[1]["error"]
 
 
 async def test_a_refusal_that_passes_soon_is_told_where_a_failure_is_told_already() -> None:
