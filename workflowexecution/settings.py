@@ -15,7 +15,7 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from workflowexecution import ports
-from workflowexecution.api import duration
+from workflowexecution.api import duration, reference
 from workflowexecution.runtime import lease
 
 MIN_RUN_RETENTION_S = 90.0
@@ -61,6 +61,13 @@ def _meet(one: str, other: str) -> bool:
     return is_one_family and bool(_EVERYWHERE & {host, their_host})
 
 
+def _prefix(text: str) -> str:
+    if not reference.is_prefix(text):
+        msg = "no image reference begins so"
+        raise ValueError(msg)
+    return text
+
+
 def _tombstone(kept_s: float) -> float:
     """The kept run is what a create that comes late meets."""
     if 0 < kept_s < MIN_RUN_RETENTION_S:
@@ -83,7 +90,7 @@ Address = Annotated[
     pydantic.AfterValidator(_port),
 ]
 Url = Annotated[str, Field(pattern=r"^(https?://\S+)?$"), pydantic.AfterValidator(_url)]
-Prefix = Annotated[str, Field(min_length=1, pattern=r"^\S*$")]
+Prefix = Annotated[str, Field(min_length=1, pattern=r"^\S*$"), pydantic.AfterValidator(_prefix)]
 
 
 class Section(pydantic.BaseModel):

@@ -87,6 +87,13 @@ def test_defaults_of_limits_audit_and_logging_are_those_that_are_documented() ->
         ("execution", "runRetention", "89s", "must be 0 or at least 90s"),
         ("execution", "allowedBundles", [""], "at least 1 character"),
         ("execution", "allowedBundles", ["a b"], "String should match pattern"),
+        ("execution", "allowedBundles", ["r.example:"], "no image reference begins so"),
+        (
+            "execution",
+            "allowedBundles",
+            ["a/", "https://r.example/"],
+            "no image reference begins so",
+        ),
         ("execution", "cooldownPeriod", float("inf"), "less than or equal to"),
         ("execution", "cooldownPeriod", float("nan"), "less than or equal to"),
         ("execution", "cooldownPeriod", True, "is not a duration"),
@@ -127,6 +134,7 @@ def test_a_value_out_of_bounds_is_refused(
     [
         ("execution", "namespace", "n" * 63),
         ("execution", "allowedBundles", ["registry.example/workflows/"]),
+        ("execution", "allowedBundles", ["registry.example", "localhost:5000", "busybox:1.36"]),
         ("execution", "cooldownPeriod", "8784h"),
         ("execution", "runRetention", 0),
         ("execution", "runRetention", "90s"),

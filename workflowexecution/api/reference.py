@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 _COMPONENT: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST: Final = rf"(?:{_COMPONENT}(?:\.{_COMPONENT})*|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?"
 _PART: Final = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_REGISTRY: Final = re.compile(_HOST)
 _REFERENCE: Final = re.compile(
     rf"(?:(?P<host>{_HOST})/)?(?P<repository>{_PART}(?:/{_PART})*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?"
@@ -41,12 +42,28 @@ def parse(text: str) -> Parts | None:
     if found is None:
         return None
     host, repository, tag, digest = (it or "" for it in found.groups())
-    if host and not _is_host(host):
+    if host and not _names_host(host):
         # Its first part is a folder: `library/busybox`.
         host, repository = "", f"{host}/{repository}"
     return Parts(host, repository, tag, digest)
 
 
-def _is_host(text: str) -> bool:
+def is_host(text: str) -> bool:
+    """Whether a text names a registry where a `/` follows it."""
+    return _REGISTRY.fullmatch(text) is not None and _names_host(text)
+
+
+def is_prefix(text: str) -> bool:
+    """Whether there are references that begin with a text, and in which a name ends with it.
+
+    That of a registry does before a `/`. Behind one a name may go on after a separator.
+    """
+    if is_host(text) or parse(text) is not None:
+        return True
+    goes_on = "/" in text and not text[-1].isalnum()
+    return goes_on and parse(f"{text}a") is not None
+
+
+def _names_host(text: str) -> bool:
     # Source: splitDockerDomain in normalize.go there; a folder has no upper case.
     return "." in text or ":" in text or text == "localhost" or text != text.lower()

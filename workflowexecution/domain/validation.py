@@ -161,7 +161,8 @@ def _bundle(spec: Spec, rules: Rules) -> Iterator[str]:
     image, digest = spec.workflow_ref.container_image, spec.workflow_ref.container_digest
     named = reference.parse(image)
     if named is None:
-        yield f"{field}: {image!r} is not an image reference"
+        hint = " (names are lower case)" if reference.parse(image.lower()) else ""
+        yield f"{field}: {image!r} is not an image reference{hint}"
         return
     carried = named.digest
     if carried and not _DIGEST.fullmatch(carried):
@@ -181,11 +182,14 @@ def _is_under(image: str, prefix: str) -> bool:
     """Whether a prefix of an image ends where a name in it ends: `r/team` is none of `r/team-b/x`.
 
     One that ends with a separator says itself that a name may go on there, but for the name of a
-    registry: that one is whole, with its port.
+    registry: that one is whole, with its port. Without a `/` behind it, it is the name of an image
+    in another registry.
     """
     if not image.startswith(prefix):
         return False
     rest = image.removeprefix(prefix)
+    if reference.is_host(prefix):
+        return rest.startswith("/")
     if rest[:1] in {"", "/", "@"} or ("/" in prefix and not prefix[-1].isalnum()):
         return True
     return rest[0] == ":" and "/" not in rest

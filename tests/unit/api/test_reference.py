@@ -67,3 +67,38 @@ def test_reference_is_read(text: str, host: str, repository: str, tag: str, dige
 )
 def test_what_no_registry_takes_is_no_reference(text: str) -> None:
     assert reference.parse(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["r.example", "r.example:5000", "localhost", "[::1]", "REGISTRY", "a:1"]
+)
+def test_a_registry_is_known_by_its_name(text: str) -> None:
+    assert reference.is_host(text)
+
+
+@pytest.mark.parametrize("text", ["", "a", "r.example/", "r.example:", "a:v1", "::1", "https://a"])
+def test_no_other_name_is_one_of_a_registry(text: str) -> None:
+    assert not reference.is_host(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "r.example", "r.example:5000", "localhost", "busybox", "busybox:1.36", "a/", "r.example/",
+        "r.example/team", "r.example/team-", "r.example/team/", "r.example/team:", "r.example/a:1.",
+        "r.example/a@", "r.example/a:" + "x" * 127 + ".",
+    ],
+)  # fmt: skip
+def test_a_reference_may_begin_so(text: str) -> None:
+    assert reference.is_prefix(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "/", "team-", "r.example:", "r.example.", "https://r.example/", "oci://r.example/a",
+        "r.example/A", "r.example//", "r.example/../", "r.example/$(params.P)", "r.example/a*",
+    ],
+)  # fmt: skip
+def test_no_reference_begins_so(text: str) -> None:
+    assert not reference.is_prefix(text)

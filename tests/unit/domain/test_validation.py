@@ -163,6 +163,12 @@ def test_check_takes_a_target_that_names_a_resource(value: str) -> None:
     [
         pytest.param("", None, "Image: '' is not an image reference", id="no-image"),
         pytest.param("a b", None, "Image: 'a b' is not an image reference", id="space"),
+        pytest.param(
+            "R.example/Org/a:V1",
+            None,
+            "Image: 'R.example/Org/a:V1' is not an image reference (names are lower case)",
+            id="upper-case",
+        ),
         pytest.param("a@", None, "Image: 'a@' is not an image reference", id="empty-digest"),
         pytest.param("a@sha256:1", None, f"Image: 'sha256:1' {NO_DIGEST}", id="image-digest"),
         pytest.param("a", "md5:1", "Digest: 'md5:1' is not sha256: and 64 hex digits", id="digest"),
@@ -317,6 +323,9 @@ def test_check_refuses_a_bundle_that_leads_elsewhere_than_it_begins(
         ("r.example", "r.example/a:1"),
         ("r.example:5000", "r.example:5000/a:1"),
         ("busybox", "busybox:1"),
+        ("busybox:1.36", "busybox:1.36"),
+        ("localhost", "localhost/a:1"),
+        ("[::1]:5000", "[::1]:5000/a"),
     ],
 )
 def test_check_takes_what_is_under_an_allowed_prefix(prefix: str, image: str) -> None:
@@ -335,6 +344,13 @@ def test_check_takes_what_is_under_an_allowed_prefix(prefix: str, image: str) ->
         ("r.example", "r.example:5000/a:1"),
         ("r.example:", "r.example:5000/a:1"),
         ("r.example:50", "r.example:5000/a:1"),
+        ("r.example", "r.example:5000"),
+        ("r.example", "r.example"),
+        ("r.example", f"r.example@{OTHER}"),
+        ("r.example:5000", "r.example:5000"),
+        ("r.example:5000", f"r.example:5000@{OTHER}"),
+        ("localhost", "localhost:1"),
+        ("busybox", "busybox-b/a:1"),
     ],
 )
 def test_check_refuses_what_merely_begins_like_an_allowed_prefix(prefix: str, image: str) -> None:
