@@ -180,6 +180,7 @@ class FetchedToken:
         self._now = now
         self._fetching: asyncio.Task[None] | None = None
         self._not_before = 0.0
+        self._closed = False
 
     async def authorization(self) -> str:
         """Return the token as a header's value."""
@@ -204,14 +205,15 @@ class FetchedToken:
             await asyncio.sleep(_KEEP_EVERY_S)
 
     async def close(self) -> None:
-        """End the fetch that is under way."""
+        """End the fetch that is under way, and begin no other."""
+        self._closed = True
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.wait((self._fetching,))
 
     async def _refresh(self, known: str) -> None:
         """Have another token fetched, or wait until it is, if the known one is still in use."""
-        if self._token.authorization != known:
+        if self._closed or self._token.authorization != known:
             return
         if self._fetching is None:
             loop = asyncio.get_running_loop()

@@ -1,8 +1,10 @@
 """Credential plugins: programs that a kubeconfig names, and what they answer."""
 
 import asyncio
+import contextlib
 import datetime
 import os
+import signal
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -11,11 +13,44 @@ import orjson
 from workflowexecution.runtime import credentials, errors, resource
 
 _STDERR_CHARS = 200
+_STDOUT = 1
+_KILLED_WITHIN_S = 1.0
+"""A killed process ends at once, unless the kernel holds it, as for a disk that is away."""
+
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
+class _Listener(asyncio.SubprocessProtocol):
+    """What a plugin says, and when it has ended.
+
+    With an `asyncio.subprocess.Process` nobody can stop listening: its end is told only when the
+    pipes are closed, which the plugin's children hold too.
+    """
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.output = bytearray()
+        self.complaint = bytearray()
+        self.exited: asyncio.Future[None] = loop.create_future()
+        self.ended: asyncio.Future[None] = loop.create_future()
+        """It has exited, and both pipes are closed."""
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        heard = self.output if fd == _STDOUT else self.complaint
+        heard += data
+
+    def process_exited(self) -> None:
+        self.exited.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended.set_result(None)
 
 
 class ExecPlugin:
     """A credential plugin of a kubeconfig's user.
+
+    It runs in a session, and so a process group, of its own: when it is given up it ends with all
+    that it has begun, such as a browser's helper or a command that a script waits for.
 
     Source: kubernetes.io/docs/reference/access-authn-authz/authentication, client-go credential
     plugins.
@@ -81,21 +116,26 @@ class ExecPlugin:
 
     async def _communicate(self) -> tuple[int | None, bytes, bytes]:
         """Read both pipes together, so that a talkative plugin does not block on one."""
-        process = await asyncio.create_subprocess_exec(
+        transport, listener = await asyncio.get_running_loop().subprocess_exec(
+            _Listener,
             *self._command,
             env=self._environ,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
         )
         try:
-            output, complaint = await process.communicate()
+            await asyncio.wait((listener.ended,))
         except asyncio.CancelledError:
-            process.kill()
-            # A killed process ends at once; without the wait it stays a zombie.
-            await process.wait()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(transport.get_pid(), signal.SIGKILL)
+            # Without the wait it stays a zombie.
+            await asyncio.wait((listener.exited,), timeout=_KILLED_WITHIN_S)
             raise
-        return process.returncode, output, complaint
+        finally:
+            # A child that has left the group lives on, and holds the other ends of the pipes.
+            transport.close()
+            await asyncio.wait((listener.ended,), timeout=_KILLED_WITHIN_S)
+        return transport.get_returncode(), bytes(listener.output), bytes(listener.complaint)
 
     def _status(self, output: bytes) -> resource.JsonObject:
         try:

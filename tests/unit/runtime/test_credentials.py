@@ -250,7 +250,6 @@ async def test_fetch_outlasts_the_deadlines_of_those_who_wait_for_it() -> None:
 async def test_fetch_ends_when_the_source_is_closed() -> None:
     provider = Provider(takes_s=4)
     source = provider.source()
-    await source.close()
     await asyncio.sleep(20)
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(source.renew("t0"))
@@ -258,6 +257,17 @@ async def test_fetch_ends_when_the_source_is_closed() -> None:
         await source.close()
         assert asyncio.all_tasks() <= {waiting, asyncio.current_task()}
     assert (waiting.result(), await source.authorization()) == (False, "t0")
+
+
+@pytest.mark.looptime
+async def test_no_fetch_begins_when_the_source_is_closed() -> None:
+    provider = Provider(lifetime_s=10)
+    source = provider.source()
+    await source.close()
+    await asyncio.sleep(20)
+    assert await source.authorization() == "t0"
+    assert not await source.renew("t0")
+    assert provider.fetched_at == []
 
 
 @pytest.mark.looptime

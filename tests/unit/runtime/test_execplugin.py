@@ -1,6 +1,9 @@
 import asyncio
 import datetime
+import os
 import pathlib
+import select
+import signal
 import time
 
 import pytest
@@ -79,6 +82,52 @@ async def test_plugin_that_hangs_is_killed(
     with pytest.raises(errors.ConnectionConfigError, match="took longer"):
         await plugin("exec sleep 60", tmp_path).run()
     assert time.monotonic() - began < 10
+
+
+def has_ended(pid: int) -> bool:
+    """Whether it ends soon; one that nobody has buried yet has."""
+    try:
+        watched = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([watched], [], [], 5)[0])
+    finally:
+        os.close(watched)
+
+
+async def test_plugin_whose_child_hangs_is_killed_with_it(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credentials, "FETCH_LIMIT_S", 0.5)
+    began = time.monotonic()
+    with pytest.raises(errors.ConnectionConfigError, match="took longer"):
+        await plugin(f"sleep 60 &\necho $! > {tmp_path}/child\nwait", tmp_path).run()
+    assert time.monotonic() - began < 10
+    assert has_ended(int((tmp_path / "child").read_text()))
+
+
+async def test_plugin_is_not_waited_for_when_a_child_has_left_its_group(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credentials, "FETCH_LIMIT_S", 0.5)
+    script = f"setsid sh -c 'echo $$ > {tmp_path}/child; exec sleep 60' &\nwait"
+    began = time.monotonic()
+    try:
+        with pytest.raises(errors.ConnectionConfigError, match="took longer"):
+            await plugin(script, tmp_path).run()
+        assert time.monotonic() - began < 10
+    finally:
+        os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
+
+
+async def test_child_that_is_left_over_is_killed_when_its_plugin_has_ended(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credentials, "FETCH_LIMIT_S", 0.5)
+    with pytest.raises(errors.ConnectionConfigError, match="took longer"):
+        await plugin(f"sleep 60 &\necho $! > {tmp_path}/child", tmp_path).run()
+    assert has_ended(int((tmp_path / "child").read_text()))
 
 
 @pytest.mark.parametrize(
