@@ -22,8 +22,12 @@ PODS = resource.Resource("", "v1", "pods", "Pod")
 AT_ONCE = 4
 """A quarter of the workers, where there are as many as by default."""
 DEADLINE_S = 3.0
-PATIENCE_S = 1.0
-"""Who finds no room waits for it as long as logs come: in this time at least one."""
+PATIENCE_S = DEADLINE_S + 0.5
+"""Who finds no room waits for it as long as readings end: in this time at least one.
+
+Longer than a reading may take, so that a slow kubelet is none that is silent. The renewal of
+credentials alone can make one take longer.
+"""
 SILENT_AFTER = 3
 
 # One more than is kept tells whether the log was longer.
@@ -35,9 +39,9 @@ class PodLogs:
     """Reads the ends of logs, and gives up soon where none come.
 
     However many runs fail at once, each log is read where kubelets answer, since a reading takes
-    milliseconds. Where they do not, whoever waits for room gives up after a second; after three
-    readings in a row without an answer nothing is asked for some seconds, up to half a minute, and
-    then one reading finds out whether logs come again.
+    milliseconds, or the few seconds of a slow kubelet. Where they do not, after three readings in a
+    row without an answer nothing is asked for some seconds, up to half a minute, and then one
+    reading finds out whether logs come again.
 
     Lock-free: it changes only between awaits.
     """
@@ -73,7 +77,7 @@ class PodLogs:
         while self._room.locked():
             left_s = self._moved_at + PATIENCE_S - _now()
             if left_s <= 0:
-                message = f"it was not asked for, since no log has come for {PATIENCE_S:.0f} s"
+                message = f"it was not asked for, since no log has come for {PATIENCE_S:g} s"
                 raise errors.TransportError(message, sent=False)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left_s):

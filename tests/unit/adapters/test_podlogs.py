@@ -30,6 +30,8 @@ class Kubelets(fakes.FakeClient):
     def __init__(self) -> None:
         super().__init__()
         self.takes_s = 0.3
+        self.renews_s = 0.0
+        """How long credentials are renewed before each; that has a deadline of its own."""
         self.error: errors.ClusterError | None = None
         self.asked_at: list[float] = []
         self.reading = 0
@@ -46,7 +48,7 @@ class Kubelets(fakes.FakeClient):
         self.asked_at.append(now())
         self.reading += 1
         self.most = max(self.most, self.reading)
-        await asyncio.sleep(min(self.takes_s, deadline_s))
+        await asyncio.sleep(self.renews_s + min(self.takes_s, deadline_s))
         self.reading -= 1
         if self.takes_s > deadline_s:
             message = "TimeoutError: "
@@ -86,12 +88,19 @@ async def test_every_log_is_read_where_kubelets_answer_few_at_a_time(bed: Bed) -
     assert now() == pytest.approx(MANY / podlogs.AT_ONCE * 0.3)
 
 
-async def test_room_is_not_waited_for_while_no_log_comes(bed: Bed) -> None:
+@pytest.mark.parametrize("takes_s", [1.2, 2.9])
+async def test_every_log_is_read_where_kubelets_are_slow(bed: Bed, takes_s: float) -> None:
+    bed.kubelets.takes_s = takes_s
+    assert {text for _, text in await bed.read_many(MANY)} == {"said"}
+
+
+async def test_room_is_not_waited_for_while_no_reading_ends(bed: Bed) -> None:
     bed.kubelets.takes_s = HANGS
+    bed.kubelets.renews_s = 30
     found = await bed.read_many(16)
     late, rest = found[: podlogs.AT_ONCE], found[podlogs.AT_ONCE :]
-    assert late == [(3, "it has not come within 3 s")] * 4
-    assert rest == [(1, "it was not asked for, since no log has come for 1 s")] * 12
+    assert late == [(33, "it has not come within 3 s")] * 4
+    assert rest == [(3.5, "it was not asked for, since no log has come for 3.5 s")] * 12
 
 
 async def test_nothing_is_asked_for_while_kubelets_are_silent_but_by_one(bed: Bed) -> None:
