@@ -45,9 +45,10 @@ The end of the failing step's log (`failureDetails.logTail`) and the events of i
 that it ends, and again at the end. The log of the step at work is also read four seconds before its
 task's or its run's time is over, and stands where nothing can be read after that: then the last
 words are missing. Until the end all this is in memory alone: a restart of the controller can lose
-it. A log that has not come within 3 seconds is not waited for, and none is asked for while none
-come, as from a node whose kubelet is silent: `logTail` then says so, and `kubectl logs` may still
-have it. Of a log the last 4 KiB of its last 500 lines are kept, and
+it. A log that has not come within 3 seconds is not waited for, and when three in a row have not
+come, as from a node whose kubelet is silent, none is asked for up to 5 seconds, also of pods on
+other nodes: `logTail` then says so, and `kubectl logs` may still have it. Then one at a time is
+asked for until one comes. Of a log the last 4 KiB of its last 500 lines are kept, and
 `logTailTruncated` says whether there was more. Events of nodes (`SystemOOM`, `OOMKilling`) are
 none of the evidence: they are in the namespace `default`, which the controller may not read
 ([ADR 0033](adr/0033-least-role.md)). That a container was killed for memory is told by its own end.

@@ -37,6 +37,7 @@ class Breaker:
         *,
         clock: Callable[[], float],
         threshold: int = THRESHOLD,
+        cap_s: float = CAP_S,
         on_change: Callable[[State], None] | None = None,
     ) -> None:
         """Start closed.
@@ -44,12 +45,13 @@ class Breaker:
         Args:
             clock: monotonic seconds.
             threshold: failures in a row that open it.
+            cap_s: the longest time between two attempts, unless the other side asks for more.
             on_change: told each new state, for a metric.
         """
         self._clock = clock
         self._threshold = threshold
         self._on_change = on_change
-        self._delays = backoff.Backoff(base_s=BASE_S, cap_s=CAP_S)
+        self._delays = backoff.Backoff(base_s=BASE_S, cap_s=cap_s)
         self._state = State.CLOSED
         self._failures = 0
         self._probe_at = 0.0

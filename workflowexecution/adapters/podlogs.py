@@ -29,6 +29,7 @@ Longer than a reading may take, so that a slow kubelet is none that is silent. T
 credentials alone can make one take longer.
 """
 SILENT_AFTER = 3
+PAUSE_S = 5.0
 
 # One more than is kept tells whether the log was longer.
 _LINES = evidence.MAX_LOG_LINES + 1
@@ -40,8 +41,9 @@ class PodLogs:
 
     However many runs fail at once, each log is read where kubelets answer, since a reading takes
     milliseconds, or the few seconds of a slow kubelet. Where they do not, after three readings in a
-    row without an answer nothing is asked for some seconds, up to half a minute, and then one
-    reading finds out whether logs come again.
+    row without an answer nothing is asked for a few seconds, and then one reading finds out whether
+    logs come again. The pause stays short since it is for all nodes, where one may be silent alone:
+    a TaskRun does not name the node of its pod.
 
     Lock-free: it changes only between awaits.
     """
@@ -51,7 +53,7 @@ class PodLogs:
         self._client = client
         self._namespace = namespace
         self._room = asyncio.Semaphore(AT_ONCE)
-        self._breaker = breaker.Breaker(clock=_now, threshold=SILENT_AFTER)
+        self._breaker = breaker.Breaker(clock=_now, threshold=SILENT_AFTER, cap_s=PAUSE_S)
         self._reading = 0
         self._moved_at = float("-inf")
         """When a reading began, or was answered, last."""
@@ -104,9 +106,10 @@ class PodLogs:
             self._answered()
             raise
         except errors.TransportError as error:
-            self._breaker.failed()
+            # A connection that is refused or lost is the API server's, and tells of no kubelet.
             if not isinstance(error.__cause__, TimeoutError):
                 raise
+            self._breaker.failed()
             message = f"it has not come within {DEADLINE_S:.0f} s"
             raise errors.TransportError(message) from error
         finally:

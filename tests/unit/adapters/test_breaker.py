@@ -50,6 +50,11 @@ def test_a_probe_that_fails_opens_it_again() -> None:
     assert made.wait_s() > 0
 
 
+def test_its_pauses_grow_to_the_cap_at_most() -> None:
+    made = Breaker(clock=Clock(), cap_s=5)
+    assert max(made.failed() for _ in range(50)) <= 5
+
+
 def test_what_the_server_asks_for_is_kept() -> None:
     assert Breaker(clock=Clock()).failed(at_least_s=40) >= 40
 

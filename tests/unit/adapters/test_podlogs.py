@@ -108,19 +108,59 @@ async def test_nothing_is_asked_for_while_kubelets_are_silent_but_by_one(bed: Be
     assert {at for at, _ in await bed.read_many(4)} == {3}
     told = "it was not asked for, since the logs of other pods do not come"
     assert await bed.read_many(MANY) == [(3, told)] * MANY
-    await asyncio.sleep(30)
-    late = [(36, "it has not come within 3 s")]
-    assert await bed.read_many(MANY) == late + [(33, told)] * (MANY - 1)
-    assert bed.kubelets.asked_at == [0, 0, 0, 0, 33]
+    await asyncio.sleep(podlogs.PAUSE_S)
+    late = [(11, "it has not come within 3 s")]
+    assert await bed.read_many(MANY) == late + [(8, told)] * (MANY - 1)
+    assert bed.kubelets.asked_at == [0, 0, 0, 0, 8]
 
 
 async def test_logs_are_read_again_when_one_has_come(bed: Bed) -> None:
     bed.kubelets.takes_s = HANGS
     await bed.read_many(4)
     bed.kubelets.takes_s = 0.3
-    await asyncio.sleep(30)
+    await asyncio.sleep(podlogs.PAUSE_S)
     assert (await bed.read())[1] == "said"
     assert {text for _, text in await bed.read_many(MANY)} == {"said"}
+
+
+async def test_logs_come_within_seconds_after_a_silence_however_long(bed: Bed) -> None:
+    bed.kubelets.takes_s = HANGS
+    for _ in range(20):
+        await bed.read_many(4)
+        await asyncio.sleep(30)
+    await bed.read()
+    bed.kubelets.takes_s = 0.3
+    await asyncio.sleep(podlogs.PAUSE_S)
+    assert (await bed.read())[1] == "said"
+
+
+async def test_silent_kubelet_among_others_that_answer_keeps_no_log_away(bed: Bed) -> None:
+    for _ in range(10):
+        bed.kubelets.takes_s = HANGS
+        await bed.read_many(podlogs.SILENT_AFTER - 1)
+        bed.kubelets.takes_s = 0.3
+        assert (await bed.read())[1] == "said"
+
+
+REFUSED = errors.TransportError("refused", sent=False)
+
+
+async def test_api_server_that_is_away_makes_no_kubelet_a_silent_one(bed: Bed) -> None:
+    bed.kubelets.error = REFUSED
+    for _ in range(10):
+        await bed.read()
+    bed.kubelets.error = None
+    assert (await bed.read())[1] == "said"
+
+
+async def test_api_server_that_is_away_leaves_it_to_the_next_to_find_out(bed: Bed) -> None:
+    bed.kubelets.takes_s = HANGS
+    await bed.read_many(podlogs.SILENT_AFTER)
+    await asyncio.sleep(podlogs.PAUSE_S)
+    bed.kubelets.takes_s, bed.kubelets.error = 0.3, REFUSED
+    assert (await bed.read())[1] == "refused"
+    bed.kubelets.error = None
+    assert (await bed.read())[1] == "said"
 
 
 async def test_refusal_of_a_log_is_an_answer(bed: Bed) -> None:
