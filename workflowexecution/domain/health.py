@@ -118,4 +118,6 @@ def _over(child: tekton.TaskRun) -> frozenset[str]:
     states = [it for _, it in _containers(child)]
     if any(map(_has_begun, states)):
         return _TO_BEGIN
-    return _TO_GET_A_NODE if any(it.waiting for it in states) else frozenset()
+    # Tekton keeps the states of the attempt before until the pod of this one has its own.
+    is_here = not child.attempts and any(it.waiting for it in states)
+    return _TO_GET_A_NODE if is_here else frozenset()

@@ -145,3 +145,13 @@ def test_trouble_by_events_is_not_what_the_pod_has_got_past(
 ) -> None:
     told = health.trouble_by_events(child, events)
     assert told == (f"Task 'check' cannot start: {said}" if said else "")
+
+
+def test_trouble_by_events_is_a_retry_without_a_node_beside_the_states_of_the_attempt_before() -> (
+    None
+):
+    steps = [waiting_step("PodInitializing")]
+    raw = builders.raw_task("check", condition=PENDING, steps=steps)
+    raw["status"]["retriesStatus"] = [{"podName": "check-pod", "steps": steps}]
+    child = tekton.project_taskrun(raw, tekton.TaskRun)
+    assert health.trouble_by_events(child, [NO_NODE]).endswith("FailedScheduling: no node")
