@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import functools
 import gc
 import sys
 from pathlib import Path
@@ -45,10 +47,12 @@ _BOOLEANS = {"1": True, "t": True, "true": True, "0": False, "f": False, "false"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the controller until it is told to stop, or a command; returns the exit code."""
-    return screen.run(lambda: _main(argv))
+    outcome = screen.run(lambda: _command(argv))
+    return outcome if isinstance(outcome, int) else screen.serve(outcome)
 
 
-def _main(argv: Sequence[str] | None) -> int:
+def _command(argv: Sequence[str] | None) -> int | Callable[[], int]:
+    """Do what is asked for, and return its exit code; the controller is left to be run."""
     arguments = _parser().parse_args(argv)
     if arguments.command == "uninstall":
         return _uninstall(arguments)
@@ -67,6 +71,10 @@ def _main(argv: Sequence[str] | None) -> int:
         _warn_of_strangers(source)
         wish = auditcommands.Wish(arguments.since, arguments.log, arguments.export)
         return auditcommands.run(found, wish, kubeconfig=arguments.kubeconfig)
+    return functools.partial(_control, found, source, arguments.kubeconfig)
+
+
+def _control(found: settings.Settings, source: config.Source, kubeconfig: Path | None) -> int:
     # The caches hold many long-lived objects and make no cycles: the collector's default pace
     # doubles the CPU of reading them, and finds nothing.
     gc.set_threshold(*GC_THRESHOLDS)
@@ -74,10 +82,11 @@ def _main(argv: Sequence[str] | None) -> int:
     logs.configure(level=found.logging.level, form=found.logging.format, identity=who)
     _warn_of_strangers(source)
     try:
-        work = app.run(found, kubeconfig=arguments.kubeconfig, identity=who, source=source)
+        work = app.run(found, kubeconfig=kubeconfig, identity=who, source=source)
         asyncio.run(work)
     except app.CannotStart as error:
-        print(f"workflowexecution: {error}", file=sys.stderr)  # noqa: T201 - a person started it
+        with contextlib.suppress(OSError):
+            print(f"workflowexecution: {error}", file=sys.stderr)  # noqa: T201 - a person started it
         return EXIT_USAGE
     except app.Failed:
         return EXIT_FAILED

@@ -5,13 +5,16 @@ about comes from the context that the reconciler binds. What libraries log by th
 takes the same form.
 
 A level says what is chatter. An audit record is none: where the log is the store, its line is the
-acknowledgement, and it is written whatever the level. It is written as it was built, too, since it
-may be sent from there: texts and parameters are redacted where it is built, and names stay whole.
+acknowledgement, and it is written whatever the level; that it cannot be written is raised, as of no
+other line. It is written as it was built, too, since it may be sent from there: texts and
+parameters are redacted where it is built, and names stay whole.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TextIO
@@ -85,21 +88,78 @@ def configure(*, level: str, form: str, identity: str) -> None:
         event["identity"] = identity
         return event
 
+    render = render_json if form == "json" else render_for_people
     chain: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         stamp,
         # Before redaction: a traceback quotes values as well.
         structlog.processors.format_exc_info,
-        render_json if form == "json" else render_for_people,
     ]
-    _configure_libraries(chain)
+    _configure_libraries([*chain, render])
     structlog.configure(
-        processors=[_pass_over, logcontext.merge, *chain],
+        processors=[_pass_over, logcontext.merge, *chain, _addressed(render)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=_Factory(_Writer(sys.stderr)),
         cache_logger_on_first_use=True,
     )
+
+
+class _Writer:
+    """Writes lines to a stream, which may take none for a while.
+
+    Who logs is in the middle of something that matters more than a line that cannot be written.
+    Who writes down a record is told: nothing else says whether it is there.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._is_torn = False
+
+    def write(self, line: str, *, is_record: bool = False) -> None:
+        """Write a line.
+
+        Raises:
+            OSError: it carries a record, and may not have been written.
+        """
+        # A part of the last line may stand there, which would spoil this one.
+        begin = "\n" if self._is_torn else ""
+        self._is_torn = True
+        try:
+            self._stream.write(f"{begin}{line}\n")
+            self._stream.flush()
+        except ValueError as error:
+            if is_record:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from error
+        except OSError:
+            if is_record:
+                raise
+        else:
+            self._is_torn = False
+
+    debug = info = warning = error = exception = critical = msg = write
+
+
+class _Factory:
+    """Gives all loggers the one writer."""
+
+    def __init__(self, writer: _Writer) -> None:
+        self._writer = writer
+
+    def __call__(self, *_: object) -> _Writer:
+        return self._writer
+
+
+def _addressed(render: structlog.typing.Processor) -> structlog.typing.Processor:
+    """The last processor: the line of an event, and for the writer whether it carries a record."""
+
+    def address(
+        logger: WrappedLogger, method: str, event: EventDict
+    ) -> tuple[tuple[object], dict[str, bool]]:
+        is_record = isinstance(event.get(RECORD), auditevent.Event)
+        return (render(logger, method, event),), {"is_record": is_record}
+
+    return address
 
 
 def _pass_over(_: WrappedLogger, method: str, event: EventDict) -> EventDict:

@@ -8,10 +8,12 @@ import io
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+_T = TypeVar("_T")
 
 EXIT_UNHEARD = 74
 """Standard output did not take all that was said; as EX_IOERR of sysexits.h."""
@@ -23,7 +25,7 @@ class _Heeded:
     """A stream that remembers that it failed, which no other way tells for sure.
 
     What fails is unknown to whom the error reaches, and a stream without a buffer keeps no trace.
-    After a failure all that is written goes nowhere: the interpreter's own flush at the end, too.
+    What is written after that is tried all the same: a disk may have room again.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -51,41 +53,83 @@ class _Heeded:
             yield
         except OSError as error:
             self.failure = error
-            with contextlib.suppress(OSError), open(os.devnull, "wb") as sink:  # noqa: PTH123
-                os.dup2(sink.fileno(), self._stream.fileno())
             raise
 
 
-def run(work: Callable[[], int]) -> int:
-    """Do the work of the program, whatever becomes of its output; returns its exit code."""
-    former = sys.stdout, sys.stderr
+def run(work: Callable[[], _T]) -> _T | int:
+    """Do the work of a command, whatever becomes of its output.
+
+    Returns:
+        What the work does; an exit code where it was interrupted, or not all that it said was
+        taken.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal without letters for the name of a file still gets what is said of it.
         sys.stdout.reconfigure(errors="backslashreplace")
-    # A process that was started without a stream has None. What is said on standard output then
-    # fails as on any other that takes nothing; standard error is where that would be told.
-    out = _Heeded(former[0] or _opened(os.O_RDONLY))
-    err = _Heeded(former[1] or _opened(os.O_WRONLY))
-    sys.stdout, sys.stderr = cast("TextIO", out), cast("TextIO", err)
-    try:
+    with _streams() as streams:
+        out, err = map(_Heeded, streams)
+        sys.stdout, sys.stderr = cast("TextIO", out), cast("TextIO", err)
         return _run(work, out, err)
+
+
+def serve(work: Callable[[], int]) -> int:
+    """Do the work of a service, whose output nobody waits for; returns its exit code.
+
+    What it cannot write is for whoever writes it to judge, and is no end of it.
+    """
+    with _streams() as (sys.stdout, sys.stderr):
+        try:
+            return work()
+        except KeyboardInterrupt:
+            return EXIT_INTERRUPTED
+
+
+@contextlib.contextmanager
+def _streams() -> Iterator[tuple[TextIO, TextIO]]:
+    """Standard output and error, there in any case; at the end they stand as they stood before.
+
+    A process that was started without a stream has None. What is said on standard output then
+    fails as on any other that takes nothing; standard error is where that would be told.
+    """
+    former = sys.stdout, sys.stderr
+    streams = former[0] or _opened(os.O_RDONLY), former[1] or _opened(os.O_WRONLY)
+    try:
+        yield streams
     finally:
         sys.stdout, sys.stderr = former
+        for stream, given in zip(streams, former, strict=True):
+            if given is not None:
+                _let_go(stream)
+            else:
+                stream.close()
 
 
-def _run(work: Callable[[], int], out: _Heeded, err: _Heeded) -> int:
+def _let_go(stream: TextIO) -> None:
+    """Drop what a stream does not take: the interpreter's own flush at the end would fail of it."""
+    try:
+        stream.flush()
+    except OSError:
+        with contextlib.suppress(OSError), open(os.devnull, "wb") as sink:  # noqa: PTH123
+            os.dup2(sink.fileno(), stream.fileno())
+    except ValueError:
+        # It was closed meanwhile.
+        pass
+
+
+def _run(work: Callable[[], _T], out: _Heeded, err: _Heeded) -> _T | int:
+    code: _T | int
     try:
         try:
             code = work()
+        except OSError as error:
+            if error is not out.failure and error is not err.failure:
+                raise
+            code = EXIT_UNHEARD
         finally:
             with contextlib.suppress(OSError):
                 out.flush()
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except OSError:
-        if out.failure is None and err.failure is None:
-            raise
-        code = EXIT_UNHEARD
     except SystemExit:
         if out.failure is None:
             raise

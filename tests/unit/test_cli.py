@@ -294,6 +294,30 @@ def test_main_turns_errors_into_exit_codes(
     assert capsys.readouterr().err == said
 
 
+@pytest.mark.usefixtures("ran")
+def test_controller_goes_on_where_nobody_takes_what_it_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def run(*_: object, **__: object) -> None:
+        structlog.get_logger().warning("said")
+        raise ConnectionResetError
+
+    monkeypatch.setattr(app, "run", run)
+    with Path("/dev/full").open("w", buffering=1, encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        with pytest.raises(ConnectionResetError):
+            cli.main([])
+
+
+def test_controller_that_cannot_start_says_so_to_nobody(
+    ran: FakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran.error = app.CannotStart("no kubeconfig")
+    with Path("/dev/full").open("w", buffering=1, encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        assert cli.main([]) == cli.EXIT_USAGE
+
+
 @pytest.mark.parametrize(
     ("module", "name", "argv"),
     [

@@ -1,6 +1,7 @@
 import collections
 import datetime
 import enum
+import errno
 import io
 import logging
 import sys
@@ -313,6 +314,62 @@ def test_nothing_is_raised_when_standard_error_is_gone(monkeypatch: pytest.Monke
     monkeypatch.setattr(sys, "stderr", Closed())
     configure()
     logging.getLogger("aiohttp").warning("said")
+
+
+class Failing(io.StringIO):
+    """Fails as many times as it is told to, after the first letters of a line."""
+
+    def __init__(self, *errors: Exception) -> None:
+        super().__init__()
+        self.to_come = list(errors)
+
+    def write(self, text: str) -> int:
+        if not self.to_come:
+            return super().write(text)
+        super().write(text[:9])
+        raise self.to_come.pop(0)
+
+
+NOT_WRITTEN = pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(OSError(errno.ENOSPC, "No space left on device"), id="full"),
+        pytest.param(BrokenPipeError(), id="left"),
+        pytest.param(BlockingIOError(), id="slow"),
+        pytest.param(ValueError("I/O operation on closed file"), id="closed"),
+    ],
+)
+
+
+@NOT_WRITTEN
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_who_logs_goes_on_when_a_line_cannot_be_written(
+    form: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Failing(error, error)
+    monkeypatch.setattr(sys, "stderr", stream)
+    configure(form=form)
+    for number in range(4):
+        structlog.get_logger().warning("said", number=number)
+    # What was cut off stands on lines of its own.
+    *torn, third, fourth = stream.getvalue().splitlines()
+    assert len(torn) == 2
+    assert all("said" in line and "said" not in "".join(torn) for line in (third, fourth))
+
+
+@NOT_WRITTEN
+def test_who_writes_a_record_down_is_told_that_it_cannot_be_written(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Failing(error)
+    monkeypatch.setattr(sys, "stderr", stream)
+    configure("error", "console")
+    record = auditevent.Event("uid", audit.Transition.CREATED, {"event_type": "t"})
+    with pytest.raises(OSError):  # noqa: PT011 - of any kind
+        structlog.get_logger().info("said", audit=record)
+    structlog.get_logger().info("said", audit=record)
+    _, line = stream.getvalue().splitlines()
+    assert orjson.loads(line)["audit"] == {"event_type": "t"}
 
 
 def test_errors_alone_are_written_when_that_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:
