@@ -9,6 +9,7 @@ Source: Tekton Pipelines 1.9; upstream failureDetails.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from workflowexecution.api import containers, tekton
+    from workflowexecution.api.workflowexecution import Spec
 
 MAX_MESSAGE_BYTES = 4096
 SIGNAL_BASE = 128
@@ -44,7 +46,7 @@ class Facts:
             seen of them earlier, and prove nothing.
         vanished: when the run was deleted before its end, the sentence that says so.
         vanished_reason: what that counts as.
-        stopped: when this program ended the run, the sentence that says why.
+        stopped: when this program ended the run, what says why.
         stopped_reason: what that counts as.
         stopped_by: the cause of it, a `stopping.Cause`.
         lingers: whether something of it is still there, and may begin yet.
@@ -59,7 +61,7 @@ class Facts:
     unlisted: frozenset[str] = frozenset()
     vanished: str = ""
     vanished_reason: FailureReason = FailureReason.UNKNOWN
-    stopped: str = ""
+    stopped: summary.Said | None = None
     stopped_reason: FailureReason = FailureReason.CANCELLED
     stopped_by: str = ""
     lingers: bool = False
@@ -75,16 +77,14 @@ class _Cause:
         message: in full, redacted.
         task: the failed task, which may be of a kind of which nothing more is known.
         said: the part of it that tells most.
-        by_tekton: whether the message is Tekton's.
     """
 
     finding: reasons.Finding
     message: str
-    said: str
+    said: summary.Said
     child: tekton.TaskRun | None = None
     step: containers.Step | None = None
     task: str = ""
-    by_tekton: bool = False
 
 
 def nothing_ran(facts: Facts) -> bool:
@@ -131,11 +131,37 @@ def classify_run(facts: Facts, subject: Subject, at: datetime.datetime) -> Failu
 
 
 def refused(
-    reason: FailureReason, message: str, subject: Subject, at: datetime.datetime
+    reason: FailureReason, message: str | summary.Said, subject: Subject, at: datetime.datetime
 ) -> FailureDetails:
     """The record of an execution that ended before there was a run: nothing was changed."""
-    cause = _untold(reason, text.cut(redaction.redact(message), MAX_MESSAGE_BYTES))
+    said = _redacted(summary.own(message) if isinstance(message, str) else message)
+    cause = _Cause(reasons.Finding(reason, advice.BY_REASON[reason]), said.message, said)
     return _details(cause, Facts(run=None, children=()), subject, at, ran=False)
+
+
+def attribute(message: str, spec: Spec, cancelled: str) -> summary.Said:
+    """What is said of a stop, with the words of whoever asked for it told from our own.
+
+    Args:
+        message: in full.
+        spec: of what was stopped.
+        cancelled: the sentence with which the message begins if a person has asked for the stop.
+    """
+    if spec.cancel is None or not message.startswith(cancelled):
+        return summary.own(message)
+    return summary.Said(
+        message,
+        f"The execution was cancelled by {summary.name(spec.cancel.requested_by)}",
+        spec.cancel.reason,
+        after=message.removeprefix(cancelled),
+    )
+
+
+def _redacted(said: summary.Said) -> summary.Said:
+    parts = {it.name: getattr(said, it.name) for it in dataclasses.fields(said)}
+    return summary.Said(**{
+        key: text.cut(redaction.redact(it), MAX_MESSAGE_BYTES) for key, it in parts.items()
+    })
 
 
 def _never_ran(child: tekton.TaskRun) -> bool:
@@ -144,13 +170,14 @@ def _never_ran(child: tekton.TaskRun) -> bool:
 
 def _untold(reason: FailureReason, message: str, what: str = "") -> _Cause:
     """A cause that is known by its reason and a sentence alone."""
-    return _Cause(reasons.Finding(reason, what or advice.BY_REASON[reason]), message, message)
+    finding = reasons.Finding(reason, what or advice.BY_REASON[reason])
+    return _Cause(finding, message, summary.own(message))
 
 
 def _cause(facts: Facts) -> _Cause:
     run = facts.run
-    if facts.stopped:
-        return _stopped(facts)
+    if facts.stopped is not None:
+        return _stopped(facts, facts.stopped)
     if facts.vanished:
         unknown = facts.vanished_reason is FailureReason.UNKNOWN
         return _untold(facts.vanished_reason, facts.vanished, advice.GONE if unknown else "")
@@ -165,19 +192,19 @@ def _cause(facts: Facts) -> _Cause:
     )
     task = child.task if child else blame.foreign_task(run, finding.reason)
     if not message:
-        return _Cause(finding, _NO_MESSAGE, _NO_MESSAGE, child, step, task)
-    return _Cause(finding, message, said or message, child, step, task, by_tekton=True)
+        return _Cause(finding, _NO_MESSAGE, summary.own(_NO_MESSAGE), child, step, task)
+    return _Cause(finding, message, summary.by("Tekton", said or message), child, step, task)
 
 
-def _stopped(facts: Facts) -> _Cause:
+def _stopped(facts: Facts, stopped: summary.Said) -> _Cause:
     """What Tekton says of a run that was ended from outside is no cause; where it was, is told."""
     child = blame.failed_child(facts.run, facts.children) if facts.run is not None else None
     step = blame.failed_step(child) if child else None
     reason = facts.stopped_reason
     what = advice.BY_STOP.get(facts.stopped_by, advice.BY_REASON[reason])
     finding = reasons.Finding(reason, what)
-    message = _clean([facts.stopped])
-    return _Cause(finding, message, message, child, step, child.task if child else "")
+    message = _clean([stopped.message])
+    return _Cause(finding, message, _redacted(stopped), child, step, child.task if child else "")
 
 
 def _waited(facts: Facts, child: tekton.TaskRun | None) -> str:
@@ -269,7 +296,6 @@ def _summary(
                 else (),
             ),
             said=cause.said,
-            by_tekton=cause.by_tekton,
             at=at,
             advice=cause.finding.advice,
         )

@@ -30,6 +30,7 @@ BY_SIGNAL: Final = 255
 _QUOTE: Final = "'"
 # Around the words of others, and what stands for them within.
 _NO_QUOTES: Final = str.maketrans({"«": '"', "»": '"'})
+_LEAST_QUOTE_BYTES: Final = 16
 _LOOK_FIRST: Final = (
     "so the target may have been changed: look at it before anything is tried again."
 )
@@ -91,12 +92,30 @@ class Traces:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """A message, and what of it others have written.
+
+    Attributes:
+        message: in full, as the status shows it.
+        own: the sentence for it that is our own, which stands alone where there is no quote.
+        quote: the words of others.
+        before: what stands before the quote; empty: the sentence.
+        after: what stands after it, our own again.
+    """
+
+    message: str
+    own: str
+    quote: str = ""
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """All that the summary tells.
 
     Attributes:
         said: the message, redacted.
-        by_tekton: whether the message is Tekton's.
         at: when it failed.
         advice: what is to be done next.
     """
@@ -105,10 +124,19 @@ class Story:
     reason: FailureReason
     place: Place
     traces: Traces
-    said: str
-    by_tekton: bool
+    said: Said
     at: datetime.datetime
     advice: str
+
+
+def own(message: str) -> Said:
+    """A message that is all our own."""
+    return Said(message, message)
+
+
+def by(who: str, words: str) -> Said:
+    """A message that is all of others."""
+    return Said(words, f"{who} gives no reason", words, f"{who} says")
 
 
 def write(story: Story) -> str:
@@ -116,12 +144,25 @@ def write(story: Story) -> str:
 
     The message is the only part without a bound of its own, and the others leave it room.
     """
-    begins, ends = ("Tekton says: «", "»") if story.by_tekton else ("", "")
-    said = _on_one_line(story.said.translate(_NO_QUOTES)).rstrip(". ")
-    before = f"{_opening(story)} The reason is {story.reason}. {begins}"
-    after = f"{ends}. {_changes(story.traces)} {story.advice}"
+    before = f"{_opening(story)} The reason is {story.reason}. "
+    after = f". {_changes(story.traces)} {story.advice}"
     room = MAX_SUMMARY_BYTES - text.size(before) - text.size(after)
-    return f"{before}{text.cut(said, room)}{after}"
+    return f"{before}{_told(story.said, room)}{after}"
+
+
+def _told(said: Said, room: int) -> str:
+    """A message as sentences of our own and quotes, without the last full stop."""
+    quote, after = _cleaned(said.quote), _cleaned(said.after)
+    alone = f"{_cleaned(said.own)}{after}"
+    before = f"{_cleaned(said.before or said.own)}: «"
+    left = room - text.size(before) - text.size(f"»{after}")
+    if not quote or left < _LEAST_QUOTE_BYTES:
+        return text.cut(alone, room)
+    return f"{before}{text.cut(quote, left)}»{after}"
+
+
+def _cleaned(words: str) -> str:
+    return _on_one_line(words.translate(_NO_QUOTES)).rstrip(". ")
 
 
 def elapsed_s(subject: Subject, at: datetime.datetime) -> float:
@@ -196,6 +237,11 @@ def _listed(works: Sequence[Work], most: int) -> str:
         listed.append(f"{it.count} of {it.of} combinations of task {name}")
     more = len(works) - len(whole) - len(parts)
     return ", ".join(listed) + (f" and {more} more" if more else "")
+
+
+def name(value: str) -> str:
+    """The name of somebody or something as it stands in a sentence of the summary."""
+    return _quoted(value, MAX_WORKFLOW_BYTES)
 
 
 def _quoted(value: str, max_bytes: int) -> str:

@@ -251,7 +251,10 @@ def attributed(
         if wrong is not None and ended_by.cause is not wrong.cause:
             message = f"{message}. {wrong.message}"
         facts = dataclasses.replace(
-            facts, stopped=message, stopped_reason=ended_by.reason, stopped_by=ended_by.cause
+            facts,
+            stopped=failure.attribute(message, spec, stopping.cancelled_by(spec)),
+            stopped_reason=ended_by.reason,
+            stopped_by=ended_by.cause,
         )
     return facts, [ladder.confirmed(stop, run)] if stop is not None else []
 

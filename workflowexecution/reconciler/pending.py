@@ -22,11 +22,13 @@ from workflowexecution.api.status import (
 )
 from workflowexecution.domain import (
     claim,
+    failure,
     locking,
     pipelinerun,
     redaction,
     status,
     stopping,
+    summary,
     validation,
 )
 from workflowexecution.reconciler import (
@@ -167,7 +169,8 @@ class Start:
         note = _not_created(ConditionReason.PIPELINE_CREATION_FAILED, str(error))
         if is_over:
             limit = datetime.timedelta(seconds=tools.policy.create_retry_for_s)
-            message = f"The PipelineRun could not be created for {limit}: {error}"
+            sentence = f"The PipelineRun could not be created for {limit}"
+            message = summary.Said(f"{sentence}: {error}", sentence, str(error))
             reason = FailureReason.UNKNOWN
             _log.warning("PipelineRun is not created, and given up", error=str(error))
             await common.refuse(tools, case, reason, message, [note], version=version)
@@ -243,7 +246,8 @@ async def _cancel(tools: common.Tools, case: common.Case) -> Result:
     message = stopping.cancelled_by(case.execution.spec)
     _log.info("Execution cancelled before its start")
     note = _not_created(ConditionReason.CANCELLED, message)
-    await common.refuse(tools, case, FailureReason.CANCELLED, message, [note])
+    said = failure.attribute(message, case.execution.spec, message)
+    await common.refuse(tools, case, FailureReason.CANCELLED, said, [note])
     return Result()
 
 
@@ -312,10 +316,9 @@ async def _refused(
     """The server said no for good: the same create would be refused again."""
     reason, condition = _classify(error)
     _log.info("PipelineRun refused", status=error.status, error=error.message)
-    await common.refuse(
-        tools, case, reason, error.message, [_not_created(condition, error.message)],
-        version=version,
-    )  # fmt: skip
+    said = summary.by("The API server", error.message)
+    note = _not_created(condition, error.message)
+    await common.refuse(tools, case, reason, said, [note], version=version)
     return Result()
 
 

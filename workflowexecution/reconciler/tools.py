@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from workflowexecution.api import tekton
     from workflowexecution.api.status import FailureReason, Status
-    from workflowexecution.domain import pipelinerun, stopping, validation
+    from workflowexecution.domain import pipelinerun, stopping, summary, validation
     from workflowexecution.reconciler import view
     from workflowexecution.runtime import resource, store
 
@@ -278,7 +278,7 @@ async def refuse(
     tools: Tools,
     case: Case,
     reason: FailureReason,
-    message: str,
+    message: str | summary.Said,
     notes: Iterable[status.Note],
     *,
     version: str = "",

@@ -9,7 +9,7 @@ from tests.unit.domain.failures import AT, SUBJECT, classify, failed_task
 from workflowexecution.api import tekton
 from workflowexecution.api.status import FailureDetails, FailureReason, Outcome
 from workflowexecution.domain import advice as advices
-from workflowexecution.domain import failure, stopping
+from workflowexecution.domain import failure, stopping, summary
 
 # What the apiserver says of a pod whose account is not there.
 NO_ACCOUNT = 'is forbidden: error looking up service account n/a: serviceaccount "a" not found'
@@ -412,7 +412,7 @@ def test_outcome_follows_the_reason(reason: FailureReason, outcome: Outcome) -> 
 def stopped(*children: tekton.TaskRun, message: str = "Stopped by ann") -> FailureDetails:
     run = builders.run(condition=("False", "Cancelled", "PipelineRun was cancelled"))
     facts = failure.Facts(
-        run, children, stopped=message, stopped_reason=FailureReason.DEADLINE_EXCEEDED
+        run, children, stopped=summary.own(message), stopped_reason=FailureReason.DEADLINE_EXCEEDED
     )
     return failure.classify_run(facts, SUBJECT, AT)
 
@@ -446,7 +446,7 @@ def test_a_run_that_was_ended_and_is_gone_fails_for_the_reason_why_and_proves_no
         None,
         (),
         vanished="deleted",
-        stopped="Stopped by ann",
+        stopped=summary.own("Stopped by ann"),
         stopped_reason=FailureReason.CANCELLED,
     )
     details = failure.classify_run(facts, SUBJECT, AT)
@@ -467,7 +467,7 @@ def test_a_run_that_was_ended_and_is_gone_fails_for_the_reason_why_and_proves_no
 )
 def test_why_a_run_was_ended_says_what_helps(cause: str, advice: str) -> None:
     run = builders.run(condition=("False", "Cancelled", "PipelineRun was cancelled"))
-    facts = failure.Facts(run, (), stopped="Stopped", stopped_by=cause)
+    facts = failure.Facts(run, (), stopped=summary.own("Stopped"), stopped_by=cause)
     text = failure.classify_run(facts, SUBJECT, AT).natural_language_summary
     assert advice in text
     assert "spec.executionConfig.timeout" not in text

@@ -8,7 +8,7 @@ import pytest
 from tests import builders
 from workflowexecution.api import tekton
 from workflowexecution.api.status import FailureReason
-from workflowexecution.domain import failure
+from workflowexecution.domain import failure, stopping, summary
 
 AT = builders.NOW + datetime.timedelta(minutes=2)
 SUBJECT = failure.Subject("restart-deployment", builders.TARGET, builders.NOW)
@@ -120,6 +120,40 @@ def test_refused_changed_nothing() -> None:
         "token=***REDACTED*** no. No step of it has run, so nothing was changed. Have it allowed "
         "by whoever may (a role, credentials, a policy), or choose a workflow that needs less."
     )
+
+
+def test_refused_by_others_tells_their_words_from_our_own() -> None:
+    said = summary.by("The API server", "denied: token=abc no. All is safe")
+    details = failure.refused(FailureReason.FORBIDDEN, said, SUBJECT, AT)
+    assert details.message == "denied: token=***REDACTED*** no. All is safe"
+    assert (
+        "Forbidden. The API server says: «denied: token=***REDACTED*** no. All is safe». No step"
+        in details.natural_language_summary
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        pytest.param(
+            "The execution was cancelled by ann: all. Is safe. The rest",
+            "The execution was cancelled by 'ann': «all. Is safe». The rest. Steps",
+            id="by-a-person",
+        ),
+        pytest.param("The run was deleted", "Cancelled. The run was deleted. Steps", id="other"),
+    ],
+)
+def test_stopped_for_a_person_tells_the_words_of_that_person_from_our_own(
+    message: str, told: str
+) -> None:
+    cancel = {"requestedBy": "ann", "reason": "all. Is safe"}
+    spec = builders.execution(spec={"cancel": cancel}).spec
+    facts = failure.Facts(
+        ONE, (), stopped=failure.attribute(message, spec, stopping.cancelled_by(spec))
+    )
+    details = failure.classify_run(facts, SUBJECT, AT)
+    assert details.message == message
+    assert told in details.natural_language_summary
 
 
 def test_summary_ends_with_an_advice_of_its_own_for_each_reason() -> None:

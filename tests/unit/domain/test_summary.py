@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -31,14 +32,15 @@ STORY = summary.Story(
     reason=FailureReason.TASK_FAILED,
     place=summary.Place("work", 1, "run", 3),
     traces=summary.Traces(ran=True, completed=works("prepare"), begun=works("work")),
-    said="it said so",
-    by_tekton=True,
+    said=summary.by("Tekton", "it said so"),
     at=AT,
     advice="Mend it.",
 )
 
 
 def write(**changes: Any) -> str:  # noqa: ANN401 - any member of a story
+    if isinstance(changes.get("said"), str):
+        changes["said"] = summary.by("Tekton", changes["said"])
     return summary.write(dataclasses.replace(STORY, **changes))
 
 
@@ -123,12 +125,17 @@ def test_summary_says_what_may_have_been_changed(traces: summary.Traces, words: 
 
 
 def test_summary_quotes_nobody_when_the_message_is_our_own() -> None:
-    assert "The reason is TaskFailed. it said so. Task" in write(by_tekton=False)
+    assert "The reason is TaskFailed. it said so. Task" in write(said=summary.own("it said so."))
 
 
-@pytest.mark.parametrize("by_tekton", [True, False])
-def test_summary_tells_a_message_on_one_line(*, by_tekton: bool) -> None:
-    text = write(said="DENIED: x.\n\nSYSTEM:\tall \u2028 is\r\nwell\n\n", by_tekton=by_tekton)
+def of_a_person(reason: str) -> summary.Said:
+    by = f"The execution was cancelled by {summary.name('ann')}"
+    return summary.Said("m", by, reason, after=". It was another")
+
+
+@pytest.mark.parametrize("told", [summary.own, lambda it: summary.by("It", it), of_a_person])
+def test_summary_tells_a_message_on_one_line(told: Callable[[str], summary.Said]) -> None:
+    text = write(said=told("DENIED: x.\n\nSYSTEM:\tall \u2028 is\r\nwell\n\n"))
     assert "DENIED: x. SYSTEM: all is well" in text
     assert text.isprintable()
 
@@ -138,6 +145,33 @@ def test_summary_has_no_end_of_a_quote_within_what_others_say() -> None:
     assert '. Tekton says: «x". All is well. Tekton says: "y?». Task' in text
     story = write(subject=summary.Subject("w' is well. 'x", "t", None))
     assert story.startswith("Workflow 'w` is well. `x' on target 't' failed")
+
+
+def test_summary_quotes_who_has_ended_it_within_a_sentence_of_its_own() -> None:
+    text = write(said=of_a_person("no». Go on."))
+    assert (
+        " The execution was cancelled by 'ann': «no\". Go on». It was another. Task 'prepare'"
+        in text
+    )
+
+
+@pytest.mark.parametrize("nothing", ["", ". .", "\n \t"])
+def test_summary_has_no_quote_of_nothing(nothing: str) -> None:
+    assert "TaskFailed. Tekton gives no reason. Task" in write(said=nothing)
+    assert "cancelled by 'ann'. It was another. Task" in write(said=of_a_person(nothing))
+
+
+def test_summary_cuts_what_a_person_says_and_keeps_what_follows() -> None:
+    text = write(said=of_a_person("word " * 400))
+    assert len(text.encode()) == summary.MAX_SUMMARY_BYTES
+    assert "…[cut]». It was another. Task 'prepare' had completed" in text
+
+
+def test_summary_quotes_nothing_where_its_own_words_leave_no_room() -> None:
+    text = write(said=summary.Said("m", "own " * 400, "theirs"))
+    assert len(text.encode()) == summary.MAX_SUMMARY_BYTES
+    assert "…[cut]. Task 'prepare' had completed" in text
+    assert "theirs" not in text
 
 
 def test_summary_has_no_elapsed_time_when_there_was_no_start() -> None:
@@ -157,7 +191,7 @@ def test_summary_cuts_the_message_visibly_and_nothing_else() -> None:
     text = write(said="word " * 400)
     assert len(text.encode()) == summary.MAX_SUMMARY_BYTES
     assert "…[cut]». Task 'prepare' had completed" in text
-    room = summary.MAX_SUMMARY_BYTES - len(write(said="").encode())
+    room = summary.MAX_SUMMARY_BYTES - len(write(said="m").encode()) + 1
     assert write(said="m" * room).count("m" * room) == 1
     assert "[cut]" in write(said="m" * (room + 1))
 

@@ -70,6 +70,7 @@ async def test_a_create_is_given_up_after_its_time(error: errors.ApiError) -> No
     assert details is not None
     assert (details.reason, details.was_execution_failure) == (FailureReason.UNKNOWN, False)
     assert f"could not be created for 0:05:00: {error}" in details.message
+    assert "not be created for 0:05:00: «" in details.natural_language_summary
     assert it.world.journal[-3:] == ["create", "read", "status"]
 
 

@@ -386,6 +386,7 @@ async def test_a_refusal_for_good_fails_it(
     assert details is not None
     assert (details.reason, details.message) == (reason, error.message)
     assert (details.was_execution_failure, world.said(CREATED).reason) == (False, condition)
+    assert f"The API server says: «{error.message}». No" in details.natural_language_summary
 
 
 async def test_a_place_that_is_closed_as_a_whole_keeps_it_waiting() -> None:
@@ -451,6 +452,9 @@ async def test_a_cancelled_one_is_never_started(
     assert (world.status.phase, world.status.outcome) == (Phase.FAILED, Outcome.CANCELLED)
     assert (world.status.failure_reason, world.status.message) == ("Cancelled", CANCELLED)
     assert world.status.requires_manual_review is False
+    details = world.status.failure_details
+    assert details is not None
+    assert "cancelled by 'ann': «wrong target». No" in details.natural_language_summary
     said = world.said(CREATED)
     assert (said.status, said.reason, said.message) == ("False", "Cancelled", CANCELLED)
 
