@@ -9,9 +9,8 @@ from typing import Generic, Protocol, TypeVar
 
 import structlog
 
-from workflowexecution.runtime import client, errors, feed, pages, recovery, resource, store
+from workflowexecution.runtime import client, errors, feed, heard, pages, recovery, resource, store
 
-_HEALTHY_AFTER_S = 5.0
 _MISSING_RETRY_S = 2.0
 _MISSING_SPREAD_S = 3.0
 _LIST_S = 90.0
@@ -149,8 +148,7 @@ class Informer(Generic[T]):
         self._synced = asyncio.Event()
         self._known = asyncio.Event()
         self._on_state: list[Callable[[], None]] = []
-        self._heard_at = float("-inf")
-        self._due_at = float("inf")
+        self._hearing = heard.Hearing()
 
     @property
     def state(self) -> InformerState:
@@ -180,8 +178,8 @@ class Informer(Generic[T]):
 
     @property
     def last_event_age_s(self) -> float:
-        """Seconds since the server was last heard, bookmarks included; infinite before that."""
-        return asyncio.get_running_loop().time() - self._heard_at
+        """Seconds since the last word of what changes, bookmarks included; infinite before that."""
+        return self._hearing.age_s
 
     @property
     def stuck_s(self) -> float:
@@ -189,7 +187,7 @@ class Informer(Generic[T]):
 
         Not positive in every trouble of the server's, which only makes it try again.
         """
-        return asyncio.get_running_loop().time() - self._due_at
+        return self._hearing.overdue_s
 
     @property
     def poisoned(self) -> int:
@@ -238,7 +236,7 @@ class Informer(Generic[T]):
                         await self._wait()
 
     async def _list(self) -> None:
-        self._expect_within(_LIST_S)
+        self._hearing.expect_within(_LIST_S)
         number = self._versions.relist_begun(self._resource)
         listing: feed.Listing[T] = feed.Listing()
         try:
@@ -248,6 +246,8 @@ class Informer(Generic[T]):
             return
         self._version = version
         self._state = InformerState.WATCH
+        if not self._refreshes:  # or the age would tell nothing of a watch that is refused
+            self._hearing.told()
         deltas = self._feed.replace(listing)
         self._versions.relisted(self._resource, number)
         self._served()
@@ -266,16 +266,14 @@ class Informer(Generic[T]):
         page = await self._client.list_page(
             self._resource, **self._scope, limit=self._page_size, continue_token=token
         )
-        if not self._refreshes:  # or the age would tell nothing of a watch that is refused
-            self._hear()
-        self._expect_within(_LIST_S)
+        self._hear()
+        self._hearing.expect_within(_LIST_S)
         return page
 
     async def _watch(self) -> None:
-        loop = asyncio.get_running_loop()
-        opened_at = float("inf")
+        opened = False
         failure: errors.ClusterError | None = None
-        self._expect_within(self._watch_idle_s)
+        self._hearing.expect_within(self._watch_idle_s)
         try:
             async with self._client.watch(
                 self._resource,
@@ -286,24 +284,26 @@ class Informer(Generic[T]):
             ) as batches:
                 self._hear()
                 self._served()
-                opened_at = loop.time()
+                opened = True
+                self._hearing.opened()
                 async for batch in batches:
                     self._hear()
+                    self._hearing.told()
                     self._on_heard()
-                    self._expect_within(self._watch_idle_s)
+                    self._hearing.expect_within(self._watch_idle_s)
                     await self._apply(batch)
         except errors.ClusterError as error:
             failure = error
-        healthy = loop.time() - opened_at >= _HEALTHY_AFTER_S
-        if healthy:
+        lived = self._hearing.ended()
+        if lived:
             self._recovery.lived()
         if failure is not None:
-            self._recover(failure, opened=opened_at < float("inf"))
-        elif not healthy:
+            self._recover(failure, opened=opened)
+        elif not lived:
             self._back_off(self._recovery.after_short_stream(), "the watch ended at once")
 
     async def _wait(self) -> None:
-        self._expect_within(self._pause_s)
+        self._hearing.expect_within(self._pause_s)
         self._hurry.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._pause_s):
@@ -330,7 +330,7 @@ class Informer(Generic[T]):
             return
         if self._recovery.is_refused(error):
             self._known.set()
-        silent = self.last_event_age_s >= self._watch_idle_s
+        silent = self._hearing.silent_s >= self._watch_idle_s
         step = self._recovery.after(error, opened=opened, silent=silent)
         if step.lists:
             self._version = ""
@@ -340,13 +340,15 @@ class Informer(Generic[T]):
 
     def _back_off(self, step: recovery.Step, reason: errors.ClusterError | str) -> None:
         self._state = InformerState.BACKOFF
-        self._pause_s, self._refreshes = step.pause_s, step.refreshes
+        self._pause_s = step.pause_s
+        # A list where there was none before is no makeshift.
+        self._refreshes = step.refreshes and self._version != ""
         _log.warning(
             "Watch or list failed",
             resource=self._resource.plural,
             reason=str(reason),
             pause_s=round(step.pause_s, 3),
-            relist=step.refreshes or not self._version,
+            relist=self._refreshes or not self._version,
         )
 
     def _set_doubt(self, doubt: bool) -> None:
@@ -356,7 +358,7 @@ class Informer(Generic[T]):
 
     def _lose_endpoint(self) -> None:
         self._set_doubt(False)
-        self._version = ""
+        self._version, self._refreshes = "", False
         self._state = InformerState.BACKOFF
         self._pause_s = _MISSING_RETRY_S + _MISSING_SPREAD_S * self._uniform()
         if not self._missing:
@@ -371,12 +373,8 @@ class Informer(Generic[T]):
             _log.info("API is served again", resource=self._resource.plural)
             self._tell_state()
 
-    def _expect_within(self, seconds: float) -> None:
-        """Note by when the informer does something again, whatever the server does."""
-        self._due_at = asyncio.get_running_loop().time() + seconds
-
     def _hear(self) -> None:
-        self._heard_at = asyncio.get_running_loop().time()
+        self._hearing.heard()
         self._recovery.heard()
 
     def _tell_state(self) -> None:

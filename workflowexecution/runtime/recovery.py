@@ -118,7 +118,7 @@ class Recovery:
                 pause_s = self._away.next_s(at_least_s=error.retry_after_s or 0.0)
                 return Step(pause_s, lists=True, doubts=True)
             case errors.Throttled():
-                return Step(self._backoff.next_s(at_least_s=error.retry_after_s or 0.0))
+                return self._step_on(at_least_s=error.retry_after_s or 0.0)
             case errors.TransportError() if not opened:
                 return Step(self._away.next_s(), lists=True, doubts=True)
             case errors.TransportError() if silent or error.silent:
@@ -130,10 +130,11 @@ class Recovery:
             case _:
                 return self._step_on()
 
-    def _step_on(self) -> Step:
+    def _step_on(self, *, at_least_s: float = 0.0) -> Step:
         """Watch on, as a rule."""
         self._failures = (self._failures + 1) % _REFRESH_AFTER
-        return Step(self._backoff.next_s(), refreshes=self._failures == 0)
+        pause_s = self._backoff.next_s(at_least_s=at_least_s)
+        return Step(pause_s, refreshes=self._failures == 0)
 
     def _is_of_the_future(self) -> bool:
         """Whether the version was called future often enough to be believed to be."""

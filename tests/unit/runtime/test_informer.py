@@ -263,15 +263,17 @@ async def test_informer_backs_off_up_to_thirty_seconds() -> None:
     assert rig.source.opened_at[-1] - rig.source.opened_at[-2] == pytest.approx(30)
 
 
-@pytest.mark.parametrize(
-    "failure",
-    [
-        pytest.param(FAILED, id="500"),
-        pytest.param(sources.refusal(403), id="403"),
-        pytest.param([FAILED], id="poisoned"),
-        pytest.param([], id="ends-at-once"),
-    ],
-)
+DEAF = [
+    pytest.param(FAILED, id="500"),
+    pytest.param(sources.refusal(403), id="403"),
+    pytest.param(sources.refusal(429), id="429"),
+    pytest.param([FAILED], id="poisoned"),
+    pytest.param([], id="ends-at-once"),
+]
+"""Watches by which nothing is ever heard of what changes."""
+
+
+@pytest.mark.parametrize("failure", DEAF)
 async def test_informer_lists_once_after_ten_watches_that_failed_in_a_row(
     failure: list[sources.Step] | errors.ClusterError,
 ) -> None:
@@ -285,12 +287,52 @@ async def test_informer_lists_once_after_ten_watches_that_failed_in_a_row(
     assert (rig.names, rig.informer.in_doubt) == (["new"], False)
 
 
-async def test_list_in_the_place_of_a_watch_does_not_hide_that_nothing_is_heard() -> None:
+@pytest.mark.parametrize("failure", DEAF)
+async def test_list_in_the_place_of_a_watch_does_not_hide_that_nothing_is_heard(
+    failure: list[sources.Step] | errors.ClusterError,
+) -> None:
     rig = Rig()
-    rig.source.watches = [FAILED] * 30
+    rig.source.watches = [failure] * 30
     await rig.run_for(400)
     assert len(rig.source.lists) == 2
     assert rig.informer.last_event_age_s == 400
+
+
+@pytest.mark.parametrize(
+    ("after_s", "age_s"),
+    [
+        pytest.param(5, 5, id="not-yet"),
+        pytest.param(6, 5.2, id="open"),
+        pytest.param(10, 9.2, id="ended"),
+    ],
+)
+async def test_watch_that_has_lived_is_a_word_of_what_changes(after_s: float, age_s: float) -> None:
+    rig = Rig()
+    rig.source.watches = [FAILED, [6.0, FAILED], *[FAILED] * 9]
+    await rig.run_for(after_s)
+    assert rig.informer.last_event_age_s == pytest.approx(age_s)
+
+
+@pytest.mark.parametrize(
+    ("pages", "listed_at"),
+    [
+        pytest.param([*[FAILED] * 10, client.ListPage([], "1", "")], 170.4, id="the-first"),
+        pytest.param(
+            [client.ListPage([], "1", ""), sources.refusal(404), client.ListPage([], "1", "")],
+            175.4,
+            id="of-an-api-that-was-missing",
+        ),
+    ],
+)
+async def test_list_that_no_version_came_before_is_a_word_after_ten_failures_too(
+    pages: list[client.ListPage | errors.ClusterError], listed_at: float
+) -> None:
+    rig = Rig()
+    rig.source.pages = pages
+    rig.source.watches = [FAILED] * 30
+    await rig.run_for(listed_at + 2)
+    assert rig.source.listed_at[-1] == pytest.approx(listed_at)
+    assert rig.informer.last_event_age_s == pytest.approx(2)
 
 
 async def test_informer_lists_nothing_anew_while_events_come_by_watches_that_fail() -> None:

@@ -199,7 +199,7 @@ def add_watches(
 
     families.gauges(
         "workflowexecution_watch_age_seconds",
-        "Since the API server was last heard on a watch, bookmarks included",
+        "Since the API server last told of changes, or by a bookmark that there are none",
         "resource",
         read=lambda: each(lambda watched: watched.last_event_age_s),
     )
