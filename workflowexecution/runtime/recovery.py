@@ -85,11 +85,16 @@ class Recovery:
         """Whether a list that has never succeeded, and failed again, may go on failing for long.
 
         Nobody may read it here, or the server has had another answer for half a minute, as when
-        something that it asks for is broken. A server that is not there says nothing of the kind.
+        something that it asks for is broken. A server that is not there says nothing of the kind,
+        and what it said before that may have been of its going. Nor does one that asks to come
+        back, or to begin anew.
         """
         if isinstance(error, errors.Forbidden):
             return True
         if not isinstance(error, errors.ApiError) or error.status in _AWAY_STATUSES:
+            self._refused_since = None
+            return False
+        if isinstance(error, errors.Throttled | errors.Gone):
             return False
         now = asyncio.get_running_loop().time()
         if self._refused_since is None:

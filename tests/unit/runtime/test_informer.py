@@ -132,18 +132,25 @@ async def test_informer_is_known_once_the_list_is_in_or_why_it_cannot_be(
 
 
 @pytest.mark.parametrize(
-    ("failure", "known_at"),
+    ("failures", "known_at"),
     [
-        pytest.param(FAILED, [50.4], id="500"),
-        pytest.param(REFUSED, [], id="no-server"),
-        pytest.param(sources.refusal(503), [], id="proxy"),
+        pytest.param([FAILED], [50.4], id="500"),
+        pytest.param([REFUSED], [], id="no-server"),
+        pytest.param([sources.refusal(503)], [], id="proxy"),
+        pytest.param([sources.refusal(429)], [], id="busy"),
+        pytest.param([GONE], [], id="expired"),
+        pytest.param([FAILED, *[REFUSED] * 20, FAILED], [106.8], id="not-before-an-outage"),
+        pytest.param(
+            [FAILED, *[sources.refusal(502)] * 20, FAILED], [106.8], id="not-before-a-proxys"
+        ),
+        pytest.param([FAILED, *[sources.refusal(429)] * 2, FAILED], [50.4], id="busy-meanwhile"),
     ],
 )
 async def test_informer_is_known_once_the_server_has_refused_the_list_for_half_a_minute(
-    failure: errors.ClusterError, known_at: list[float]
+    failures: list[errors.ClusterError], known_at: list[float]
 ) -> None:
     rig = Rig()
-    rig.source.pages = [failure]
+    rig.source.pages = [*failures]
     told: list[float] = []
 
     async def know() -> None:
