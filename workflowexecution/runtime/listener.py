@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
@@ -17,8 +19,9 @@ _SILENT_S = 15.0
 few, and requests of its own need them."""
 _HANDSHAKE_S = 10.0
 _MOST = 64
-"""Connections at the same time, about; an older one goes for a newer. A probe or a scrape needs one
-of its own, and a moment."""
+"""Connections at the same time, those whose handshake goes on among them; an older one goes for a
+newer, and one on which an answer is waited for last. A probe or a scrape needs one of its own, and
+a moment."""
 _BACKLOG = 32
 _OF_THE_ASKER = (HttpProcessingError, web.RequestPayloadError)
 
@@ -81,7 +84,8 @@ class Listener:
         Raises:
             OSError: the address cannot be listened on.
         """
-        application = web.Application()
+        room = _Room()
+        application = web.Application(middlewares=[room.note])
         for path, handler in self._routes.items():
             application.router.add_get(path, handler)
         runner = web.AppRunner(
@@ -94,31 +98,66 @@ class Listener:
         await runner.setup()
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(runner.cleanup)
-            server = await self._listen(runner)
+            server = await self._listen(runner, room)
             stack.callback(server.close)
             self._port = server.sockets[0].getsockname()[1]
             self._listening.set()
             await asyncio.get_running_loop().create_future()
 
-    async def _listen(self, runner: web.AppRunner) -> asyncio.Server:
+    async def _listen(self, runner: web.AppRunner, room: "_Room") -> asyncio.Server:
         """Take connections, as many as there is room for.
 
         A site of the library's would take any number, and wait a minute for each handshake.
         """
-        connections = runner.server
-        assert connections is not None  # noqa: S101 - for the type: the runner is set up
-
-        def accept() -> asyncio.Protocol:
-            opened = connections.connections
-            for oldest in opened[: max(0, len(opened) - _MOST + 1)]:
-                oldest.force_close()
-            return connections()
-
+        assert runner.server is not None  # noqa: S101 - for the type: the runner is set up
+        speaks_tls = self._tls is not None
         return await asyncio.get_running_loop().create_server(
-            accept,
+            functools.partial(room.accept, runner.server),
             self._host,
             self._port,
             ssl=self._tls,
-            ssl_handshake_timeout=None if self._tls is None else _HANDSHAKE_S,
+            ssl_handshake_timeout=_HANDSHAKE_S if speaks_tls else None,
+            ssl_shutdown_timeout=_CLOSE_S if speaks_tls else None,
             backlog=_BACKLOG,
         )
+
+
+class _Room:
+    """The connections that there are, oldest first.
+
+    Lock-free: it changes only between awaits.
+    """
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        # The library does not know a connection before its handshake is done. asyncio has a task
+        # for each until then, which asks for the protocol and closes the connection if cancelled.
+        self._peers: dict[web.RequestHandler, asyncio.Task[Any]] = {}
+        self._waited_for: set[web.RequestHandler] = set()
+
+    @web.middleware
+    async def note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Know that an answer is waited for, until there is one."""
+        self._waited_for.add(request.protocol)
+        try:
+            return await handler(request)
+        finally:
+            self._waited_for.discard(request.protocol)
+
+    def accept(self, server: web.Server) -> web.RequestHandler:
+        """Give a new connection its protocol, and make room for it."""
+        there = set(server.connections)
+        for peer, opening in [*self._peers.items()]:
+            if peer not in there and opening.done():
+                del self._peers[peer]
+        too_many = max(0, len(self._peers) - _MOST + 1)
+        for peer in sorted(self._peers, key=self._waited_for.__contains__)[:too_many]:
+            opening = self._peers.pop(peer)
+            if peer in there:
+                peer.force_close()
+            else:
+                opening.cancel()
+        accepted, task = server(), asyncio.current_task()
+        assert task is not None  # noqa: S101 - for the type: no callback accepts
+        self._peers[accepted] = task
+        return accepted

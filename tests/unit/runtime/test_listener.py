@@ -1,11 +1,14 @@
 import asyncio
 import contextlib
 import logging
+import pathlib
+import ssl
 from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
 
+from tests.unit.runtime.authority import Authority
 from workflowexecution.runtime import listener
 
 HEAD = b"Host: x\r\nConnection: close\r\n"
@@ -42,9 +45,11 @@ async def fail(request: web.Request) -> web.Response:
 
 
 @contextlib.asynccontextmanager
-async def listening(handler: listener.Handler = answer) -> AsyncIterator[int]:
+async def listening(
+    handler: listener.Handler = answer, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
     """The port of a listener that has one path."""
-    served = listener.Listener(address="127.0.0.1:0", routes={"/here": handler})
+    served = listener.Listener(address="127.0.0.1:0", routes={"/here": handler}, tls=tls)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(served.run())
         await served.wait_listening()
@@ -52,9 +57,9 @@ async def listening(handler: listener.Handler = answer) -> AsyncIterator[int]:
         running.cancel()
 
 
-async def said_to(port: int, request: bytes) -> bytes:
+async def said_to(port: int, request: bytes, tls: ssl.SSLContext | None = None) -> bytes:
     """All that is answered to bytes that are a request, or are none."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
     try:
         writer.write(request)
         return await reader.read()
@@ -126,6 +131,57 @@ async def test_oldest_connections_go_when_there_are_too_many() -> None:
             assert [await gone.read() for gone in opened[:6]] == [b""] * 6
         assert not any(kept.at_eof() for kept in opened[6:])
         assert (await said_to(port, GET + b"\r\n")).endswith(b"here")
+
+
+async def test_connection_on_which_an_answer_is_waited_for_goes_last() -> None:
+    asked, let_go = asyncio.Event(), asyncio.Event()
+
+    async def answer_late(request: web.Request) -> web.Response:
+        asked.set()
+        await let_go.wait()
+        return await answer(request)
+
+    async with listening(answer_late) as port, contextlib.AsyncExitStack() as stack:
+        waiting = asyncio.create_task(said_to(port, GET + b"\r\n"))
+        await asked.wait()
+        opened = []
+        for _ in range(70):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            stack.callback(writer.close)
+            opened.append(reader)
+        async with asyncio.timeout(2):
+            assert [await gone.read() for gone in opened[:7]] == [b""] * 7
+            let_go.set()
+            assert (await waiting).endswith(b"here")
+        assert not any(kept.at_eof() for kept in opened[7:])
+
+
+@pytest.mark.usefixtures("parted")
+async def test_oldest_connections_go_before_their_handshake_too(tmp_path: pathlib.Path) -> None:
+    authority = Authority(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*authority.issue("server"))
+    trusting = ssl.create_default_context(cafile=str(authority.ca))
+    trusting.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
+    async with listening(tls=tls) as port, contextlib.AsyncExitStack() as stack:
+        opened = []
+        for _ in range(70):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            stack.callback(writer.close)
+            opened.append(reader)
+        async with asyncio.timeout(2):
+            assert (await said_to(port, GET + b"\r\n", trusting)).endswith(b"here")
+            assert [await gone.read() for gone in opened[:7]] == [b""] * 7
+        assert not any(kept.at_eof() for kept in opened[7:])
+
+
+async def test_connections_that_have_gone_take_no_room() -> None:
+    async with listening() as port, contextlib.AsyncExitStack() as stack:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        stack.callback(writer.close)
+        for _ in range(70):
+            assert (await said_to(port, GET + b"\r\n")).endswith(b"here")
+        assert not reader.at_eof()
 
 
 async def test_what_fails_in_the_program_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
