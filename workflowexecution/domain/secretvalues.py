@@ -34,13 +34,19 @@ _ESCAPED_STRING = (
 _UNENDING = r"\\{0,8}[\"'][^\r\n]*+"
 QUOTED = rf"(?:[bru]{{0,2}}|\$)(?:{_DOUBLE}|{_SINGLE}|{_ESCAPED_STRING}|{_UNENDING})"
 
-_IN_A_LINE = r"\"(?:[^\"\\\r\n]|\\.)*+\"|'(?:[^'\\\r\n]|\\.)*+'"
+_IN_A_LINE = r"\"(?:[^\"\\\r\n]++|\\.)*+\"|'(?:[^'\\\r\n]++|\\.)*+'"
+_WITHOUT_BRACKETS = r"\"(?:[^\"\\\r\n\[{]++|\\.)*+\"|'(?:[^'\\\r\n\[{]++|\\.)*+'"
 
 
 def _bracketed(depth: int) -> str:
-    """A list or an object, with so many more in it."""
+    """A list or an object, with so many more in it.
+
+    Where it has no end, all behind it is read in vain, and again from the next that opens. What
+    opens within a string does not count as one more of them, so there is a bound on such strings.
+    """
     inner = f"|{_bracketed(depth - 1)}" if depth else ""
-    return rf"[\[{{](?s:\\.|{_IN_A_LINE}|[^\[\]{{}}\\]{inner})*+[\]}}]"
+    plain = rf"\\.|{_WITHOUT_BRACKETS}|[^\[\]{{}}\\\"']++|(?!{_IN_A_LINE})[\"']{inner}"
+    return rf"[\[{{](?s:(?:{plain})*+(?:{_IN_A_LINE})?+){{1,32}}+[\]}}]"
 
 
 # Without an end it was cut, or there is none: then it ends with its line, and if nothing more
