@@ -29,12 +29,19 @@ _ESCAPED_STRING = (
     r"(?s:(?!(?<!\\)(?P=escape)?(?P=quote)).)*+(?:(?P=escape)(?P=quote)|(?=(?P=quote)))"
 )
 # One that never ends is none, but a word that begins with an apostrophe, or was cut: it ends with
-# its line. No more than one of each kind can be without an end in a text, so looking for it is
-# cheap.
-_UNENDING = r"\\{0,8}[\"'][^\r\n]*+"
+# its line, and with the lines below that look like base64, the last of which may be cut as well.
+# No more than one of each kind can be without an end in a text, so looking for it is cheap.
+_LETTERS = r"[A-Za-z0-9+/=_\-]"
+_OPAQUE_LINE = (
+    rf"\r?\n(?:(?=[A-Za-z/_\-]{{0,128}}+[0-9+=])(?=[^\r\n]{{0,128}}?[A-Za-z]){_LETTERS}{{2,}}+"
+    rf"|{_LETTERS}{{40,}}+)(?![^\r\n])"
+)
+_UNENDING = rf"\\{{0,8}}[\"'][^\r\n]*+(?:(?:{_OPAQUE_LINE})++(?:\r?\n{_LETTERS}{{1,128}}+\Z)?+)?+"
 QUOTED = rf"(?:[bru]{{0,2}}|\$)(?:{_DOUBLE}|{_SINGLE}|{_ESCAPED_STRING}|{_UNENDING})"
 
 _IN_A_LINE = r"\"(?:[^\"\\\r\n]++|\\.)*+\"|'(?:[^'\\\r\n]++|\\.)*+'"
+# One of many lines is a whole member: behind an apostrophe the next one may be far away.
+_OF_LINES = r"(?:(?<=[:,\[{])|(?<=[:,\[{]\s))\"(?:[^\"\\]++|\\.)*+\"(?=\s{0,8}[:,\]}])"
 _WITHOUT_BRACKETS = r"\"(?:[^\"\\\r\n\[{]++|\\.)*+\"|'(?:[^'\\\r\n\[{]++|\\.)*+'"
 
 
@@ -45,15 +52,14 @@ def _bracketed(depth: int) -> str:
     opens within a string does not count as one more of them, so there is a bound on such strings.
     """
     inner = f"|{_bracketed(depth - 1)}" if depth else ""
-    plain = rf"\\.|{_WITHOUT_BRACKETS}|[^\[\]{{}}\\\"']++|(?!{_IN_A_LINE})[\"']{inner}"
-    return rf"[\[{{](?s:(?:{plain})*+(?:{_IN_A_LINE})?+){{1,32}}+[\]}}]"
+    plain = rf"\\.|{_WITHOUT_BRACKETS}|[^\[\]{{}}\\\"']++|(?!{_IN_A_LINE}|{_OF_LINES})[\"']{inner}"
+    return rf"[\[{{](?s:(?:{plain})*+(?:{_IN_A_LINE}|{_OF_LINES})?+){{1,32}}+[\]}}]"
 
 
-# Without an end it was cut, or there is none: then it ends with its line, and if nothing more
-# stands on that, with the lines that are indented.
-BRACKETED = (
-    rf"(?:{_bracketed(4)}|[\[{{](?:[ \t]{{0,8}}(?:\r?\n[ \t]{{1,64}}[^\r\n]*+)++|[^\r\n]*+))"
-)
+# Without an end it was cut, or there is none: then it ends with its line, and if that ends with a
+# bracket or a comma, with the lines that are indented.
+_GOES_ON = r"(?:(?<=[\[{,])|(?<=[\[{,][ \t]))[ \t]{0,8}(?:\r?\n[ \t]{1,64}[^\r\n]*+)++"
+BRACKETED = rf"(?:{_bracketed(4)}|[\[{{][^\r\n]*+(?:{_GOES_ON})?+)"
 
 # YAML: every line that is indented as the first is.
 _BLOCK = (
