@@ -38,11 +38,15 @@ _PRINTED = re.compile(
 )
 _VARIABLE = re.compile(r"[A-Za-z_]\w{0,127}+=")
 _PAIR = re.compile(r"\s\w{1,128}+=")
+# What stands in the line below may be the name of a member: it tells by itself what its value is.
+_BELOW = "|".join(rf"(?<=\n\s{{{n}}}{dash})" for n in range(8) for dash in ("", r"-\s"))
+_IS_MEMBER = rf"(?:{_BELOW})[\"']?[\w.\-]{{1,64}}+[\"']?:(?!\S)"
 # A name may carry a prefix (DB_PASSWORD) or a suffix, and quotes; behind = or : stands its value,
 # which may be the first of a list or a member of its own.
 _ASSIGNED = re.compile(
     rf"(?P<name>{_NAME}{_REST})(?P<sep>(?:{_QUOTE})?\]?{_ASSIGNS}"
-    rf"(?:(?<=\s)(?:-|(?:secret_?)?value(?:{_QUOTE})?:)[ \t]{{1,8}})?)(?P<value>{_VALUE})",
+    rf"(?:(?<=\s)(?:-|(?:secret_?)?value(?:{_QUOTE})?:)[ \t]{{1,8}})?+)"
+    rf"(?!{_IS_MEMBER})(?P<value>{_VALUE})",
     re.IGNORECASE,
 )
 # Variables and parameters of a pod: the name is a value, too.

@@ -26,6 +26,17 @@ B = redaction.BLANK
         pytest.param("token:\n  s3cr3t", f"token:\n  {B}", id="next-line"),
         pytest.param("token:\n- s3cr3t\n", f"token:\n- {B}\n", id="list-of-lines"),
         pytest.param("token:\n  value: s3cr3t\n", f"token:\n  value: {B}\n", id="member"),
+        pytest.param("auth:\n  password: X", f"auth:\n  password: {B}", id="member-below"),
+        pytest.param(
+            'auth:\n    rootPassword: "X"\n', f"auth:\n    rootPassword: {B}\n", id="quoted-below"
+        ),
+        pytest.param(
+            'auth:\n  "password": X\n', f'auth:\n  "password": {B}\n', id="member-in-quotes"
+        ),
+        pytest.param(
+            "secrets:\n- API_KEY: X\n", f"secrets:\n- API_KEY: {B}\n", id="member-of-a-list"
+        ),
+        pytest.param("token:\n  ab:cd", f"token:\n  {B}", id="colon-below"),
         pytest.param(
             "TOKEN:  <set to the key 'a' in secret 'b'>",
             "TOKEN:  <set to the key 'a' in secret 'b'>",
