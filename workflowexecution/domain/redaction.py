@@ -123,11 +123,16 @@ _MAX_BEFORE = 256
 _ACCOUNT = re.compile(r"system:serviceaccounts?:", re.IGNORECASE)
 # Not a value, but where a pod takes it from.
 _REFERENCE = re.compile(r"<set to the key ")
-# How an error goes on behind what it is about ("open PATH: no such file").
+# How an error goes on behind what it is about ("open PATH: no such file"). A word that is none of
+# these may be a password.
 _ERROR = re.compile(
-    r"(?!(?:bearer|basic|token|apikey|digest|negotiate|ntlm)\b)"
     r"(?:(?:eof|timeout|forbidden|unauthorized)(?![^\s\"'\\])"
-    r"|(?:[a-z]{1,24}:?|x509:|net/http:|http2:|i/o|[45]\d\d|\d{1,5}(?= of ))(?= [^\s#]))",
+    r"|(?:(?:access|already|bad|broken|can't|cannot|connect|connection|context|could|couldn't|denied"
+    r"|dial|directory|does|error|exceeded|executable|failed|failure|file|forbidden|http|i/o|input"
+    r"|internal|invalid|is|key|line|lstat|manifest|network|no|not|object|open|operation|permission"
+    r"|proxyconnect|pull|read|received|remote|request|response|server|service|stat|stream|tcp"
+    r"|temporary|text|timed|timeout|tls|too|unable|unauthorized|unexpected|unknown|waiting|write)"
+    r":?|x509:|net/http:|http2:|[45]\d\d|\d{1,5}(?= of ))(?= [^\s#]))",
     re.IGNORECASE,
 )
 _BEHIND_A_PATH = re.compile(rf"(?:{_QUOTE})?: ")
