@@ -21,9 +21,16 @@ _GAP = (
 )
 _WORD = rf"(?:{secretvalues.QUOTED}|[^\s\"'\\]{{1,512}}+)"
 
+# How something is: words that are known, since a password may be a word as well.
 _SAYS = (
     r"true|false|yes|no|none|ok|passed|failed|missing|invalid|expired|running|pending|active|opaque"
-    r"|unauthorized|forbidden|eof|-|\d{1,4}"
+    r"|unauthorized|forbidden|eof|-|\d{1,4}[smhd]?|<[^>\s]{0,64}>|null|nil|undefined|n/a|unset|empty"
+    r"|error|errored|fatal|warn|warning|info|debug|fail|success|succeeded|skipped|timeout|denied"
+    r"|rejected|accepted|required|optional|valid|found|ready|available|bound|created|updated|deleted"
+    r"|configured|changed|unchanged|enabled|disabled|synced|outofsync|healthy|degraded|progressing"
+    r"|suspended|inactive|terminating|completed|unknown|evicted|oomkilled|notready|notfound"
+    r"|containercreating|podinitializing|(?:crashloop|imagepull)backoff|err(?:image[a-z]{4,12})"
+    r"|(?:create|run)container(?:config)?error|invalidimagename|init:[a-z0-9/:]{1,32}"
 )
 _ENDS = r"(?=[ \t]{0,64}(?:[\r\n]|\Z))"
 
