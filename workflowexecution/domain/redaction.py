@@ -18,7 +18,7 @@ AROUND = 8 * 1024
 """Letters around a cut in which a secret that it would part is looked for."""
 
 _QUOTE, _ASSIGNS, _VALUE = secretvalues.QUOTE, secretvalues.ASSIGNS, secretvalues.VALUE
-_NAME = secretnames.PATTERN
+_NAME, _PROSE = secretnames.PATTERN, secretvalues.PROSE
 _REST = r"[A-Za-z0-9_.\-]{0,64}+"
 
 # To the end of the line: a scheme may be any word, and what follows it is all secret.
@@ -54,11 +54,6 @@ _NAMED = re.compile(
     rf"(?P<head>\b(?:name|key)(?:{_QUOTE})?{_ASSIGNS}(?:{_QUOTE})?(?P<name>[A-Za-z0-9_.\-]{{1,128}}+)"
     rf"(?:{_QUOTE})?[\s,;]{{1,16}}(?:{_QUOTE})?value(?:{_QUOTE})?{_ASSIGNS}){_VALUE}",
     re.IGNORECASE,
-)
-# A sentence about a flag tells no value.
-_PROSE = (
-    r"(?:is|are|was|has|must|may|should|can|cannot|or|and|not|requires?|needs?|flags?|options?"
-    r"|arguments?|for|from|in|to|with|the)\b"
 )
 # Begun once in a word, with its first dash that may be a flag's: nothing in it is read again from
 # each of the others.

@@ -37,7 +37,10 @@ _ENDS = r"(?=[ \t]{0,64}(?:[\r\n]|\Z))"
 
 def _option(command: str, flag: str) -> re.Pattern[str]:
     """A password behind a flag of one letter, which means something else to other commands."""
-    return re.compile(rf"(?P<head>\b(?:{command})(?-i:{flag}){_GAP}){_WORD}", re.IGNORECASE)
+    return re.compile(
+        rf"(?P<head>\b(?:{command})(?-i:{flag}){_GAP})(?!{secretvalues.PROSE}|:(?!\S)){_WORD}",
+        re.IGNORECASE,
+    )
 
 
 _FORMS = (

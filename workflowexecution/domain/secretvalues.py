@@ -80,6 +80,12 @@ HEADER = (
 """What stands behind `Authorization`: schemes have parameters, with quotes of their own, up to the
 end of the line or of the string that the header stands in."""
 
+PROSE = (
+    r"(?:is|are|was|has|must|may|should|can|cannot|or|and|not|requires?|needs?|flags?|options?"
+    r"|arguments?|for|from|in|to|with|the|given)(?![\w\-]|\.\w)"
+)
+"""How a sentence about a flag goes on behind it, and no value does."""
+
 TOKENS = re.compile(
     r"(?<![A-Za-z0-9])(?:(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{10,}"
     r"|github_pat_[A-Za-z0-9_]{10,}|xox[abeprs]-[A-Za-z0-9\-]{8,}|glpat-[A-Za-z0-9_\-]{10,}"

@@ -124,6 +124,7 @@ def test_what_a_shell_prints_is_blanked_to_its_end(given: str, redacted: str) ->
             '["docker","login","-p","s3cr3t"]', f'["docker","login","-p",{B}]', id="docker-list"
         ),
         pytest.param("helm registry login -p 'a b'", f"helm registry login -p {B}", id="helm"),
+        pytest.param("oc login -p the-s3cr3t", f"oc login -p {B}", id="begins-as-a-sentence"),
         pytest.param("az login -p s3cr3t -t x", f"az login -p {B} -t x", id="az"),
         pytest.param("oc login -p s3cr3t", f"oc login -p {B}", id="oc"),
         pytest.param("redis-cli -h r -a s3cr3t ping", f"redis-cli -h r -a {B} ping", id="redis"),
@@ -166,6 +167,8 @@ def test_what_tools_take_and_print_is_blanked(given: str, redacted: str) -> None
         "token    failed\nauth     3\ndb-token    5m\nsecret    a b",
         "auth     CrashLoopBackOff\nSecret      OutOfSync\ntoken   ERROR\nauth   ErrImagePull",
         "password   <none>\npassword   null\ntoken    rejected\ntoken    required",
+        "redis-cli -a needs an argument; ldapadd: invalid -w option given",
+        "helm registry login localhost -p: flag needs an argument",
         "references non-existent secret key: db",
         "failed to parse private key: x509: bad\nprivate key: asn1: structure error",
         "failed to load private key: EOF\nAPI key: missing\naccess key: 10.0.0.1:80 refused",
