@@ -132,9 +132,17 @@ _ERROR = re.compile(
 )
 _BEHIND_A_PATH = re.compile(rf"(?:{_QUOTE})?: ")
 _LOOKUP = re.compile(r"\blookup \Z")
-# Results of tests.
+# Results of tests: a count stands among others, a test has a name of its own or a time behind it.
 _COUNT = re.compile(r"\d{1,4}(?![\w.\-/+=])")
-_TEST = re.compile(r"[A-Za-z][\w/.:\-]{0,256}+[ \t]{1,8}\S")
+_OTHER_COUNT = re.compile(
+    rf"\b(?:x?fail(?:ed|ures?|s)?|skip(?:ped|s)?|errors)(?:{_QUOTE})?\s{{0,4}}[=:]\s{{0,4}}\d",
+    re.IGNORECASE,
+)
+_NEAR = 64
+_TEST = re.compile(
+    r"(?:(?:Test|Example|Benchmark|Fuzz)[\w/.:\-]{0,256}+[ \t]{1,8}\S"
+    r"|[A-Za-z][\w/.:\-]{0,256}+[ \t]{1,8}(?:\(\d|- ))"
+)
 _TOLD = re.compile(r"(?:\A|[\r\n]|--- )\Z")
 _HASHED = re.compile(r"-[0-9a-f]{32}")
 _HASH = re.compile(r"[0-9a-f]{32,}")
@@ -245,7 +253,7 @@ def _printed(match: re.Match[str]) -> str:
         return match[0]
     if name and not match["by"]:
         # Words in capitals are variables; others may begin a line of key-value pairs.
-        if name != name.upper() or (name == "PASS" and _COUNT.match(match.string, word)):
+        if name != name.upper() or (name == "PASS" and _is_count(match, word)):
             return match[0]
         if _is_among_variables(match) and not _PAIR.search(match["rest"]):
             return _keep_head(match)
@@ -286,7 +294,7 @@ def _says_something_else(match: re.Match[str]) -> bool:
         return True
     if match["name"].lower() != "pass" or _before(match):
         return False
-    if _COUNT.match(text, value):
+    if _is_count(match, value):
         return True
     start = match.start()
     return (
@@ -294,6 +302,15 @@ def _says_something_else(match: re.Match[str]) -> bool:
         and match["sep"] == ": "
         and _TOLD.search(text, max(0, start - 4), start) is not None
         and _TEST.match(text, value) is not None
+    )
+
+
+def _is_count(match: re.Match[str], value: int) -> bool:
+    """Whether a value is a number of tests, with that of others before or behind it."""
+    text, near = match.string, max(0, match.start() - _NEAR)
+    return (
+        _COUNT.match(text, value) is not None
+        and _OTHER_COUNT.search(text, near, value + _NEAR) is not None
     )
 
 
