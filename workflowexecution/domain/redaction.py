@@ -36,6 +36,9 @@ _PRINTED = re.compile(
     r"(?P<rest>[^\r\n]*+)",
     re.IGNORECASE | re.MULTILINE,
 )
+# What went wrong: all but a word of it stays, and so does all of it behind the value of another.
+_WHY = re.compile(r"[A-Z]\w*_(?:ERROR|MESSAGE|REASON)")
+_WHY_BEHIND = re.compile(r"[^\"']*?(?P<why>(?:;|&&|,)(?:[A-Z]\w{0,64}_)?(?:ERROR|MESSAGE|REASON)=)")
 _VARIABLE = re.compile(r"[A-Za-z_]\w{0,127}+=")
 _PAIR = re.compile(r"\s\w{1,128}+=")
 # What stands in the line below may be the name of a member: it tells by itself what its value is.
@@ -251,9 +254,13 @@ def _printed(match: re.Match[str]) -> str:
     name, word = match["name"], match.start("word")
     if _REFERENCE.match(match.string, word):
         return match[0]
+    if why := _WHY_BEHIND.match(match["word"]):
+        return f"{_keep_head(match)}{match['word'][why.start('why') :]}{match['rest']}"
     if name and not match["by"]:
         # Words in capitals are variables; others may begin a line of key-value pairs.
         if name != name.upper() or (name == "PASS" and _is_count(match, word)):
+            return match[0]
+        if _WHY.fullmatch(name):
             return match[0]
         if _is_among_variables(match) and not _PAIR.search(match["rest"]):
             return _keep_head(match)

@@ -107,6 +107,14 @@ def test_a_line_below_a_flag_stays_when_it_is_another_sentence(harmless: str) ->
         pytest.param("TOKEN=a b c\nfailed\n", f"TOKEN={B} b c\nfailed\n", id="alone"),
         pytest.param("x\nTOKEN=a b c", f"x\nTOKEN={B} b c", id="alone-at-the-end"),
         pytest.param("TOKEN=a l=e\nX=2\n", f"TOKEN={B} l=e\nX=2\n", id="pairs"),
+        pytest.param(
+            "X=1\nTOKEN=a,b;ERROR=bad x y", f"X=1\nTOKEN={B};ERROR=bad x y", id="error-behind"
+        ),
+        pytest.param("TOKEN='a;ERROR=b' x", f"TOKEN={B} x", id="no-error-in-quotes"),
+        pytest.param(
+            "X=1\nAUTH_ERROR=connect refused by x", f"X=1\nAUTH_ERROR={B} refused by x", id="error"
+        ),
+        pytest.param("PASSWORD=x&&echo it-failed", f"PASSWORD={B} it-failed", id="command-behind"),
         pytest.param("token=a&b\n", f"token={B}&b\n", id="form"),
     ],
 )
