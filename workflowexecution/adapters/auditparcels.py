@@ -3,12 +3,16 @@
 A store that answers 500 may be ill, or may choke on one record of a batch. Which of the two it is
 shows when the batch is sent again in halves: while the store is ill nothing goes through; else all
 does but the halves with that record, until it is alone.
+
+A store may also fail by chance, now of this one and now of that, and then a record can fail alone
+again and again through no fault of its own. So a record is held to be at fault only while nearly
+all else goes through, and for long enough.
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,12 +20,49 @@ if TYPE_CHECKING:
 
     from workflowexecution.domain.auditevent import Event
 
-MAX_LONELY_FAILURES = 3
-"""How often the store may fail of a record alone, others having gone through between each two."""
+MAX_LONELY_FAILURES = 5
+"""How many spans a record may fail alone in, the store being well in each."""
+
+SPAN_S = 120.0
+"""How long a span is at least: with `MAX_LONELY_FAILURES` of them, ten minutes."""
+
+MIN_PASSED = 5
+"""How many requests go through in a span; it lasts until so many have."""
+
+WELL_RATIO = 10
+"""How many requests go through for each that fails, in a store that is well."""
+
+MAX_PAUSE_S = 60.0
+"""The longest that a record which fails alone waits for its next try."""
 
 IN_A_ROW = 2
 """So many requests of which the store fails, and none between that goes through, are an outage; one
 fewer may be the fault of what was in it."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What has become of all requests so far.
+
+    Attributes:
+        passed: those that stored something.
+        failed: those that did not, but for the tries of suspects, which tell nothing of the store.
+        answered: questions that were answered.
+        unanswered: those of which the store failed, but for suspects again.
+    """
+
+    passed: int = 0
+    failed: int = 0
+    answered: int = 0
+    unanswered: int = 0
+
+    def is_well_since(self, then: Seen) -> bool:
+        """Whether hardly anything has failed."""
+        failed, unanswered = self.failed - then.failed, self.unanswered - then.unanswered
+        return (
+            failed * WELL_RATIO <= self.passed - then.passed
+            and unanswered * WELL_RATIO <= self.answered - then.answered
+        )
 
 
 @dataclass(slots=True)
@@ -34,8 +75,9 @@ class Parcel:
         doubtful: whether it may be in the store.
         ripe_at: before that the store may still be busy with it.
         share: with how many at most it travels, itself included.
-        failures: how often the store has failed of it alone, others having gone through since the
-            last time.
+        is_suspect: whether the store has failed of it alone where others went through. It travels
+            by itself from then on, ever more seldom.
+        failures: in how many spans the store has failed of it, and was well else.
         why: the store's last words on it.
     """
 
@@ -44,29 +86,49 @@ class Parcel:
     doubtful: bool
     ripe_at: float
     share: int = sys.maxsize
+    is_suspect: bool = False
     failures: int = 0
     why: str = ""
-    _passed_then: int = -1
+    _then: Seen | None = field(default=None, repr=False)
+    """What was seen when the span began; before it is a suspect, when it first failed."""
+    _began: float = 0.0
+    _pause_s: float = 1.0
 
     @property
     def is_hopeless(self) -> bool:
         """Whether the store fails of it, and of it alone."""
         return self.failures >= MAX_LONELY_FAILURES
 
-    def failed(self, *, among: int, passed: int, why: str) -> None:
+    def failed(self, *, among: int, seen: Seen, now: float, why: str) -> None:
         """Note that the store failed of a request with it.
 
         Args:
             among: how many were in that request.
-            passed: how many requests have gone through so far. Who fails again and again while
-                nothing goes through has no part in it.
+            seen: who fails again and again while nothing goes through, or much else fails, has no
+                part in it.
+            now: the time.
             why: the store's words.
         """
         self.share = (among + 1) // 2
         self.why = why
-        if among == 1 and passed != self._passed_then:
-            self._passed_then = passed
-            self.failures += 1
+        if self._then is None:
+            self._begin(seen, now)
+        elif among == 1 and seen.passed > self._then.passed:
+            self._failed_alone(self._then, seen, now)
+        if self.is_suspect:
+            self.ripe_at = max(self.ripe_at, now + self._pause_s)
+            self._pause_s = min(self._pause_s * 2, MAX_PAUSE_S)
+
+    def _failed_alone(self, then: Seen, seen: Seen, now: float) -> None:
+        if not self.is_suspect:
+            self.is_suspect = True
+            self._begin(seen, now)
+        elif now - self._began >= SPAN_S and seen.passed - then.passed >= MIN_PASSED:
+            self.failures += seen.is_well_since(then)
+            self._begin(seen, now)
+
+    def _begin(self, seen: Seen, now: float) -> None:
+        self._then, self._began = replace(seen), now
 
 
 def portions(parcels: Iterable[Parcel]) -> list[list[Parcel]]:

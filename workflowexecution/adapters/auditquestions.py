@@ -34,26 +34,30 @@ class Finder(Protocol):
 class Questions:
     """Clears doubts, and remembers whether questions are refused."""
 
-    def __init__(self, store: Finder, *, found: Callable[[Parcel], None]) -> None:
+    def __init__(
+        self, store: Finder, *, found: Callable[[Parcel], None], seen: auditparcels.Seen
+    ) -> None:
         """Ask this store.
 
         Args:
             store: the one to ask.
             found: told of each record that is there.
+            seen: what has become of requests, and of these questions.
         """
         self._store = store
+        self._seen = seen
         self._found = found
         self._refused = False
         """Whether the last question was."""
         self._refused_key = ""
         """Of the record whose question was refused the last."""
 
-    async def clear(self, parcels: Iterable[Parcel], *, passed: int) -> dict[str, Failing]:
+    async def clear(self, parcels: Iterable[Parcel], *, now: float) -> dict[str, Failing]:
         """Ask for those that are in doubt. Where nobody can know, they stay so, and are sent.
 
         Args:
             parcels: some of which may be in doubt.
-            passed: how many requests have gone through, for `Parcel.failed`.
+            now: the time.
 
         Returns:
             The keys of those that are better not sent now: the store fails of the question alone.
@@ -69,7 +73,8 @@ class Questions:
             try:
                 there = await self._is_there(parcel.event)
             except auditclient.Failing as error:
-                parcel.failed(among=1, passed=passed, why=str(error))
+                self._seen.unanswered += not parcel.is_suspect
+                parcel.failed(among=1, seen=self._seen, now=now, why=str(error))
                 failing[parcel.event.key] = error
                 failed_in_a_row += 1
                 if failed_in_a_row == auditparcels.IN_A_ROW:
@@ -83,6 +88,7 @@ class Questions:
                     break
                 continue
             unknown_in_a_row = 0
+            self._seen.answered += 1
             parcel.doubtful = False
             if there:
                 self._found(parcel)

@@ -95,7 +95,8 @@ class HttpTrail:
             clock: the loop's time.
         """
         self._store = store
-        self._questions = auditquestions.Questions(store, found=self._found)
+        self._seen = auditparcels.Seen()
+        self._questions = auditquestions.Questions(store, found=self._found, seen=self._seen)
         self._limits = limits
         self._clock = clock
         self._breaker = breaker.Breaker(clock=clock, on_change=self._breaker_changed)
@@ -103,8 +104,6 @@ class HttpTrail:
         self._sending: dict[str, Parcel] = {}
         self._listeners: list[ports.AuditListener] = []
         self._changed = asyncio.Event()
-        self._passed = 0
-        """How many requests have stored something."""
         self._turned_away = False
         self._stopped = asyncio.Event()
         self._quiet_at = clock() + limits.settle_s
@@ -190,7 +189,8 @@ class HttpTrail:
             if wait == 0:
                 return
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait):
+                # A timer may end a hair early, and a wait for that hair at once, for ever.
+                async with asyncio.timeout(wait and max(wait, 0.001)):
                     await self._changed.wait()
 
     def _due_in_s(self) -> float | None:
@@ -236,6 +236,8 @@ class HttpTrail:
             try:
                 await self._round()
             except auditclient.Unavailable as error:
+                if self._says_nothing(error):
+                    return False
                 wait_s = self._breaker.failed(at_least_s=error.retry_after_s)
                 if not self._breaker.is_closed:
                     return False
@@ -246,6 +248,11 @@ class HttpTrail:
                 return True
             left -= 1
             await self._pause(wait_s)
+
+    def _says_nothing(self, error: auditclient.Unavailable) -> bool:
+        # What suspects fail of is theirs, while others have shown that the store is there.
+        alone = all(it.is_suspect for it in self._sending.values())
+        return alone and self._breaker.is_closed and isinstance(error, auditclient.Failing)
 
     async def _pause(self, seconds: float) -> None:
         """Wait before the next attempt; a stop ends that."""
@@ -271,14 +278,14 @@ class HttpTrail:
         self._breaker.succeeded()
 
     async def _attempt(self) -> None:
-        passed = self._passed
-        failing = await self._questions.clear(list(self._sending.values()), passed=passed)
+        passed = self._seen.passed
+        failing = await self._questions.clear(list(self._sending.values()), now=self._clock())
         for parcel in list(self._sending.values()):
             if parcel.is_hopeless:
                 self._refused(parcel, parcel.why)
         ready = [it for key, it in self._sending.items() if key not in failing]
         await self._send_all(auditparcels.portions(ready))
-        if failing and self._passed == passed:
+        if failing and self._seen.passed == passed:
             raise next(iter(failing.values()))
 
     def _set_unripe_aside(self) -> None:
@@ -294,18 +301,19 @@ class HttpTrail:
         Raises:
             auditclient.Unavailable: the store takes nothing now.
         """
-        passed_before = self._passed
+        passed_before = self._seen.passed
         failures: list[auditclient.Failing] = []
         for portion in portions:
             try:
                 await self._send(portion)
             except auditclient.Failing as error:
+                among, now = len(portion), self._clock()
                 for parcel in portion:
-                    parcel.failed(among=len(portion), passed=self._passed, why=str(error))
+                    parcel.failed(among=among, seen=self._seen, now=now, why=str(error))
                 failures.append(error)
-                if self._passed == passed_before and len(failures) == auditparcels.IN_A_ROW:
+                if self._seen.passed == passed_before and len(failures) == auditparcels.IN_A_ROW:
                     break
-        if failures and self._passed == passed_before:
+        if failures and self._seen.passed == passed_before:
             raise failures[-1]
 
     async def _send(self, parcels: list[Parcel]) -> None:
@@ -318,6 +326,7 @@ class HttpTrail:
         try:
             await self._store.send([it.event.document for it in parcels])
         except auditclient.Unavailable as error:
+            self._seen.failed += not parcels[0].is_suspect
             self._doubt(parcels, error.outcome, sent_at)
             raise
         except auditclient.Rejected as error:
@@ -326,7 +335,7 @@ class HttpTrail:
             else:
                 await self._send_all(list(auditparcels.halves(parcels)))
             return
-        self._passed += 1
+        self._seen.passed += 1
         for parcel in parcels:
             self._recorded(parcel)
 

@@ -1,0 +1,58 @@
+"""Records of which a store fails, among those that it takes."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.unit.adapters.test_auditstore import Bed
+from workflowexecution.adapters import breaker
+
+pytestmark = pytest.mark.looptime
+
+
+async def test_a_record_that_fails_alone_delays_none_of_the_others() -> None:
+    bed = Bed()
+    bed.store.poison = {"b"}
+    bed.offer(*"abcd")
+    async with bed.running(3.0):
+        for number in range(300):
+            bed.offer(str(number))
+            await asyncio.sleep(1.1)
+            assert bed.store.rows[-1] == str(number)
+            assert bed.trail.breaker_state is breaker.State.CLOSED
+        # Ever more seldom itself.
+        assert bed.store.batches.count(["b"]) < 14
+
+
+@pytest.mark.parametrize(
+    ("sending", "asking", "every_s"),
+    [(0.8, 0.8, 1.0), (0.3, 0.3, 1.0), (0.5, 0.0, 1.0), (0.3, 0.3, 60.0), (0.02, 1.0, 1.0)],
+    ids=["mostly", "at-times", "sends", "with-few-records", "questions"],
+)
+async def test_a_store_that_fails_by_chance_refuses_nothing(
+    sending: float, asking: float, every_s: float
+) -> None:
+    bed = Bed(batch_size=100, buffer_size=10000)
+    bed.store.chances = (sending, asking)
+    async with bed.running():
+        await bed.offer_each(every_s, times=1200)
+        bed.store.chances = (0.0, 0.0)
+        await asyncio.sleep(300)
+    assert (bed.trail.counts.refused, bed.trail.pending) == (0, 0)
+    assert len(bed.store.rows) == len(set(bed.store.rows))
+
+
+async def test_several_records_of_which_the_store_fails_are_found_in_a_stream_of_others() -> None:
+    bed = Bed(batch_size=8)
+    bed.store.poison = {"0", "1", "4", "5"}
+    async with bed.running(1.0):
+        for number in range(60):
+            await asyncio.sleep(60 if number < 20 else 2)
+            assert bed.offer(str(number)) == [True]
+        await bed.offer_each(5.0, times=240)
+        bed.store.rows = [it for it in bed.store.rows if not it.startswith("each")]
+    wanted = [str(number) for number in range(60)]
+    assert sorted(bed.store.rows + list(bed.store.poison)) == sorted(wanted)
+    assert bed.trail.counts.refused == 4
