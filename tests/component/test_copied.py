@@ -22,6 +22,7 @@ pytestmark = pytest.mark.looptime
 
 COPY = f"{world.RUN}-r-abcde"
 PARENT = {"apiVersion": "tekton.dev/v1", "kind": "PipelineRun", "name": world.RUN}
+CUSTOM = {"apiVersion": "tekton.dev/v1beta1", "kind": "CustomRun", "name": "first-loop"}
 
 
 def copied(here: World, name: str = COPY, **metadata: object) -> JsonObject:
@@ -201,11 +202,12 @@ async def test_deleted_execution_goes_when_no_copy_of_its_run_works(here: World)
     assert here.run(COPY) is None
 
 
-async def test_child_of_a_run_is_no_copy_of_it(here: World) -> None:
-    """Tekton gives a PipelineRun in a pipeline the labels of its parent."""
+@pytest.mark.parametrize("parent", [PARENT, CUSTOM], ids=["of-tekton", "of-a-custom-task"])
+async def test_child_of_a_run_is_no_copy_of_it(here: World, parent: JsonObject) -> None:
+    """Tekton gives a run in a pipeline, and a custom task, the labels of its parent."""
     async with here.controller():
         run = await begun(here)
-        owner = {**PARENT, "uid": run["metadata"]["uid"], "controller": True}
+        owner = {**parent, "uid": run["metadata"]["uid"], "controller": True}
         child = copied(here, f"{world.RUN}-child", ownerReferences=[owner])
         await asyncio.sleep(60)
         assert told(here, f"{world.RUN}-child") == ""

@@ -30,7 +30,7 @@ POD_TAKEN = frozenset({
     "TaskRunResultLargerThanAllowedLimit",
 })
 """Reasons of attempts whose pod Tekton itself deletes, and that it gives for nothing else."""
-_KIND = "PipelineRun"
+_GROUP = "tekton.dev/"
 _CONTINUE = "continue"
 _TRUSTED = "TrustedResourcesVerified"
 _CANCELLED = frozenset({"TaskRunCancelled", "Cancelled"})
@@ -72,7 +72,7 @@ class PipelineRun(NamedTuple):
         trust: what Tekton says of the signature of what it resolved; None where it was not asked.
         is_signed: whether there was one, be it good or bad.
         timeout_s: of the whole run; None when it has none that can be read.
-        is_child: whether it is a task of another run, whose labels Tekton has given it.
+        is_child: whether it is a part of another run, whose labels it was given.
     """
 
     namespace: str
@@ -280,10 +280,7 @@ def project_pipelinerun(raw: Mapping[str, Any], record: type[RunT]) -> RunT:
         trust=_condition(status, _TRUSTED),
         is_signed=SIGNATURE_ANNOTATION in rawjson.mapping(metadata.get("annotations")),
         timeout_s=rawjson.seconds(rawjson.mapping(spec.get("timeouts")).get("pipeline")),
-        is_child=any(
-            rawjson.mapping(it).get("kind") == _KIND
-            for it in rawjson.items(metadata.get("ownerReferences"))
-        ),
+        is_child=any(map(_is_parent, rawjson.items(metadata.get("ownerReferences")))),
     )
 
 
@@ -342,6 +339,13 @@ def project_pod(raw: Mapping[str, Any]) -> Pod:
         is_unheard=bool(ready and inner and ready.status == _FALSE and inner.status == _TRUE),
         ran=any(containers.has_id(it) for it in rawjson.items(status.get("containerStatuses"))),
     )
+
+
+def _is_parent(owner: object) -> bool:
+    """Whether an owner runs what it owns as a part of itself, as custom tasks do; no execution."""
+    it = rawjson.mapping(owner)
+    runs = it.get("controller") is True or rawjson.text(it.get("apiVersion")).startswith(_GROUP)
+    return runs and it.get("kind") != names.KIND
 
 
 def _own(marks: object) -> dict[str, str]:

@@ -181,7 +181,8 @@ def test_run_that_was_only_copied_or_is_a_task_is_not_taken_for_the_one_that_wen
     labels = {names.LABEL_EXECUTION_UID: UID, names.LABEL_TARGET: locking.target_label(LOCK)}
     past.loses(fakes.run(labels=labels))
     past.loses(fakes.run("copy", uid="copy", labels=labels))
-    past.loses(fakes.run("task", uid="t", labels=labels, ownerReferences=[{"kind": "PipelineRun"}]))
+    parent = {"apiVersion": "tekton.dev/v1", "kind": "PipelineRun"}
+    past.loses(fakes.run("task", uid="t", labels=labels, ownerReferences=[parent]))
     known = past.gone.last(UID)
     assert known is not None
     assert known.uid == RUN_UID

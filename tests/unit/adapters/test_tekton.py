@@ -75,7 +75,8 @@ def marked(name: str = "", **metadata: Any) -> tekton.Run:  # noqa: ANN401 - of 
 
 async def test_copies_of_a_run_are_known_and_not_taken_for_it(bed: fakes.Bed) -> None:
     copies = [marked(f"{prefix}{NAME}", uid=prefix) for prefix in ("a-", "b-")]
-    child = marked("child", uid="c", ownerReferences=[{"kind": "PipelineRun"}])
+    parent = {"apiVersion": "tekton.dev/v1", "kind": "PipelineRun"}
+    child = marked("child", uid="c", ownerReferences=[parent])
     for it in (*copies, child):
         bed.runs.apply(it)
     # Where there is no other it tells that one was started.

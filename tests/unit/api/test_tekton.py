@@ -62,11 +62,19 @@ def test_project_pipelinerun_keeps_own_labels_alone() -> None:
 
 @pytest.mark.parametrize(
     ("owners", "is_child"),
-    [([], False), ([{"kind": "WorkflowExecution"}], False), ([{"kind": "PipelineRun"}], True)],
-    ids=["nobodys", "of-an-execution", "of-a-run"],
+    [
+        pytest.param([], False, id="nobodys"),
+        pytest.param([{"kind": "WorkflowExecution", "controller": True}], False, id="execution"),
+        pytest.param([{"apiVersion": "tekton.dev/v1", "kind": "PipelineRun"}], True, id="run"),
+        pytest.param([{"apiVersion": "tekton.dev/v1beta1", "kind": "CustomRun"}], True, id="task"),
+        pytest.param([{"apiVersion": "tekton.dev/v1alpha1", "kind": "Run"}], True, id="old-task"),
+        pytest.param([{"kind": "Loop", "controller": True}], True, id="other-controller"),
+        pytest.param([{"apiVersion": "v1", "kind": "ConfigMap"}], False, id="garbage-collection"),
+        pytest.param([{"apiVersion": 1}, "odd"], False, id="odd"),
+    ],
 )
-def test_a_run_is_a_child_when_it_is_a_task_of_another(
-    owners: list[dict[str, str]], *, is_child: bool
+def test_a_run_is_a_child_when_it_is_a_part_of_another(
+    owners: list[object], *, is_child: bool
 ) -> None:
     assert builders.run(metadata={"ownerReferences": owners}).is_child is is_child
 

@@ -177,5 +177,6 @@ async def test_it_sweeps_now_and_then_until_it_is_cancelled() -> None:
 
 
 async def test_a_task_of_a_run_is_left_to_the_run() -> None:
-    it = Swept(builders.run(metadata={"ownerReferences": [{"kind": "PipelineRun"}]}))
+    parent = {"apiVersion": "tekton.dev/v1", "kind": "PipelineRun"}
+    it = Swept(builders.run(metadata={"ownerReferences": [parent]}))
     assert await it.sweep() == []
