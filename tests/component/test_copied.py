@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.component import hands, pasts, world
-from tests.fake import kinds
+from tests.fake import faults, kinds
 from tests.fake.paths import Match
 from workflowexecution.api import names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from tests.component.world import World
     from tests.fake.statuses import JsonObject
 
 pytestmark = pytest.mark.looptime
 
+DENIED = '{"kind":"Status","reason":"Forbidden","code":403,"message":"denied by a webhook"}'
 COPY = f"{world.RUN}-r-abcde"
 PARENT = {"apiVersion": "tekton.dev/v1", "kind": "PipelineRun", "name": world.RUN}
 CUSTOM = {"apiVersion": "tekton.dev/v1beta1", "kind": "CustomRun", "name": "first-loop"}
@@ -218,3 +219,55 @@ async def test_child_of_a_run_is_no_copy_of_it(here: World, parent: JsonObject) 
         here.cluster.delete(kinds.PIPELINE_RUNS, world.NAMESPACE, child["metadata"]["name"])
         here.ask("second", spec=pasts.spec(pasts.OTHER))
         await here.until_phase("Running", "second")
+
+
+async def test_own_run_goes_on_when_the_status_does_not_tell_its_uid(here: World) -> None:
+    async with here.controller():
+        await begun(here)
+    unnamed = {"status": {"pipelineRunRef": {"uid": None}}}
+    here.cluster.patch(kinds.EXECUTIONS, world.TEAM, "first", unnamed, subresource="status")
+    hands.Hands(here.cluster).begin(copied(here))
+    async with here.controller():
+        await until_told(here, within_s=5)
+        await asyncio.sleep(10)
+        assert told(here, world.RUN) == ""
+
+
+@pytest.mark.parametrize("past", [begun, completed], ids=["still-runs", "has-ended"])
+async def test_each_of_several_copies_is_stopped(
+    here: World, past: Callable[[World], Awaitable[JsonObject]]
+) -> None:
+    async with here.controller():
+        await past(here)
+        hands.Hands(here.cluster).begin(copied(here), stubborn=True)
+        await until_told(here)
+        # That one does not end, and no step is due to it for two minutes.
+        hands.Hands(here.cluster).begin(copied(here, f"{COPY}-2"))
+        assert await world.until(lambda: told(here, f"{COPY}-2"), within_s=2) == "Cancelled"
+
+
+async def test_own_run_of_a_deleted_execution_is_told_to_end_beside_a_copy(here: World) -> None:
+    async with here.controller():
+        run = await begun(here)
+        hands.Hands(here.cluster).begin(copied(here), stubborn=True)
+        await until_told(here)
+        here.cluster.delete(kinds.EXECUTIONS, world.TEAM, "first")
+        asked = await world.until(lambda: told(here, world.RUN), within_s=5)
+        assert asked == "CancelledRunFinally"
+        hands.Hands(here.cluster).end(run, hands.CANCELLED)
+        await world.until(lambda: here.run() is None, within_s=60)
+        # It goes when the copy has, too.
+        assert here.execution("first") is not None
+        hands.Hands(here.cluster).end_pod((here.run(COPY) or {})["metadata"]["uid"])
+        await world.until(lambda: here.execution("first") is None, within_s=300)
+    assert here.run(COPY) is None
+
+
+async def test_kept_run_goes_in_its_time_when_a_copy_may_not_be_changed(here: World) -> None:
+    async with here.controller():
+        await completed(here)
+        match = Match(verbs=("patch",), resource="pipelineruns", name=COPY)
+        here.cluster.faults.add(faults.Answer(403, DENIED), match, times=None)
+        hands.Hands(here.cluster).begin(copied(here), stubborn=True)
+        await world.until(lambda: here.run() is None, within_s=420)
+        assert here.run(COPY) is not None

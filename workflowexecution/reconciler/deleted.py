@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -25,6 +26,7 @@ from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
     import datetime
+    from collections.abc import Sequence
 
     from workflowexecution.api import tekton
     from workflowexecution.api.status import Status
@@ -86,33 +88,57 @@ async def _step(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> 
     if not seen.ended:
         await _say(tools, seen, await _sight(tools, seen, overdue=overdue))
         return common.LOOK_AT_ONCE
-    copy = await surplus.left(tools, seen)
-    run = copy or await _own_run(tools, seen, live=overdue)
-    if run is None:
-        if not overdue and await _is_survived(tools, seen):
-            return Result(requeue_after_s=_pods_due_s(tools, seen), priority=queue.Priority.LOW)
-        left_s = await tools.audit.part(seen, overdue=overdue)
-        if left_s > 0:
-            # The last answer of the audit store wakes this earlier.
-            return Result(requeue_after_s=left_s, priority=queue.Priority.LOW)
-        await ended.release(tools, seen)
-        common.remark(tools, seen, Reason.DELETED, f"The execution is deleted; it was {seen.phase}")
-        _log.info("Deleted execution released")
-        return Result()
-    if overdue and stopping.is_stuck(run, tools.clock.now()):
-        left_s = await tools.audit.part(seen, overdue=True)
-        if left_s > 0:
-            return Result(requeue_after_s=left_s, priority=queue.Priority.LOW)
-        # The run stays, and with it the lock of its target.
-        _log.error("Deleted execution released before its run", run=run.place)
-        await ended.release(tools, seen)
-        why = f"Released before PipelineRun {run.place} was gone: it holds its target"
-        _give_up(tools, seen, why)
-        return Result()
+    copies: Sequence[tekton.PipelineRun] = ()
+    unknown: errors.ClusterError | None = None
+    try:
+        copies = await surplus.left(tools, seen)
+    except errors.ClusterError as error:
+        unknown = error
+    own = await _own_run(tools, seen, live=overdue)
+    runs = copies if own is None else [own, *copies]
+    if unknown is None and not runs:
+        return await _let_go(tools, seen, overdue=overdue)
+    now = tools.clock.now()
+    if unknown is None and overdue and all(stopping.is_stuck(run, now) for run in runs):
+        return await _leave(tools, seen, runs[0])
+    result = await surplus.each(*(partial(_end, tools, seen, run) for run in runs))
+    if unknown is not None:
+        raise unknown
+    return result
+
+
+async def _let_go(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> Result:
+    """Release an execution of which no run is left."""
+    if not overdue and await _is_survived(tools, seen):
+        return Result(requeue_after_s=_pods_due_s(tools, seen), priority=queue.Priority.LOW)
+    left_s = await tools.audit.part(seen, overdue=overdue)
+    if left_s > 0:
+        # The last answer of the audit store wakes this earlier.
+        return Result(requeue_after_s=left_s, priority=queue.Priority.LOW)
+    await ended.release(tools, seen)
+    common.remark(tools, seen, Reason.DELETED, f"The execution is deleted; it was {seen.phase}")
+    _log.info("Deleted execution released")
+    return Result()
+
+
+async def _leave(tools: common.Tools, seen: view.Execution, run: tekton.PipelineRun) -> Result:
+    """Release an overdue execution before its run, which stays, and with it its target's lock."""
+    left_s = await tools.audit.part(seen, overdue=True)
+    if left_s > 0:
+        return Result(requeue_after_s=left_s, priority=queue.Priority.LOW)
+    _log.error("Deleted execution released before its run", run=run.place)
+    await ended.release(tools, seen)
+    why = f"Released before PipelineRun {run.place} was gone: it holds its target"
+    _give_up(tools, seen, why)
+    return Result()
+
+
+async def _end(tools: common.Tools, seen: view.Execution, run: tekton.PipelineRun) -> Result:
+    """Bring a run nearer to its end, and then to its deletion."""
     time_s = None if run.is_done else _time_s(tools, seen, run)
     if not run.is_done and (time_s is None or time_s > 0):
         # In order where something works already; whatever is stuck ends with a deletion.
-        cause = stopping.Cause.DELETED if copy is None else stopping.Cause.COPY
+        cause = stopping.Cause.DELETED if run.name == seen.lock else stopping.Cause.COPY
         _, result = await ladder.climb(tools, seen.key, run, cause)
         return common.sooner(result, Result(time_s, queue.Priority.LOW))
     if not run.deleting:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -94,18 +95,22 @@ class Retention:
             return Result()
         settled = await self._tools.audit.settle(seen)
         late = surplus.going_on(self._tools, seen)
-        own = self._tools.engine.observe(seen.uid)
-        run = late or own
-        if settled is duty.Settled.WRITTEN and (run is None or not run.is_done):
+        kept = self._kept(seen)
+        if settled is duty.Settled.WRITTEN and (late or kept is None):
             return Result()
-        if run is None:
+        if not late and kept is None:
             return Result() if settled is duty.Settled.LATER else await self._release(seen)
-        if late is not None:
-            stopped = await surplus.stop(self._tools, seen, late)
-            if own is None or not own.is_done:
-                return stopped
-            return common.sooner(stopped, await self._keep(seen, own))
-        return await self._keep(seen, run)
+        steps = [partial(surplus.stop, self._tools, seen, late)] if late else []
+        if kept is not None:
+            steps.append(partial(self._keep, seen, kept))
+        return await surplus.each(*steps)
+
+    def _kept(self, seen: view.Execution) -> tekton.PipelineRun | None:
+        """A run that is done, of those that there are: copies go after what they are copies of."""
+        own = self._tools.engine.observe(seen.uid)
+        if own is not None:
+            return own if own.is_done else None
+        return next((run for run in self._tools.engine.runs_of(seen.uid) if run.is_done), None)
 
     async def _keep(self, seen: view.Execution, run: tekton.PipelineRun) -> Result:
         retention = self._tools.policy.run_retention_s

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from workflowexecution import logcontext
 from workflowexecution.api.status import Phase
 from workflowexecution.reconciler import deleted, ended, failures, pending, running, surplus
 from workflowexecution.reconciler import tools as common
-from workflowexecution.runtime import errors, queue
+from workflowexecution.runtime import queue
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
-    from workflowexecution.api import tekton
     from workflowexecution.reconciler import view
     from workflowexecution.runtime.resource import ObjectKey
 
@@ -68,9 +68,10 @@ class WorkflowExecutionReconciler:
                 return result
             case Phase.RUNNING:
                 extra = surplus.beside(self._tools, seen)
-                if extra is None:
+                if not extra:
                     return await self._mirrored(seen)
-                return await self._mirrored_alone(seen, extra)
+                stop = partial(surplus.stop, self._tools, seen, extra)
+                return await surplus.each(stop, partial(self._mirrored, seen))
             case Phase.COMPLETED | Phase.FAILED | Phase.SKIPPED:
                 self._mirror.forget(seen.key)
                 return await self._retention.reconcile(seen)
@@ -80,12 +81,3 @@ class WorkflowExecutionReconciler:
         if put_off_s > 0:
             return Result(requeue_after_s=put_off_s, priority=queue.Priority.LOW)
         return await self._mirror.reconcile(common.open_case(self._tools, seen))
-
-    async def _mirrored_alone(self, seen: view.Execution, extra: tekton.PipelineRun) -> Result:
-        """The same beside a run that is one too many: neither waits for the other's failures."""
-        try:
-            stopping = await surplus.stop(self._tools, seen, extra)
-        except errors.ClusterError:
-            await self._mirrored(seen)
-            raise
-        return common.sooner(stopping, await self._mirrored(seen))

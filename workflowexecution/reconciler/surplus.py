@@ -7,6 +7,7 @@ target, and no status tells what becomes of it. Such a run is ended as soon as i
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,10 +16,12 @@ from workflowexecution.domain import locking, stopping
 from workflowexecution.domain.events import Reason
 from workflowexecution.reconciler import ladder
 from workflowexecution.reconciler import tools as common
-from workflowexecution.runtime import queue
+from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
     from workflowexecution.api import tekton
     from workflowexecution.reconciler import view
 
@@ -27,32 +30,28 @@ _log = structlog.get_logger(__name__)
 STALE_S = 1.0
 
 
-def going_on(tools: common.Tools, seen: view.Execution) -> tekton.PipelineRun | None:
-    """A run of an execution that is over, by the cache, that is not done."""
-    return next((run for run in tools.engine.runs_of(seen.uid) if not run.is_done), None)
+def going_on(tools: common.Tools, seen: view.Execution) -> Sequence[tekton.PipelineRun]:
+    """Runs of an execution that is over, by the cache, that are not done."""
+    return [run for run in tools.engine.runs_of(seen.uid) if not run.is_done]
 
 
-def beside(tools: common.Tools, seen: view.Execution) -> tekton.PipelineRun | None:
-    """A run beside the one that a running execution has, by the cache, that is not done."""
+def beside(tools: common.Tools, seen: view.Execution) -> Sequence[tekton.PipelineRun]:
+    """Runs beside the one that a running execution has, by the cache, that are not done."""
     runs = tools.engine.runs_of(seen.uid)
     if len(runs) == 1:
-        return None
-    others = (run for run in runs if run.uid != seen.run_uid)
-    return next((run for run in others if not run.is_done), None)
+        return ()
+    return [run for run in runs if not run.is_done and not _is_own(seen, run)]
 
 
-async def left(tools: common.Tools, seen: view.Execution) -> tekton.PipelineRun | None:
-    """A copy of the run of an execution that goes, which has not ended, by the server.
+async def left(tools: common.Tools, seen: view.Execution) -> Sequence[tekton.PipelineRun]:
+    """Copies of the run of an execution that goes, which have not ended, by the server.
 
     Raises:
         ClusterError: nothing is known.
     """
-    for run in tools.engine.runs_of(seen.uid):
-        if run.name != seen.lock and not run.is_done:
-            live = await common.read_unended(tools, run)
-            if live is not None:
-                return live
-    return None
+    known = [run for run in tools.engine.runs_of(seen.uid) if run.name != seen.lock]
+    found = [await common.read_unended(tools, run) for run in known if not run.is_done]
+    return [run for run in found if run is not None]
 
 
 async def on_target(tools: common.Tools, lock: str) -> tekton.PipelineRun | None:
@@ -70,14 +69,41 @@ async def on_target(tools: common.Tools, lock: str) -> tekton.PipelineRun | None
     return None
 
 
-async def stop(tools: common.Tools, seen: view.Execution, cached: tekton.PipelineRun) -> Result:
-    """Take a surplus run down the ladder.
+async def each(*steps: Callable[[], Awaitable[Result]]) -> Result:
+    """Take steps of which none waits for what another fails of.
+
+    Returns:
+        When the first of them is to be taken again.
+
+    Raises:
+        ClusterError: the first that was raised, once all were taken.
+    """
+    results: list[Result] = []
+    failed: list[errors.ClusterError] = []
+    for step in steps:
+        try:
+            results.append(await step())
+        except errors.ClusterError as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
+    return common.sooner(*results)
+
+
+async def stop(
+    tools: common.Tools, seen: view.Execution, cached: Sequence[tekton.PipelineRun]
+) -> Result:
+    """Take surplus runs down the ladder.
 
     The cache may be behind what the status was decided on, so the server is asked first.
 
     Raises:
         ClusterError: a step failed, or its outcome is not known.
     """
+    return await each(*(partial(_stop, tools, seen, run) for run in cached))
+
+
+async def _stop(tools: common.Tools, seen: view.Execution, cached: tekton.PipelineRun) -> Result:
     run = await common.read_unended(tools, cached)
     if run is None:
         return Result(requeue_after_s=STALE_S, priority=queue.Priority.LOW)
@@ -96,3 +122,8 @@ async def stop(tools: common.Tools, seen: view.Execution, cached: tekton.Pipelin
         else:
             _log.error("Run of an execution that is over is stopped", run=run.place)
     return result
+
+
+def _is_own(seen: view.Execution, run: tekton.PipelineRun) -> bool:
+    """Whether it is the one that a status tells of, which may say no more than its name."""
+    return run.uid == seen.run_uid if seen.run_uid else run.name == seen.lock

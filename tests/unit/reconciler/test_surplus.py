@@ -63,16 +63,16 @@ async def test_an_end_is_mirrored_when_a_copy_cannot_be_stopped() -> None:
 
 async def test_what_is_over_is_no_surplus() -> None:
     made = world(builders.run(), copy(condition=OVER))
-    assert surplus.beside(made.tools, made.sync()) is None
-    assert await surplus.left(made.tools, made.sync()) is None
+    assert surplus.beside(made.tools, made.sync()) == []
+    assert await surplus.left(made.tools, made.sync()) == []
     assert made.journal == []
 
 
 async def test_a_copy_is_left_only_when_the_server_has_it() -> None:
     made = world(builders.run(), copy())
-    assert await surplus.left(made.tools, made.sync()) == copy()
+    assert await surplus.left(made.tools, made.sync()) == [copy()]
     made.engine.live.clear()
-    assert await surplus.left(made.tools, made.sync()) is None
+    assert await surplus.left(made.tools, made.sync()) == []
 
 
 @pytest.mark.parametrize(
