@@ -278,7 +278,7 @@ class ExecutionEngine(Protocol):
     def observe(self, owner_uid: str) -> tekton.PipelineRun | None:
         """The run of an execution, from the cache; "none" means nothing while it is unavailable.
 
-        A copy of it that somebody has made only where there is no other.
+        Never a copy of it that somebody has made.
         """
         ...
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.looptime
 
+CREATE = Match(verbs=("create",), resource="pipelineruns", agent=world.AGENT)
 DENIED = '{"kind":"Status","reason":"Forbidden","code":403,"message":"denied by a webhook"}'
 COPY = f"{world.RUN}-r-abcde"
 PARENT = {"apiVersion": "tekton.dev/v1", "kind": "PipelineRun", "name": world.RUN}
@@ -271,3 +272,27 @@ async def test_kept_run_goes_in_its_time_when_a_copy_may_not_be_changed(here: Wo
         hands.Hands(here.cluster).begin(copied(here), stubborn=True)
         await world.until(lambda: here.run() is None, within_s=420)
         assert here.run(COPY) is not None
+
+
+@pytest.mark.parametrize("works", [True, False], ids=["works", "has-ended"])
+async def test_copy_tells_that_a_run_was_started_and_is_not_taken_for_it(
+    here: World, *, works: bool
+) -> None:
+    async with here.controller():
+        await begun(here)
+    copy = copied(here)
+    hands.Hands(here.cluster).begin(copy)
+    if not works:
+        hands.Hands(here.cluster).end(copy, hands.SUCCEEDED)
+    here.cluster.delete(kinds.PIPELINE_RUNS, world.NAMESPACE, world.RUN)
+    here.cluster.patch(
+        kinds.EXECUTIONS, world.TEAM, "first", {"status": None}, subresource="status"
+    )
+    async with here.controller():
+        status = await here.until_phase("Failed", "first")
+        assert status["pipelineRunRef"]["name"] == world.RUN
+        assert "was deleted by somebody else" in status["failureDetails"]["message"]
+        if works:
+            await until_told(here)
+    creates = here.cluster.requests.matching(CREATE)
+    assert len(creates) == 1

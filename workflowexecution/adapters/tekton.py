@@ -141,9 +141,7 @@ class TektonEngine:
         if not self._tasks.synced:
             return None
         found = self._runs.by_index(BY_OWNER, owner_uid)
-        if len(found) > 1:
-            return min(found, key=_is_copy)
-        return found[0] if found else None
+        return next((run for run in found if not run.is_copy), None)
 
     def runs_of(self, owner_uid: str) -> Sequence[tekton.PipelineRun]:
         """All runs that carry the UID of an execution, from the cache; copies among them."""
@@ -306,10 +304,6 @@ def run_indexes() -> dict[str, Any]:
             (run.labels[names.LABEL_TARGET],) if run.is_copy and not run.is_child else ()
         ),
     }
-
-
-def _is_copy(run: Run) -> bool:
-    return run.is_copy
 
 
 def task_indexes() -> dict[str, Any]:

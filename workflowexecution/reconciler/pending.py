@@ -47,6 +47,8 @@ from workflowexecution.runtime.controller import Result
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from workflowexecution.api import tekton
+    from workflowexecution.reconciler import view
     from workflowexecution.runtime.resource import ObjectKey
 
 _log = structlog.get_logger(__name__)
@@ -75,7 +77,8 @@ class Start:
     async def reconcile(self, case: common.Case) -> Result:
         """Bring a pending execution nearer to its run, or to the reason why it gets none."""
         tools = self._tools
-        run = tools.engine.observe(case.seen.uid) or tools.engine.last_seen(case.seen.uid)
+        uid = case.seen.uid
+        run = tools.engine.observe(uid) or tools.engine.last_seen(uid) or _copied(tools, case.seen)
         if run is not None:
             # A former life created it and died before it could say so. One that is gone by now was
             # started all the same, and nothing is started twice.
@@ -204,6 +207,17 @@ class Start:
             return False
         seen_s = self._failing.lasted_s(case.seen.key, now)
         return seen_s >= min(limit_s, failures.LASTING_S)
+
+
+def _copied(tools: common.Tools, seen: view.Execution) -> tekton.PipelineRun | None:
+    """What there are copies of, where nothing else tells that it was started.
+
+    A copy is not taken on for it: nothing is said of the run but its name, and it counts as gone.
+    """
+    runs = tools.engine.runs_of(seen.uid)
+    if not runs or any(run.name == seen.lock for run in runs):
+        return None
+    return runs[0]._replace(name=seen.lock, uid="")
 
 
 def _is_failing(case: common.Case) -> bool:
