@@ -161,15 +161,17 @@ def _time_s(tools: common.Tools, seen: view.Execution, run: tekton.PipelineRun) 
 
 
 async def _is_deleted_at_last(tools: common.Tools, seen: view.Execution) -> bool:
-    """Whether the run is on its way out at least, where every other step goes on failing.
+    """Whether a run is put on its way out at least, where every other step goes on failing.
 
     Raises:
         Conflict: the server would take it another time.
         Throttled: the same.
     """
     try:
-        run = await _own_run(tools, seen)
-        if run is None or run.deleting:
+        own = await _own_run(tools, seen)
+        known = [own] if own and not own.deleting else await surplus.left(tools, seen)
+        run = next((it for it in known if not it.deleting), None)
+        if run is None:
             return False
         await tools.engine.delete(seen.key, run)
     except (errors.Conflict, errors.Throttled):

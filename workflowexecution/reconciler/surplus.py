@@ -14,7 +14,7 @@ import structlog
 
 from workflowexecution.domain import locking, stopping
 from workflowexecution.domain.events import Reason
-from workflowexecution.reconciler import ladder
+from workflowexecution.reconciler import failures, ladder
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
@@ -109,19 +109,39 @@ async def _stop(tools: common.Tools, seen: view.Execution, cached: tekton.Pipeli
         return Result(requeue_after_s=STALE_S, priority=queue.Priority.LOW)
     is_copy = run.name != seen.lock
     cause = stopping.Cause.COPY if is_copy else stopping.Cause.LATE
-    step, result = await ladder.climb(tools, seen.key, run, cause)
+    try:
+        step, result = await ladder.climb(tools, seen.key, run, cause)
+    except errors.ApiError as error:
+        if not _is_refused_for_good(tools, seen, error):
+            raise
+        # Who may not be told to end, as where a policy keeps runs from being changed, still goes.
+        _log.warning("Run that may not be changed is deleted", run=run.place, error=str(error))
+        await tools.engine.delete(seen.key, run)
+        step, result = stopping.Step.ASK, Result(requeue_after_s=stopping.DELETED_S)
     if step is stopping.Step.ASK:
-        tools.metrics.late_run_cancelled()
-        if is_copy:
-            _log.error("Copy of a run is stopped", run=run.place)
-            message = (
-                f"PipelineRun {run.place} is a copy of this execution's run, and is stopped: for "
-                "another run, create another execution"
-            )
-            common.remark(tools, seen, Reason.CANCEL_REQUESTED, message)
-        else:
-            _log.error("Run of an execution that is over is stopped", run=run.place)
+        _tell(tools, seen, run, is_copy=is_copy)
     return result
+
+
+def _is_refused_for_good(tools: common.Tools, seen: view.Execution, error: errors.ApiError) -> bool:
+    if isinstance(error, (errors.Conflict, errors.Throttled, errors.ServerError)):
+        return False
+    return tools.refused.note(seen.key, tools.clock.now()) >= failures.LASTING_S
+
+
+def _tell(
+    tools: common.Tools, seen: view.Execution, run: tekton.PipelineRun, *, is_copy: bool
+) -> None:
+    tools.metrics.late_run_cancelled()
+    if not is_copy:
+        _log.error("Run of an execution that is over is stopped", run=run.place)
+        return
+    _log.error("Copy of a run is stopped", run=run.place)
+    message = (
+        f"PipelineRun {run.place} is a copy of this execution's run, and is stopped: for another "
+        "run, create another execution"
+    )
+    common.remark(tools, seen, Reason.CANCEL_REQUESTED, message)
 
 
 def _is_own(seen: view.Execution, run: tekton.PipelineRun) -> bool:

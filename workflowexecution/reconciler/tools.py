@@ -18,7 +18,7 @@ from workflowexecution.api.status import (
     PipelineRunRef,
 )
 from workflowexecution.domain import claim, events, failure, history, status
-from workflowexecution.reconciler import duty, unanswered
+from workflowexecution.reconciler import duty, failures, unanswered
 from workflowexecution.runtime import errors
 from workflowexecution.runtime.controller import Result
 
@@ -103,6 +103,8 @@ class Tools:
     audit: duty.Audit = _NO_AUDIT
     marks: ports.RunMarks = field(default_factory=ports.NoMarks)
     unanswered: unanswered.Unanswered = field(default_factory=unanswered.Unanswered)
+    refused: failures.Failures = field(default_factory=failures.Failures)
+    """Of executions of which a surplus run may not be told to end."""
 
     @property
     def policy(self) -> Policy:

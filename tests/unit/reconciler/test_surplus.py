@@ -11,6 +11,7 @@ from workflowexecution.domain import locking
 from workflowexecution.reconciler import surplus
 from workflowexecution.reconciler.reconciler import WorkflowExecutionReconciler
 from workflowexecution.runtime import errors
+from workflowexecution.runtime.controller import Result
 
 LOCK = locking.run_name(builders.TARGET)
 OWN = "run-of-restart-payment"
@@ -96,3 +97,28 @@ async def test_a_target_is_taken_while_a_copy_works_on_it(
     found = await surplus.on_target(made.tools, LOCK)
     assert (found is not None) is stands
     assert await surplus.on_target(made.tools, "wfe-another") is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "deletes"),
+    [(errors.Forbidden, 1), (errors.Conflict, 0), (errors.Throttled, 0), (errors.ServerError, 0)],
+    ids=["refused", "conflict", "throttled", "broken"],
+)
+async def test_a_copy_is_deleted_when_it_may_not_be_told_to_end(
+    kind: type[errors.ApiError], deletes: int
+) -> None:
+    made = world(builders.run(condition=OVER), copy())
+    made.engine.change_error = fakes.refusal(kind)
+    for step_s in (0, 59):
+        made.clock.advance(step_s)
+        with pytest.raises(kind):
+            await surplus.stop(made.tools, made.sync(), [copy()])
+    assert made.metrics.counted == []
+    made.clock.advance(1)
+    try:
+        again = await surplus.stop(made.tools, made.sync(), [copy()])
+    except kind:
+        again = Result()
+    assert again == (Result(requeue_after_s=60.0) if deletes else Result())
+    assert made.journal.count(f"delete {LOCK}-copy") == deletes
+    assert made.metrics.counted == ["late_run_cancelled"] * deletes
