@@ -300,3 +300,18 @@ async def test_copy_tells_that_a_run_was_started_and_is_not_taken_for_it(
             await until_told(here)
     creates = here.cluster.requests.matching(CREATE)
     assert len(creates) == 1
+
+
+async def test_copy_is_stopped_while_pods_of_a_run_that_somebody_deleted_go_on(here: World) -> None:
+    async with here.controller():
+        here.ask("first", spec=pasts.spec())
+        await here.until_phase("Running", "first")
+        run = here.run() or {}
+        hand = hands.Hands(here.cluster)
+        hand.begin(run, stubborn=True)
+        await asyncio.sleep(1)
+        copy = copied(here)
+        here.cluster.delete(kinds.PIPELINE_RUNS, world.NAMESPACE, world.RUN)
+        hand.begin(copy)
+        await until_told(here)
+        assert (here.execution("first") or {})["status"]["phase"] == "Running"

@@ -93,17 +93,23 @@ class Retention:
         if cleared and await clearance.take(self._tools, seen):
             # What is to be done is decided on what was written, which wakes it in the cache.
             return Result()
-        settled = await self._tools.audit.settle(seen)
         late = surplus.going_on(self._tools, seen)
         kept = self._kept(seen)
-        if settled is duty.Settled.WRITTEN and (late or kept is None):
-            return Result()
         if not late and kept is None:
-            return Result() if settled is duty.Settled.LATER else await self._release(seen)
-        steps = [partial(surplus.stop, self._tools, seen, late)] if late else []
+            settled = await self._tools.audit.settle(seen)
+            may_go = settled is duty.Settled.UNCHANGED
+            return await self._release(seen) if may_go else Result()
+        steps = [partial(self._settle, seen)]
+        if late:
+            steps.append(partial(surplus.stop, self._tools, seen, late))
         if kept is not None:
             steps.append(partial(self._keep, seen, kept))
         return await surplus.each(*steps)
+
+    async def _settle(self, seen: view.Execution) -> Result:
+        """Write the last acknowledgements, for whose write nothing of a run waits."""
+        await self._tools.audit.settle(seen)
+        return Result()
 
     def _kept(self, seen: view.Execution) -> tekton.PipelineRun | None:
         """A run that is done, of those that there are: copies go after what they are copies of."""

@@ -29,18 +29,18 @@ _log = structlog.get_logger(__name__)
 
 STALE_S = 1.0
 
+# Steps that write to the run.
+_CHANGES = (stopping.Step.ASK, stopping.Step.FORCE)
+
 
 def going_on(tools: common.Tools, seen: view.Execution) -> Sequence[tekton.PipelineRun]:
-    """Runs of an execution that is over, by the cache, that are not done."""
+    """Runs of an execution, by the cache, that are not done."""
     return [run for run in tools.engine.runs_of(seen.uid) if not run.is_done]
 
 
 def beside(tools: common.Tools, seen: view.Execution) -> Sequence[tekton.PipelineRun]:
     """Runs beside the one that a running execution has, by the cache, that are not done."""
-    runs = tools.engine.runs_of(seen.uid)
-    if len(runs) == 1:
-        return ()
-    return [run for run in runs if not run.is_done and not _is_own(seen, run)]
+    return [run for run in going_on(tools, seen) if not _is_own(seen, run)]
 
 
 async def left(tools: common.Tools, seen: view.Execution) -> Sequence[tekton.PipelineRun]:
@@ -107,10 +107,13 @@ async def _stop(tools: common.Tools, seen: view.Execution, cached: tekton.Pipeli
     run = await common.read_unended(tools, cached)
     if run is None:
         return Result(requeue_after_s=STALE_S, priority=queue.Priority.LOW)
-    is_copy = run.name != seen.lock
+    # Beside the run of one that is not over, its name does not make another run its own.
+    is_copy = run.name != seen.lock or not seen.ended
     cause = stopping.Cause.COPY if is_copy else stopping.Cause.LATE
     try:
         step, result = await ladder.climb(tools, seen.key, run, cause)
+        if step in _CHANGES:
+            tools.refused.forget(seen.key)
     except errors.ApiError as error:
         if not _is_refused_for_good(tools, seen, error):
             raise

@@ -38,20 +38,25 @@ def world(
 class Settling(duty.NoAudit):
     """Has acknowledgements to write each time."""
 
+    def __init__(self, error: errors.ClusterError | None = None) -> None:
+        self.error = error
+
     async def settle(self, seen: view.Execution) -> duty.Settled:
+        if self.error is not None:
+            raise self.error
         return duty.Settled.WRITTEN
 
 
 @pytest.mark.parametrize(
-    ("run", "result"),
+    ("run", "result", "journal"),
     [
-        pytest.param(RUN, Result(240.0, queue.Priority.LOW), id="kept"),
-        pytest.param(builders.run(), Result(), id="goes-on"),
-        pytest.param(None, Result(), id="gone"),
+        pytest.param(RUN, Result(240.0, queue.Priority.LOW), [], id="kept"),
+        pytest.param(builders.run(), AGAIN, ["read", f"change {LOCK}"], id="goes-on"),
+        pytest.param(None, Result(), [], id="gone"),
     ],
 )
 async def test_an_acknowledgement_is_followed_by_what_no_other_version_changes(
-    run: tekton.PipelineRun | None, result: Result
+    run: tekton.PipelineRun | None, result: Result, journal: list[str]
 ) -> None:
     made, _ = world()
     made.engine.cached.clear()
@@ -59,7 +64,29 @@ async def test_an_acknowledgement_is_followed_by_what_no_other_version_changes(
         made.engine.show(run)
     retention = ended.Retention(dataclasses.replace(made.tools, audit=Settling()))
     assert await retention.reconcile(made.sync()) == result
-    assert made.journal == []
+    assert made.journal == journal
+
+
+@pytest.mark.parametrize(
+    ("run", "journal"),
+    [
+        pytest.param(RUN, [DELETE], id="kept"),
+        pytest.param(builders.run(), ["read", f"change {LOCK}"], id="goes-on"),
+        pytest.param(None, [], id="gone"),
+    ],
+)
+async def test_no_run_waits_for_an_acknowledgement_that_cannot_be_written(
+    run: tekton.PipelineRun | None, journal: list[str]
+) -> None:
+    made, _ = world(retention_s=1.0)
+    made.engine.cached.clear()
+    if run is not None:
+        made.engine.show(run)
+    refusal = fakes.refusal(errors.Forbidden)
+    retention = ended.Retention(dataclasses.replace(made.tools, audit=Settling(refusal)))
+    with pytest.raises(errors.Forbidden):
+        await retention.reconcile(made.sync())
+    assert made.journal == journal
 
 
 class Crowd:

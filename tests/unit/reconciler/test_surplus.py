@@ -122,3 +122,26 @@ async def test_a_copy_is_deleted_when_it_may_not_be_told_to_end(
     assert again == (Result(requeue_after_s=60.0) if deletes else Result())
     assert made.journal.count(f"delete {LOCK}-copy") == deletes
     assert made.metrics.counted == ["late_run_cancelled"] * deletes
+
+
+async def test_refusals_count_anew_once_a_run_was_told() -> None:
+    made = world(builders.run(condition=OVER), copy())
+    for _ in range(2):
+        made.engine.change_error = fakes.refusal(errors.Forbidden)
+        with pytest.raises(errors.Forbidden):
+            await surplus.stop(made.tools, made.sync(), [copy()])
+        made.engine.change_error = None
+        await surplus.stop(made.tools, made.sync(), [copy()])
+        made.clock.advance(90)
+    assert f"delete {LOCK}-copy" not in made.journal
+
+
+async def test_a_run_that_is_made_anew_beside_what_is_left_of_the_own_one_is_no_own_one() -> None:
+    made = world(builders.run(), copy())
+    made.engine.cached.clear()
+    made.engine.copied[:] = [builders.run(metadata={"name": LOCK, "uid": "another"})]
+    (found,) = surplus.beside(made.tools, made.sync())
+    made.engine.live[LOCK] = found
+    await surplus.stop(made.tools, made.sync(), [found])
+    ((_, _, message),) = made.events.said
+    assert "is a copy of this execution's run" in message
