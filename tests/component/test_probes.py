@@ -95,7 +95,8 @@ async def test_not_ready_while_changes_are_not_heard_of(
             await asyncio.sleep(45)
             assert "caches" in await probe.troubles()
         here.cluster.faults.heal()
-        await asyncio.sleep(30)
+        # The longest pause before the next try, and as long as a quiet stream must live to count.
+        await asyncio.sleep(30 + 5 + 1)
         assert await probe.troubles() == set()
 
 
