@@ -10,11 +10,10 @@ Source: kube-apiserver 1.34: authorization comes first, then the NamespaceLifecy
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from workflowexecution.runtime import errors
+from workflowexecution.runtime import clock, errors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -51,11 +50,11 @@ class Place:
 
     def absent(self) -> None:
         """Note that a create did not find it."""
-        self._absent_at = _now()
+        self._absent_at = clock.loop_time()
 
     def shut(self) -> None:
         """Note that something in it could not even be read."""
-        self._shut_at = _now()
+        self._shut_at = clock.loop_time()
 
     def opened(self) -> None:
         """Note that something in it could be read, if there is anything."""
@@ -131,8 +130,4 @@ class Watched:
 
 
 def _is_recent(at: float) -> bool:
-    return _now() - at < REMEMBERED_S
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+    return clock.loop_time() - at < REMEMBERED_S

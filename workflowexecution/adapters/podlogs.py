@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from workflowexecution.adapters import breaker
 from workflowexecution.domain import evidence
-from workflowexecution.runtime import errors, resource
+from workflowexecution.runtime import clock, errors, resource
 
 if TYPE_CHECKING:
     from workflowexecution.runtime import client
@@ -34,6 +34,7 @@ PAUSE_S = 5.0
 # One more than is kept tells whether the log was longer.
 _LINES = evidence.MAX_LOG_LINES + 1
 _MAX_BYTES = 2 * 1024 * 1024
+"""Kept of what comes: a runtime stores long lines in pieces, so these lines may be 8 MiB."""
 
 
 class PodLogs:
@@ -53,7 +54,9 @@ class PodLogs:
         self._client = client
         self._namespace = namespace
         self._room = asyncio.Semaphore(AT_ONCE)
-        self._breaker = breaker.Breaker(clock=_now, threshold=SILENT_AFTER, cap_s=PAUSE_S)
+        self._breaker = breaker.Breaker(
+            clock=clock.loop_time, threshold=SILENT_AFTER, cap_s=PAUSE_S
+        )
         self._reading = 0
         self._moved_at = float("-inf")
         """When a reading began, or was answered, last."""
@@ -77,7 +80,7 @@ class PodLogs:
     async def _enter(self) -> None:
         """Wait for room as long as readings end."""
         while self._room.locked():
-            left_s = self._moved_at + PATIENCE_S - _now()
+            left_s = self._moved_at + PATIENCE_S - clock.loop_time()
             if left_s <= 0:
                 message = f"it was not asked for, since no log has come for {PATIENCE_S:g} s"
                 raise errors.TransportError(message, sent=False)
@@ -97,7 +100,7 @@ class PodLogs:
         path = PODS.path(namespace=self._namespace, name=pod, subresource="log")
         params = {"container": f"step-{step}", "tailLines": str(_LINES)}
         self._reading += 1
-        self._moved_at = _now()
+        self._moved_at = clock.loop_time()
         try:
             log = await self._client.get_text(
                 path, params=params, max_bytes=_MAX_BYTES, deadline_s=DEADLINE_S
@@ -118,9 +121,5 @@ class PodLogs:
         return log
 
     def _answered(self) -> None:
-        self._moved_at = _now()
+        self._moved_at = clock.loop_time()
         self._breaker.succeeded()
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -16,7 +16,7 @@ import structlog
 from workflowexecution.adapters.events import EVENTS
 from workflowexecution.api import raw as rawjson
 from workflowexecution.domain import health
-from workflowexecution.runtime import errors, pages
+from workflowexecution.runtime import clock, errors, pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -60,18 +60,18 @@ class PodWarnings:
     @property
     def due_in_s(self) -> float:
         """Seconds until they are to be read again; 0 and less: now."""
-        return _ASK_AGAIN_S if self._is_reading else self._due_at - _now()
+        return _ASK_AGAIN_S if self._is_reading else self._due_at - clock.loop_time()
 
     @property
     def known(self) -> Mapping[str, Sequence[resource.JsonObject]]:
         """The telling events by pod, none where nothing is wrong; what is absent is unknown."""
-        return {} if _now() >= self._due_at else self._read
+        return {} if clock.loop_time() >= self._due_at else self._read
 
     async def renew(self) -> None:
         """Read anew, if that is due; nothing is known for a while where it fails."""
         if self.due_in_s > 0:
             return
-        began, pauses = _now(), 1
+        began, pauses = clock.loop_time(), 1
         self._is_reading, self._read = True, {}
         try:
             async with asyncio.timeout(_DEADLINE_S):
@@ -81,7 +81,7 @@ class PodWarnings:
             _log.info("Events of pods cannot be read", error=str(error) or "it takes too long")
         finally:
             self._is_reading = False
-            self._due_at = _now() + max(PAUSE_S, pauses * (_now() - began))
+            self._due_at = clock.loop_time() + max(PAUSE_S, pauses * (clock.loop_time() - began))
 
     async def _warnings(self) -> Mapping[str, Sequence[resource.JsonObject]]:
         found: dict[str, list[resource.JsonObject]] = {pod: [] for pod in self._live()}
@@ -102,10 +102,6 @@ class PodWarnings:
             EVENTS, namespace=self._namespace, field_selector=selector, limit=_PAGE_SIZE,
             continue_token=token,
         )  # fmt: skip
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _plain(metadata: object) -> resource.JsonObject:

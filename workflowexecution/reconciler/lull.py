@@ -11,6 +11,8 @@ import itertools
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from workflowexecution.runtime import clock
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -53,13 +55,13 @@ class Lull:
     def has_come(self, uid: str, key: ObjectKey) -> bool:
         """Whether it may be written now; if not, it waits from the first time on, and is called."""
         since = self._since.get(uid)
-        if not self._busy() or (since is not None and _now() - since >= AT_MOST_S):
+        if not self._busy() or (since is not None and clock.loop_time() - since >= AT_MOST_S):
             return True
         if uid not in self._line:
             self._line[uid] = key
             if since is not None:
                 self._line.move_to_end(uid, last=False)
-        self._since.setdefault(uid, _now())
+        self._since.setdefault(uid, clock.loop_time())
         self._arm()
         return False
 
@@ -74,12 +76,8 @@ class Lull:
 
     def _look(self) -> None:
         self._timer = None
-        since = _now() - AT_MOST_S if self._busy() else _now()
+        since = clock.loop_time() - AT_MOST_S if self._busy() else clock.loop_time()
         due = itertools.takewhile(lambda uid: self._since[uid] <= since, self._line)
         for uid in [*itertools.islice(due, CALLS_PER_LOOK)]:
             self._call(self._line.pop(uid))
         self._arm()
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from workflowexecution.api.status import ConditionStatus, ConditionType
 from workflowexecution.domain import foresight, stalling, status, stopping
 from workflowexecution.reconciler import view
-from workflowexecution.runtime import queue
+from workflowexecution.runtime import clock, queue
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class _Line:
             self._called.discard(key)
             self._waiting[key] = None
             self._waiting.move_to_end(key, last=False)
-        elif not (self._waiting or self._busy() or _now() < self._next_slot):
+        elif not (self._waiting or self._busy() or clock.loop_time() < self._next_slot):
             return True
         else:
             self._waiting.setdefault(key)
@@ -78,11 +78,11 @@ class _Line:
 
     def used(self, key: ObjectKey) -> None:
         """Note that the key has written: who was not called for it takes a slot of the others."""
-        self._used.append(_now())
+        self._used.append(clock.loop_time())
         if key in self._called:
             self._called.discard(key)
         else:
-            self._next_slot = _now() + 1 / PROGRESS_PER_S
+            self._next_slot = clock.loop_time() + 1 / PROGRESS_PER_S
         self._waiting.pop(key, None)
 
     def leave(self, key: ObjectKey) -> None:
@@ -91,7 +91,7 @@ class _Line:
         if key in self._called:
             self._called.discard(key)
             # The next one has its slot.
-            self._next_slot = min(self._next_slot, _now())
+            self._next_slot = min(self._next_slot, clock.loop_time())
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
@@ -99,7 +99,7 @@ class _Line:
 
     def _has_room(self) -> bool:
         """Whether fewer have written within the last second than may."""
-        return len(self._used) <= PROGRESS_PER_S or _now() - self._used[0] >= 1.0
+        return len(self._used) <= PROGRESS_PER_S or clock.loop_time() - self._used[0] >= 1.0
 
     def _arm(self) -> None:
         if self._timer is None and self._waiting:
@@ -108,8 +108,8 @@ class _Line:
 
     def _on_slot(self) -> None:
         self._timer = None
-        if self._waiting and _now() >= self._next_slot:
-            self._next_slot = _now() + 1 / PROGRESS_PER_S
+        if self._waiting and clock.loop_time() >= self._next_slot:
+            self._next_slot = clock.loop_time() + 1 / PROGRESS_PER_S
             if not self._busy():
                 first, _ = self._waiting.popitem(last=False)
                 self._called.add(first)
@@ -144,17 +144,17 @@ class Pace:
 
     def moved(self, key: ObjectKey) -> None:
         """Note a transition: other changes keep away from it for a moment."""
-        self._written[key] = _now() + AFTER_TRANSITION_S - PROGRESS_EVERY_S
+        self._written[key] = clock.loop_time() + AFTER_TRANSITION_S - PROGRESS_EVERY_S
         self._line.leave(key)
 
     def warned(self, key: ObjectKey) -> None:
         """Note a write that nothing else had to make room for."""
-        self._written[key] = _now()
+        self._written[key] = clock.loop_time()
         self._line.leave(key)
 
     def progressed(self, key: ObjectKey) -> None:
         """Note a write of mere progress: the next one, whose ever it is, is due later."""
-        self._written[key] = _now()
+        self._written[key] = clock.loop_time()
         self._line.used(key)
 
     def rests(self, key: ObjectKey, sight: Sight | None = None) -> None:
@@ -165,7 +165,7 @@ class Pace:
 
     def warning_in_s(self, key: ObjectKey) -> float:
         """Seconds until a warning may be written, or taken back."""
-        return max(0.0, self._written.get(key, 0.0) + PROGRESS_EVERY_S - _now())
+        return max(0.0, self._written.get(key, 0.0) + PROGRESS_EVERY_S - clock.loop_time())
 
     def progress_in_s(self, key: ObjectKey, sight: Sight | None = None) -> float:
         """Seconds until progress may be written, at most; who has to wait for others is called.
@@ -181,7 +181,9 @@ class Pace:
 
     def put_off_s(self, key: ObjectKey, wait_s: float) -> float:
         """Seconds by which a look is put off that would wait for so long; none is for ever."""
-        left = self._put_off.setdefault(key, _now()) + PUT_OFF_AT_MOST_S - _now()
+        left = (
+            self._put_off.setdefault(key, clock.loop_time()) + PUT_OFF_AT_MOST_S - clock.loop_time()
+        )
         if wait_s == 0 or left <= 0:
             self._put_off.pop(key, None)
             return 0.0
@@ -237,7 +239,3 @@ def _begun(said: Status, now: datetime.datetime) -> frozenset[str]:
 def _warnings(said: Status) -> frozenset[ConditionType]:
     told = ((kind, status.condition(said, kind)) for kind in view.WARNINGS)
     return frozenset(kind for kind, it in told if it and it.status is ConditionStatus.FALSE)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

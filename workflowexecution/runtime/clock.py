@@ -1,5 +1,6 @@
 """Clocks: the server's time, as seen in the Date headers of its answers, and ones never set."""
 
+import asyncio
 import collections
 import datetime
 import email.utils
@@ -18,6 +19,11 @@ _log = structlog.get_logger(__name__)
 def utc_now() -> datetime.datetime:
     """Return this machine's wall time in UTC."""
     return datetime.datetime.now(datetime.UTC)
+
+
+def loop_time() -> float:
+    """Return the time of the event loop that runs, in seconds; of use for differences alone."""
+    return asyncio.get_running_loop().time()
 
 
 def boottime() -> float:

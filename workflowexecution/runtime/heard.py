@@ -1,6 +1,6 @@
 """When an informer has last heard the server, when last of what changes, and what is due."""
 
-import asyncio
+from workflowexecution.runtime import clock
 
 _LIVED_AFTER_S = 5.0
 
@@ -27,34 +27,34 @@ class Hearing:
     @property
     def silent_s(self) -> float:
         """Seconds since anything was heard; infinite before that."""
-        return _now() - self._heard_at
+        return clock.loop_time() - self._heard_at
 
     @property
     def age_s(self) -> float:
         """Seconds since the last word of what changes; infinite before that."""
         told_at = max(self._told_at, self._opened_at) if self._lives else self._told_at
-        return _now() - told_at
+        return clock.loop_time() - told_at
 
     @property
     def overdue_s(self) -> float:
         """Seconds by which something of the informer's own is overdue; not positive: nothing is."""
-        return _now() - self._due_at
+        return clock.loop_time() - self._due_at
 
     @property
     def _lives(self) -> bool:
-        return _now() - self._opened_at >= _LIVED_AFTER_S
+        return clock.loop_time() - self._opened_at >= _LIVED_AFTER_S
 
     def heard(self) -> None:
         """Note an answer, of whatever kind."""
-        self._heard_at = _now()
+        self._heard_at = clock.loop_time()
 
     def told(self) -> None:
         """Note a word of what changes, or that nothing has: a batch, or a whole list."""
-        self._told_at = _now()
+        self._told_at = clock.loop_time()
 
     def opened(self) -> None:
         """Note that a stream has opened."""
-        self._opened_at = _now()
+        self._opened_at = clock.loop_time()
 
     def ended(self) -> bool:
         """Note that the stream has ended, if one had opened; tell whether it had lived."""
@@ -66,8 +66,4 @@ class Hearing:
 
     def expect_within(self, seconds: float) -> None:
         """Note by when the informer does something again, whatever the server does."""
-        self._due_at = _now() + seconds
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+        self._due_at = clock.loop_time() + seconds
