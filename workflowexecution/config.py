@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_origin
 
 import pydantic
-import pydantic_settings
 import yaml
 from pydantic.alias_generators import to_snake
 
@@ -129,18 +128,16 @@ def load(
         ConfigurationError: with every problem of every source at once.
     """
     problems: list[str] = []
-    in_file = _read_file(path, problems)
-    in_environ: dict[str, Any] = {}
+    wished = _read_file(path, problems)
     origins = {}
     for key, name, value in _from_environ(environ, problems):
-        _put(in_environ, key, value)
+        _put(wished, key, value)
         origins[key] = name
-    in_flags: dict[str, Any] = {}
     for key, value in (flags or {}).items():
-        _put(in_flags, key, value)
+        _put(wished, key, value)
         origins.pop(key, None)
     try:
-        found = _layered(in_flags, in_environ, in_file)
+        found = settings.Settings(**wished)
     except pydantic.ValidationError as error:
         problems += [_describe(detail, origins) for detail in error.errors(include_url=False)]
         raise ConfigurationError(problems) from error
@@ -152,24 +149,6 @@ def load(
 def env_name(key: str) -> str:
     """Name of the environment variable of a dotted key: WE_EXECUTION_DEFAULT_TIMEOUT."""
     return "_".join([ENV_PREFIX, *(to_snake(part).upper() for part in key.split("."))])
-
-
-def _layered(*layers: dict[str, Any]) -> settings.Settings:
-    """The settings from these sources, the first of which wins; they are merged key by key."""
-
-    class Layered(settings.Settings):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[pydantic_settings.BaseSettings],
-            init_settings: pydantic_settings.PydanticBaseSettingsSource,
-            env_settings: pydantic_settings.PydanticBaseSettingsSource,
-            dotenv_settings: pydantic_settings.PydanticBaseSettingsSource,
-            file_secret_settings: pydantic_settings.PydanticBaseSettingsSource,
-        ) -> tuple[pydantic_settings.PydanticBaseSettingsSource, ...]:
-            return tuple(pydantic_settings.InitSettingsSource(cls, layer) for layer in layers)
-
-    return Layered()
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -274,11 +253,15 @@ def _from_environ(
         yield key, name, value
 
 
-def _put(layer: dict[str, Any], key: str, value: object) -> None:
+def _put(wished: dict[str, Any], key: str, value: object) -> None:
+    """Set one key in place of what an earlier source says of it."""
     *sections, name = key.split(".")
     for section in sections:
-        layer = layer.setdefault(section, {})
-    layer[name] = value
+        earlier = wished.get(section)
+        # A copy: one mapping of the file may stand for several sections, by an alias of YAML.
+        wished[section] = dict(earlier) if isinstance(earlier, dict) else {}
+        wished = wished[section]
+    wished[name] = value
 
 
 def _describe(detail: Any, origins: Mapping[str, str]) -> str:  # noqa: ANN401 - ErrorDetails
