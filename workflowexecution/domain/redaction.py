@@ -110,10 +110,18 @@ _IS_MIXED = re.compile(r"[A-Z0-9+]")
 # Texts without any of these cannot match: most cost a few cheap searches, in lower case.
 _HINTS = (
     "pass", "pwd", "key", "connection", "database", "auth", "token", "secret", "credential",
-    "bearer", "basic", "eyj", "akia", "asia", "xox", "glpat", "github_pat", "curl", "mysql",
-    "mariadb", "login", "redis-cli", "ldap", "mongo", "hvs.", "hvb.", "ls0tls1crudj", "@",
+    "bearer", "basic", "eyj", "akia", "asia", "xox", "xapp-", "github_pat", "npm_", "pypi-ag",
+    "dckr_", "aiza", "ya29.", "glsa_", "glc_", "hf_", "curl", "mysql", "mariadb", "login",
+    "redis-cli", "ldap", "mongo", "identified", "private-lines", "hvs.", "hvb.", "ls0tls1crudj",
+    "@",
 )  # fmt: skip
-_GITHUB = re.compile(r"gh[pousr]_")
+# Short ones stand in words, too: a look at what is around them is cheaper than all patterns.
+_SHORT_HINTS = (
+    ("gh", re.compile(r"gh[pousr]_")),
+    ("sk-", re.compile(r"(?<![a-z0-9])sk-[a-z0-9]")),
+    ("k_", re.compile(r"(?<![a-z0-9])[rs]k_(?:live|test)_")),
+    ("gl", re.compile(r"(?<![a-z0-9])gl(?:pat|dt|rt|cbt|ptt|agent)-")),
+)
 # Letters beyond ASCII that are letters of it where case does not matter.
 _ALIKE = (("\u0130", "i"), ("\u0131", "i"), ("\u017f", "s"), ("\u212a", "k"))
 _BEFORE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/:")
@@ -184,7 +192,7 @@ def may_hold_secret(whole: str) -> bool:
     for hint in _HINTS:
         if hint in lowered:
             return True
-    return "gh" in lowered and _GITHUB.search(lowered) is not None
+    return any(short in lowered and known.search(lowered) for short, known in _SHORT_HINTS)
 
 
 def redact(whole: str) -> str:

@@ -80,6 +80,34 @@ _FORMS = (
             re.IGNORECASE,
         ),
     ),
+    # SQL, and the words of .netrc.
+    (
+        ("password '", "identified ", "password for "),
+        re.compile(
+            r"(?P<head>(?<![\w\-])(?:password"
+            r"|identified(?: with \w{1,64}+)? (?:by|as)(?: password)?"
+            r"|set password for [^\r\n=;]{1,256}=(?: ?password\()?)[ \t]{0,8})"
+            rf"(?='){secretvalues.QUOTED}",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        ("machine", "default"),
+        re.compile(
+            r"(?P<head>\b(?:machine\s{1,8}\S{1,256}+|default)\s{1,8}login\s{1,8}\S{1,256}+\s{1,8}"
+            r"(?:account\s{1,8}\S{1,256}+\s{1,8})?password\s{1,8})\S{1,512}+",
+            re.IGNORECASE,
+        ),
+    ),
+    # PuTTY.
+    (
+        ("private-lines",),
+        re.compile(
+            r"(?P<head>\bprivate-lines: \d{1,4}(?:\r?\n|\\n))"
+            r"[A-Za-z0-9+/=]{1,76}+(?:(?:\r?\n|\\n)[A-Za-z0-9+/=]{1,76}+(?![^\r\n\\]))*+",
+            re.IGNORECASE,
+        ),
+    ),
     # Two columns, of which the second is one word, and none that says how something is.
     (
         ("   ",),

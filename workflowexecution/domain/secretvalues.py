@@ -88,8 +88,13 @@ PROSE = (
 
 TOKENS = re.compile(
     r"(?<![A-Za-z0-9])(?:(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{10,}"
-    r"|github_pat_[A-Za-z0-9_]{10,}|xox[abeprs]-[A-Za-z0-9\-]{8,}|glpat-[A-Za-z0-9_\-]{10,}"
-    r"|hv[sb]\.[A-Za-z0-9_\-]{8,}"
+    r"|github_pat_[A-Za-z0-9_]{10,}|(?:xox[abeprs]|xapp)-[A-Za-z0-9\-]{8,}"
+    r"|gl(?:pat|dt|rt|cbt|ptt|agent)-[A-Za-z0-9_\-]{10,}|hv[sb]\.[A-Za-z0-9_\-]{8,}"
+    # Models of language, payments, package registries, Google, Grafana, Hugging Face, age.
+    r"|sk-(?:[A-Za-z0-9]{32,}|(?:proj|svcacct|admin|ant|or)-[A-Za-z0-9_\-]{16,})"
+    r"|[rs]k_(?:live|test)_[A-Za-z0-9]{10,}|npm_[A-Za-z0-9]{30,}|pypi-Ag[A-Za-z0-9_\-]{16,}"
+    r"|dckr_[op]at_[A-Za-z0-9_\-]{16,}|AIza[A-Za-z0-9_\-]{30,}|ya29\.[A-Za-z0-9_.\-]{16,}"
+    r"|gl(?:sa|c)_[A-Za-z0-9_+/]{20,}=*|hf_[A-Za-z0-9]{30,}|AGE-SECRET-KEY-1[A-Z0-9]{40,}"
     # "-----BEGIN " in base64, and behind it no "CERTIFI" nor "PUBLIC ".
     r"|LS0tLS1CRUdJTi(?!BDRVJUSUZJ|BQVUJMSUMg)[A-Za-z0-9+/]{8,}+={0,2}"
     r"(?:(?:\r?\n[A-Za-z0-9+/]{64,76}+)++(?:\r?\n[A-Za-z0-9+/]{1,76}+={0,2}(?![^\r\n]))?)?)"

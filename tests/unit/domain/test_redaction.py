@@ -125,6 +125,10 @@ def long(piece: str, length: int) -> str:
         pytest.param("\na_token    ", id="tables"),
         pytest.param("api key: ", id="spoken-keys"),
         pytest.param("a:@tcp(", id="addresses-of-mysql"),
+        pytest.param("machine h login a ", id="machines"),
+        pytest.param("set password for a ", id="passwords-for"),
+        pytest.param("private-lines: 1\nAAAA\n", id="keys-of-putty"),
+        pytest.param("sk-ant-", id="heads-of-models"),
         pytest.param("LS0tLS1CRUdJTi\n", id="keys-in-base64"),
     ],
 )

@@ -156,6 +156,19 @@ def test_a_header_is_blanked_to_the_end_of_its_line_or_string(given: str, redact
         pytest.param("github_pat_11AAAA_bbbbccccdddd x", f"{B} x", id="github-pat"),
         pytest.param("xoxb-1234567890-abc x", f"{B} x", id="slack"),
         pytest.param("glpat-abcDEF123_-4567 x", f"{B} x", id="gitlab"),
+        pytest.param("glrt-abcDEF123_-4567 x", f"{B} x", id="gitlab-runner"),
+        pytest.param("xapp-1-A0B1-abc x", f"{B} x", id="slack-app"),
+        pytest.param(f"sk-{HASH} x", f"{B} x", id="model"),
+        pytest.param(f"using sk-ant-api03-{HASH}.", f"using {B}.", id="model-of-another"),
+        pytest.param("sk_live_abcDEF1234 x", f"{B} x", id="payments"),
+        pytest.param(f"npm_{HASH} x", f"{B} x", id="npm"),
+        pytest.param(f"pypi-AgEIcHlwaS5vcmc{HASH} x", f"{B} x", id="pypi"),
+        pytest.param(f"dckr_pat_{HASH} x", f"{B} x", id="docker"),
+        pytest.param(f"AIza{HASH} x", f"{B} x", id="google"),
+        pytest.param(f"ya29.{HASH} x", f"{B} x", id="google-oauth"),
+        pytest.param(f"glsa_{HASH}_0a1b2c3d x", f"{B} x", id="grafana"),
+        pytest.param(f"hf_{HASH} x", f"{B} x", id="hugging-face"),
+        pytest.param(f"AGE-SECRET-KEY-1{'QPZ2' * 14} x", f"{B} x", id="age"),
     ],
 )
 def test_a_secret_is_blanked_by_its_look(given: str, redacted: str) -> None:
@@ -218,6 +231,9 @@ def test_the_value_of_a_flag_is_blanked(given: str, redacted: str) -> None:
         "3 tests pass; compass: north, author: me, monkey: 1, keyboard=us, authority: x",
         "-----BEGIN CERTIFICATE-----\nkey\n-----END CERTIFICATE-----",
         "secrets \"db\" not found; key \"k\" of it",
+        "task-0123456789abcdef0123456789abcdef0123 of disk-ant-0123456789abcdef",
+        "sk-proj-1 npm_config_registry hf_hub self_test_1 the disk_live_migration_a",
+        "default login password is required; identified by its name",
     ],
 )  # fmt: skip
 def test_what_only_looks_like_a_secret_stays_whole(harmless: str) -> None:

@@ -126,6 +126,31 @@ def test_what_a_shell_prints_is_blanked_to_its_end(given: str, redacted: str) ->
     ("given", "redacted"),
     [
         pytest.param("sshpass -p s3cr3t ssh h", f"sshpass -p {B} ssh h", id="sshpass"),
+        pytest.param(
+            "ALTER USER ann WITH PASSWORD 's3 cr' VALID",
+            f"ALTER USER ann WITH PASSWORD {B} VALID",
+            id="postgresql",
+        ),
+        pytest.param(
+            "CREATE USER 'a'@'%' IDENTIFIED WITH sha2 BY 's3cr3t';",
+            f"CREATE USER 'a'@'%' IDENTIFIED WITH sha2 BY {B};",
+            id="sql",
+        ),
+        pytest.param(
+            "SET PASSWORD FOR 'a'@'h' = PASSWORD('s3cr3t');",
+            f"SET PASSWORD FOR 'a'@'h' = PASSWORD({B});",
+            id="sql-set",
+        ),
+        pytest.param(
+            "machine h login ann password s3cr3t\nmachine i\n  login b\n  password s3cr4t\n",
+            f"machine h login ann password {B}\nmachine i\n  login b\n  password {B}\n",
+            id="netrc",
+        ),
+        pytest.param(
+            "Public-Lines: 1\nAAAA\nPrivate-Lines: 2\nAAAB\nBBBB=\nPrivate-MAC: 1\n",
+            f"Public-Lines: 1\nAAAA\nPrivate-Lines: 2\n{B}\nPrivate-MAC: 1\n",
+            id="putty",
+        ),
         pytest.param("docker login -u a -p s3cr3t h", f"docker login -u a -p {B} h", id="docker"),
         pytest.param("podman login -ps3cr3t h", f"podman login -p{B} h", id="attached"),
         pytest.param(
