@@ -1,6 +1,5 @@
 """The client: the verbs of the API, in JSON, with errors of the tree."""
 
-import codecs
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -319,20 +318,21 @@ class Client:
         max_bytes: int,
         deadline_s: float = 10.0,
     ) -> str:
-        """Read at most `max_bytes` of text at a path, cut between characters.
+        """Read the text at a path; of a long one the last `max_bytes`, whatever they begin with.
 
         It is text that the server fetches from somebody else, as logs from kubelets.
         """
 
-        async def read_some(response: aiohttp.ClientResponse) -> bytes:
+        async def read_end(response: aiohttp.ClientResponse) -> bytes:
             text = bytearray()
-            while len(text) < max_bytes and (chunk := await transport.read_any(response)):
+            while chunk := await transport.read_any(response):
                 text += chunk
-            return bytes(text[:max_bytes])
+                del text[:-max_bytes]
+            return bytes(text)
 
         call = transport.Call("GET", path, params, relayed=True)
-        text = await self._transport.exchange(call, deadline_s, read_some)
-        return codecs.getincrementaldecoder("utf-8")("replace").decode(text)
+        text = await self._transport.exchange(call, deadline_s, read_end)
+        return text.decode(errors="replace")
 
     async def _batches(
         self, response: aiohttp.ClientResponse
