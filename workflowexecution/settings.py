@@ -200,6 +200,13 @@ class DataStorage(Section):
     """Certificates that are trusted; empty takes the system's."""
     buffer: Buffer = Buffer()
 
+    @pydantic.model_validator(mode="after")
+    def _checked(self) -> Self:
+        if self.token_file and "@" in urllib.parse.urlsplit(self.url).netloc:
+            msg = "tokenFile: does not go with a user in url; a request has one of the two"
+            raise ValueError(msg)
+        return self
+
 
 class MetricsTLS(Section):
     """Certificate of the metrics port; both files or neither."""

@@ -226,6 +226,12 @@ def test_url_that_nothing_can_be_sent_to_is_refused(
     assert "s3cret" not in said
 
 
+def test_a_token_does_not_go_with_a_user_in_the_url() -> None:
+    said = fault({"datastorage": {"url": "http://me:s3cret@x", "tokenFile": "/token"}})
+    assert "tokenFile: does not go with a user in url" in said
+    assert "s3cret" not in said
+
+
 @pytest.mark.parametrize(("section", "key"), URLS)
 @pytest.mark.parametrize(
     "url",
