@@ -209,7 +209,7 @@ class App:
         self._kit = self._tools(access)
         self._controller = self._workers()
         self._live.obeyed_by(self._controller, self._wake_all)
-        self._elector = election.candidate(chosen, self._is_idle)
+        self._elector = election.candidate(chosen, self._is_idle, self._meters.requests)
         self._route()
         self._show()
 

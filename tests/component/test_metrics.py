@@ -209,6 +209,16 @@ async def test_only_the_leader_says_that_it_leads_and_for_how_long(here: World) 
     assert second[left] == 0
 
 
+async def test_requests_for_the_lease_are_counted(here: World) -> None:
+    patches = 'rest_client_requests_total{code="200",method="PATCH"}'
+    async with scraping_replica(here, "first") as (_, leader):
+        await world.until(lambda: replicas.holder(here) == "first")
+        before = (await leader.values()).get(patches, 0)
+        await asyncio.sleep(60)
+        # Nothing else is written, and the lease at least each 2.4 s.
+        assert (await leader.values())[patches] - before >= 25
+
+
 async def test_every_execution_is_looked_at_again_within_the_resync_period(here: World) -> None:
     success = 'controller_runtime_reconcile_total{controller="workflowexecution",result="success"}'
     calm = {"controller__metricsAuth": False, "limits__watchIdle": "24h"}

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from workflowexecution.adapters.prometheus import book
+    from workflowexecution.runtime import transport
 
 DEFAULT_NAMESPACE = "kubernaut-system"
 _DEFAULT_NAME = Controller().leader_election_id
@@ -75,10 +76,16 @@ def prepare(wished: Controller, way: connection.Connection, *, identity: str) ->
     )
 
 
-def candidate(chosen: Election | None, idle: Callable[[], bool]) -> leader.Elector | None:
-    """Who asks for the lease; gives it back at the end only if the program was idle then."""
+def candidate(
+    chosen: Election | None, idle: Callable[[], bool], observer: transport.RequestObserver
+) -> leader.Elector | None:
+    """Who asks for the lease; gives it back at the end only if the program was idle then.
+
+    The observer sees its requests, which tell nothing of how the others fare.
+    """
     if chosen is None:
         return None
+    chosen.api.observe(observer)
     return leader.Elector(
         client=chosen.api,
         key=chosen.key,
