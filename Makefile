@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 18
 
 # The demos need a part of what development needs, and a stranger waits for them.
 $(DEMO_READY): requirements/demo.txt pyproject.toml
@@ -196,4 +196,4 @@ lock: ## Resolve requirements/*.in again (needs uv)
 
 .PHONY: clean
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(RELEASE) dist .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* .test-all
+	rm -rf $(VENV) $(RELEASE) dist .site .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* .test-all
