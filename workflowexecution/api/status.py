@@ -318,3 +318,7 @@ class Status(WireModel):
     clearance_recorded_at: Time | None = None
     audited_transitions: tuple[str, ...] | None = None
     conditions: tuple[Condition, ...] | None = None
+
+    def condition(self, kind: ConditionType) -> Condition | None:
+        """The condition of a type, if it was ever said."""
+        return next((it for it in self.conditions or () if it.type == kind), None)

@@ -99,9 +99,7 @@ def verdict(status: Status, refused: Mapping[Transition, str]) -> Verdict | None
     bad = [f"{it.value}: {refused[it]}" for it in left if it in refused]
     if bad:
         return Verdict(ConditionStatus.FALSE, ConditionReason.AUDIT_FAILED, "; ".join(bad))
-    said = next(
-        (it for it in status.conditions or () if it.type == ConditionType.AUDIT_RECORDED), None
-    )
+    said = status.condition(ConditionType.AUDIT_RECORDED)
     if said is not None and said.status is ConditionStatus.TRUE:
         message = f"On their way: {', '.join(left)}"
         return Verdict(ConditionStatus.UNKNOWN, ConditionReason.AUDIT_PENDING, message)

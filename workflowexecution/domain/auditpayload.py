@@ -80,8 +80,8 @@ def _ended(execution: WorkflowExecution) -> dict[str, Any]:
 
 def _answer(status: Status, kind: ConditionType) -> str | None:
     """What a condition says, in the words of conditions; None where it says nothing."""
-    said = (it.status.value for it in status.conditions or () if it.type == kind)
-    return next(said, None)
+    said = status.condition(kind)
+    return said.status.value if said is not None else None
 
 
 def _failed(execution: WorkflowExecution) -> dict[str, Any]:

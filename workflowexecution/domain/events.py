@@ -200,8 +200,8 @@ def _why(after: Status) -> str:
 
 def _doubt(after: Status) -> str:
     """What speaks against a success."""
-    told = (it for it in after.conditions or () if it.type == ConditionType.RESULT_CONSISTENT)
-    return next((it.message for it in told if it.status is not ConditionStatus.TRUE), "")
+    said = after.condition(ConditionType.RESULT_CONSISTENT)
+    return said.message if said is not None and said.status is not ConditionStatus.TRUE else ""
 
 
 def _obstacle(after: Status) -> str:

@@ -120,11 +120,6 @@ def noted(status: Status, moment: Moment, notes: Iterable[Note]) -> Status:
     return _changed(status, moment, {}, notes)
 
 
-def condition(status: Status, kind: ConditionType) -> Condition | None:
-    """The condition of a type, if it was ever said."""
-    return next((it for it in status.conditions or () if it.type == kind), None)
-
-
 def pending(status: Status, moment: Moment, notes: Iterable[Note]) -> Status:
     """Something keeps the execution waiting, and the notes say what."""
     return _changed(status, moment, _moved(status, moment, Phase.PENDING), notes)

@@ -44,7 +44,7 @@ async def take(tools: common.Tools, seen: view.Execution) -> bool:
     after = case.status
     if guarded:
         after = after.model_copy(update={"clearance_recorded_at": times.second(case.moment.now)})
-    if not guarded or status.condition(after, ConditionType.CLEARANCE_UNGUARDED) is not None:
+    if not guarded or after.condition(ConditionType.CLEARANCE_UNGUARDED) is not None:
         after = status.noted(after, case.moment, [_note(guarded=guarded)])
     written = await common.write(tools, case, after)
     if guarded:

@@ -62,7 +62,7 @@ class Conclusion:
         # Tekton looks at no pod of a task that is over: what has begun late, the pod alone tells.
         begun = {pod.name for pod in pods if pod.ran}
         children = [it._replace(ran=it.ran or it.pod_name in begun) for it in children]
-        warned = status.condition(case.status, ConditionType.PODS_HEALTHY)
+        warned = case.status.condition(ConditionType.PODS_HEALTHY)
         waits = warned is not None and warned.reason == ConditionReason.PODS_WAITING
         return failure.Facts(
             run,
@@ -229,7 +229,7 @@ def mirrored(
         run, children, case.status.task_runs, summary.completed_tasks if summary else None
     )
     after = status.mirrored(case.status, case.moment, run, way)
-    if status.condition(after, ConditionType.ENGINE_AVAILABLE) is not None:
+    if after.condition(ConditionType.ENGINE_AVAILABLE) is not None:
         note = status.Note(
             ConditionType.ENGINE_AVAILABLE, ConditionStatus.TRUE, ConditionReason.ENGINE_AVAILABLE
         )
@@ -307,7 +307,7 @@ def _stop_of(
     """Why this program ended the run, if it did; a run unseen is what its execution says of it."""
     if run is not None:
         return stopping.stopped(case.execution.spec, run, limits, cut=cut)
-    begun = status.condition(case.status, ConditionType.CANCEL_CONFIRMED)
+    begun = case.status.condition(ConditionType.CANCEL_CONFIRMED)
     if begun is None:
         return None
     if case.execution.spec.cancel is None:

@@ -84,7 +84,7 @@ class Health:
             )
         elif trouble is None or health.never_began(children):
             return after, result
-        elif status.condition(after, ConditionType.PODS_HEALTHY) is not None:
+        elif after.condition(ConditionType.PODS_HEALTHY) is not None:
             note = status.Note(
                 ConditionType.PODS_HEALTHY, ConditionStatus.TRUE, ConditionReason.MOVING
             )
@@ -153,7 +153,7 @@ def _lingering(case: common.Case, after: Status, message: str) -> Status:
 
 def ended(before: Status) -> list[status.Note]:
     """What is to be said of pods that have lingered, once all of them have ended."""
-    told = status.condition(before, ConditionType.PODS_HEALTHY)
+    told = before.condition(ConditionType.PODS_HEALTHY)
     if told is None or told.reason != ConditionReason.PODS_LINGERING:
         return []
     return [

@@ -109,7 +109,7 @@ def confirmed(stop: stopping.Stop, run: tekton.PipelineRun | None) -> status.Not
 
 def concluded(after: Status, moment: status.Moment) -> Status:
     """A terminal status, in which no stopping is left open: the run was quicker."""
-    begun = status.condition(after, ConditionType.CANCEL_CONFIRMED)
+    begun = after.condition(ConditionType.CANCEL_CONFIRMED)
     if begun is None or begun.status is ConditionStatus.TRUE:
         return after
     if begun.reason == ConditionReason.CHILDREN_UNSEEN:

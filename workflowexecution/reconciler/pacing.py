@@ -13,7 +13,7 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, TypeAlias
 
 from workflowexecution.api.status import ConditionStatus, ConditionType
-from workflowexecution.domain import foresight, stalling, status, stopping
+from workflowexecution.domain import foresight, stalling, stopping
 from workflowexecution.reconciler import view
 from workflowexecution.runtime import clock, queue
 from workflowexecution.runtime.controller import Result
@@ -237,5 +237,5 @@ def _begun(said: Status, now: datetime.datetime) -> frozenset[str]:
 
 
 def _warnings(said: Status) -> frozenset[ConditionType]:
-    told = ((kind, status.condition(said, kind)) for kind in view.WARNINGS)
+    told = ((kind, said.condition(kind)) for kind in view.WARNINGS)
     return frozenset(kind for kind, it in told if it and it.status is ConditionStatus.FALSE)

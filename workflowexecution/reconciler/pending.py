@@ -199,7 +199,7 @@ class Start:
         By the status, which outlives this process. It tells nothing of a time in which nobody has
         tried, as while no controller ran, so this process has seen it fail for a while, too.
         """
-        said = status.condition(case.status, ConditionType.TEKTON_PIPELINE_CREATED)
+        said = case.status.condition(ConditionType.TEKTON_PIPELINE_CREATED)
         if said is None or said.status is not ConditionStatus.FALSE:
             return False
         now, limit_s = case.moment.now, self._tools.policy.create_retry_for_s
@@ -222,7 +222,7 @@ def _copied(tools: common.Tools, seen: view.Execution) -> tekton.PipelineRun | N
 
 def _is_failing(case: common.Case) -> bool:
     """Whether the status says already that the create fails."""
-    said = status.condition(case.status, ConditionType.TEKTON_PIPELINE_CREATED)
+    said = case.status.condition(ConditionType.TEKTON_PIPELINE_CREATED)
     return said is not None and said.status is ConditionStatus.FALSE
 
 

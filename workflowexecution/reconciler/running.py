@@ -188,14 +188,14 @@ class Mirror:
         if is_last and await self._say_last(case, run, children):
             # Written before the proof is deleted, and looked at once more after that.
             return common.LOOK_AT_ONCE
-        before = status.condition(case.status, ConditionType.CANCEL_CONFIRMED)
+        before = case.status.condition(ConditionType.CANCEL_CONFIRMED)
         step, result = await ladder.climb(tools, case.seen.key, run, stop.cause)
         note = ladder.note(step, stop, run)
         if before is None:
             common.remark(tools, case.seen, Reason.CANCEL_REQUESTED, stop.message)
         is_news = before is None or before.status is not note.status
         after = status.noted(after, case.moment, [note])
-        if before is not None and before == status.condition(after, note.type):
+        if before is not None and before == after.condition(note.type):
             return common.sooner(result, await self._progress(case, after))
         await common.write(tools, case, after)
         if is_news and note.status is ConditionStatus.FALSE:
@@ -349,7 +349,7 @@ def _moving(case: common.Case, after: Status, stall: str) -> Status:
         note = status.Note(
             ConditionType.PROGRESSING, ConditionStatus.FALSE, ConditionReason.STALLED, stall
         )
-    elif status.condition(after, ConditionType.PROGRESSING) is not None:
+    elif after.condition(ConditionType.PROGRESSING) is not None:
         note = status.Note(ConditionType.PROGRESSING, ConditionStatus.TRUE, ConditionReason.MOVING)
     else:
         return after

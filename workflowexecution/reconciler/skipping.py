@@ -106,7 +106,7 @@ def _held(tools: common.Tools, case: common.Case, holder: view.Execution) -> Ski
 
 def _is_stuck(tools: common.Tools, holder: view.Execution, said: Status) -> bool:
     """Whether it is known that the run of whoever holds the target cannot be ended."""
-    stopped = status.condition(said, ConditionType.CANCEL_CONFIRMED)
+    stopped = said.condition(ConditionType.CANCEL_CONFIRMED)
     if stopped is not None and stopped.reason == ConditionReason.STILL_ALIVE:
         return True
     # Of one that was deleted while it ran, the run alone tells it.

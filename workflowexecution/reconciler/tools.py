@@ -305,7 +305,7 @@ def never_begun(before: Status) -> Sequence[status.Note]:
     What its create failed of stays; that it waits to be tried again does not.
     """
     notes = _said(before, _NEVER_BEGUN)
-    created = status.condition(before, ConditionType.TEKTON_PIPELINE_CREATED)
+    created = before.condition(ConditionType.TEKTON_PIPELINE_CREATED)
     if created is None or created.status is not ConditionStatus.UNKNOWN:
         return notes
     return [*notes, _NOT_CREATED]
@@ -313,7 +313,7 @@ def never_begun(before: Status) -> Sequence[status.Note]:
 
 def _said(before: Status, notes: Iterable[status.Note]) -> Sequence[status.Note]:
     """Those on something that was said before."""
-    return [note for note in notes if status.condition(before, note.type) is not None]
+    return [note for note in notes if before.condition(note.type) is not None]
 
 
 def remark(tools: Tools, seen: view.Execution, reason: events.Reason, message: str) -> None:
@@ -343,7 +343,7 @@ def waits(case: Case, note: status.Note) -> Status:
     """
     notes = [note]
     created = ConditionType.TEKTON_PIPELINE_CREATED
-    if status.condition(case.status, created) is not None:
+    if case.status.condition(created) is not None:
         notes.append(status.Note(created, ConditionStatus.UNKNOWN, note.reason, note.message))
     return status.pending(case.status, case.moment, notes)
 

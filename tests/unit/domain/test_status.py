@@ -44,7 +44,7 @@ def details(message: str = "it failed", *, ran: bool = True) -> FailureDetails:
 
 def said(of: Status, kind: ConditionType) -> tuple[str, str, str]:
     """Status, reason and message of a condition."""
-    found = status.condition(of, kind)
+    found = of.condition(kind)
     assert found is not None
     return found.status, found.reason, found.message
 
@@ -151,8 +151,8 @@ def test_mirrored_says_nothing_that_the_run_does_not() -> None:
     empty = progress.Progress(None, None, None, ())
     after = status.mirrored(RUNNING, MOMENT, builders.run(status={"startTime": None}), empty)
     assert (after.message, after.pipeline_run_status, after.task_runs) == (None, None, None)
-    assert status.condition(after, ConditionType.TEKTON_PIPELINE_RUNNING) is None
-    assert status.condition(after, ConditionType.TRUSTED_RESOURCES_VERIFIED) is None
+    assert after.condition(ConditionType.TEKTON_PIPELINE_RUNNING) is None
+    assert after.condition(ConditionType.TRUSTED_RESOURCES_VERIFIED) is None
 
 
 @pytest.mark.requirement("BR-WF-003", "Outcome reflects success/failure accurately")

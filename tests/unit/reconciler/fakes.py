@@ -17,7 +17,6 @@ from workflowexecution.domain import (
     history,
     locking,
     pipelinerun,
-    status,
     stopping,
     validation,
 )
@@ -429,6 +428,6 @@ class World:
 
     def said(self, kind: ConditionType) -> Condition:
         """A condition of the stored status, which must be there."""
-        found = status.condition(self.status, kind)
+        found = self.status.condition(kind)
         assert found is not None, kind
         return found

@@ -10,7 +10,7 @@ import pytest
 from tests import builders
 from tests.unit.reconciler import fakes
 from workflowexecution.api.status import ConditionStatus, ConditionType
-from workflowexecution.domain import events, status
+from workflowexecution.domain import events
 from workflowexecution.reconciler import clearance, ended
 from workflowexecution.runtime import errors
 
@@ -95,7 +95,7 @@ async def test_one_that_was_not_honoured_is_looked_at_again_with_its_execution()
 async def test_a_clearance_says_nothing_of_a_policy_that_was_always_there() -> None:
     it = Cleared()
     await it.take()
-    assert status.condition(it.world.status, UNGUARDED) is None
+    assert it.world.status.condition(UNGUARDED) is None
 
 
 @pytest.mark.parametrize("what", ["gone", "another", "taken-back", "odd"])

@@ -8,7 +8,7 @@ from tests import builders
 from tests.unit.reconciler import fakes
 from workflowexecution.api import names, tekton
 from workflowexecution.api.status import ConditionType, FailureReason, Outcome, Phase
-from workflowexecution.domain import audit, locking, status, stopping
+from workflowexecution.domain import audit, locking, stopping
 from workflowexecution.domain.audit import Transition
 from workflowexecution.reconciler import deleted, failures, ladder
 from workflowexecution.runtime import errors, queue
@@ -169,7 +169,7 @@ async def test_one_that_was_never_started_is_said_to_be_cancelled(phase: str) ->
     assert (found.phase, found.outcome) == (Phase.FAILED, Outcome.CANCELLED)
     assert (found.failure_reason, found.requires_manual_review) == (FailureReason.CANCELLED, False)
     assert found.message == "The execution was deleted before it had ended"
-    assert status.condition(found, ConditionType.TEKTON_PIPELINE_COMPLETE) is None
+    assert found.condition(ConditionType.TEKTON_PIPELINE_COMPLETE) is None
     assert await reconcile(made) == Result()
     assert finalizers(made) is None
 
@@ -332,7 +332,7 @@ async def test_one_that_the_program_had_stopped_was_stopped_for_that() -> None:
     await reconcile(made)
     assert made.status.outcome is Outcome.TIMEOUT
     # Nobody has looked whether nothing of it works any more.
-    assert status.condition(made.status, ConditionType.CANCEL_CONFIRMED) is None
+    assert made.status.condition(ConditionType.CANCEL_CONFIRMED) is None
 
 
 async def test_a_stop_that_its_run_forestalled_is_over_when_the_execution_is_deleted() -> None:

@@ -10,7 +10,6 @@ from tests import builders
 from tests.unit.reconciler import fakes, test_running
 from workflowexecution.api import tekton
 from workflowexecution.api.status import ConditionStatus, ConditionType, Outcome, Phase
-from workflowexecution.domain import status
 from workflowexecution.runtime import errors
 
 pytestmark = pytest.mark.looptime
@@ -40,7 +39,7 @@ async def ended(child: tekton.TaskRun, **engine: Any) -> fakes.World:  # noqa: A
 async def test_a_plain_success_costs_no_request_and_says_nothing_of_consistency() -> None:
     world = await ended(task())
     assert world.journal == ["status"]
-    assert status.condition(world.status, CONSISTENT) is None
+    assert world.status.condition(CONSISTENT) is None
 
 
 async def test_a_killed_sidecar_is_told_without_a_request() -> None:
@@ -62,7 +61,7 @@ async def test_an_eviction_that_a_retry_mended_is_told() -> None:
 async def test_a_retry_that_mended_a_plain_failure_is_no_doubt() -> None:
     pods = (tekton.Pod("first-pod", "", ran=True), tekton.Pod("second-pod", "", ran=True))
     world = await ended(task(**RETRIED), pods=pods)
-    assert status.condition(world.status, CONSISTENT) is None
+    assert world.status.condition(CONSISTENT) is None
 
 
 async def test_pods_that_cannot_be_read_hold_no_success_and_are_said_to_be_unknown() -> None:

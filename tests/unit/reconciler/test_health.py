@@ -49,7 +49,7 @@ class Bed:
 
     @property
     def said(self) -> Condition | None:
-        return status.condition(self.after, ConditionType.PODS_HEALTHY)
+        return self.after.condition(ConditionType.PODS_HEALTHY)
 
 
 CHECK, OTHER = (builders.raw_task(name)["status"]["podName"] for name in ("check", "second"))
@@ -157,7 +157,7 @@ async def test_a_warning_is_taken_back_once_all_its_pods_are_known_to_be_well(
     bed.after = status.noted(bed.after, bed.world.case().moment, [WAITS])
     bed.warnings.pods, bed.warnings.events = pods, events
     after, _ = await bed.health.told(bed.world.case(), bed.after, [task(), task(name="second")])
-    told = status.condition(after, ConditionType.PODS_HEALTHY)
+    told = after.condition(ConditionType.PODS_HEALTHY)
     assert told is not None
     assert told.status is said
     assert ("configmap x" in told.message) is bool(events)

@@ -166,7 +166,7 @@ def test_a_run_with_a_child_that_nobody_has_seen_end_is_not_confirmed() -> None:
 
 
 def said(after: Status) -> Condition | None:
-    return status.condition(after, ConditionType.CANCEL_CONFIRMED)
+    return after.condition(ConditionType.CANCEL_CONFIRMED)
 
 
 def test_no_stopping_is_left_open_at_the_end() -> None:

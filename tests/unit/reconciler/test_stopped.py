@@ -21,7 +21,6 @@ from tests.unit.reconciler.test_running import (
 )
 from workflowexecution.api import names, tekton
 from workflowexecution.api.status import ConditionStatus, ConditionType, Outcome, Phase
-from workflowexecution.domain import status
 from workflowexecution.reconciler import ladder, running
 from workflowexecution.runtime import errors
 from workflowexecution.runtime.controller import Result
@@ -134,7 +133,7 @@ async def test_cancelled_is_said_only_when_nothing_works_any_more() -> None:
     it.has(CANCELLED_RUN, marks=marks | {names.ANNOTATION_CANCEL_REQUESTED_AT: builders.stamp()})
     await it.reconcile()
     assert it.phase() is Phase.RUNNING
-    assert status.condition(it.world.status, CONFIRMED) is None
+    assert it.world.status.condition(CONFIRMED) is None
     it.world.engine.working = set()
     assert await it.reconcile() == Result()
     now = it.world.status

@@ -18,7 +18,6 @@ from tests.unit.reconciler.test_stopped import (
 )
 from workflowexecution.api import names
 from workflowexecution.api.status import ConditionStatus, Outcome, Phase
-from workflowexecution.domain import status
 from workflowexecution.runtime.controller import Result
 
 pytestmark = pytest.mark.looptime
@@ -103,7 +102,7 @@ async def test_run_that_ends_on_another_digest_before_it_is_stopped_is_no_succes
     assert (now.failure_reason, now.requires_manual_review) == ("ConfigurationError", True)
     assert now.failure_details is not None
     assert OTHER_DIGEST in now.failure_details.message
-    assert status.condition(now, CONFIRMED) is None
+    assert now.condition(CONFIRMED) is None
 
 
 async def test_run_that_is_gone_is_no_success_on_another_digest_either() -> None:
