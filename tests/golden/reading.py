@@ -14,7 +14,7 @@ from tests.stack import binaries
 from workflowexecution.api import tekton
 from workflowexecution.api import workflowexecution as api
 from workflowexecution.api.status import FailureDetails, Outcome
-from workflowexecution.domain import consistency, failure, stopping
+from workflowexecution.domain import consistency, failure, stopping, summary
 
 if TYPE_CHECKING:
     from tests.support.kubectl import JsonObject
@@ -85,7 +85,7 @@ def classify(document: JsonObject) -> Record:
     lingers = live and stopping.may_begin(known.children, known.pods)
     known = dataclasses.replace(known, lingers=lingers)
     spec = api.parse_execution(document["workflowExecution"]).spec
-    subject = failure.Subject(spec.workflow_ref.workflow_id, spec.target_resource, run.created_at)
+    subject = summary.Subject(spec.workflow_ref.workflow_id, spec.target_resource, run.created_at)
     at = run.completed_at or datetime.datetime.max.replace(tzinfo=datetime.UTC)
     details = failure.classify_run(known, subject, at)
     outcome = failure.outcome_of(details.reason)

@@ -31,7 +31,6 @@ SIGNAL_BASE = 128
 # included), XCPU, XFSZ and SYS. Other codes above the base are as likely a program's own.
 _ENDING = frozenset({*range(1, 16), 24, 25, 31})
 _NO_MESSAGE = "The run gave no message"
-Subject = summary.Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,7 @@ def outcome_of(reason: FailureReason) -> Outcome:
             return Outcome.FAILED
 
 
-def classify_run(facts: Facts, subject: Subject, at: datetime.datetime) -> FailureDetails:
+def classify_run(facts: Facts, subject: summary.Subject, at: datetime.datetime) -> FailureDetails:
     """The failure record of a run that ended, or vanished, without success.
 
     Args:
@@ -131,7 +130,10 @@ def classify_run(facts: Facts, subject: Subject, at: datetime.datetime) -> Failu
 
 
 def refused(
-    reason: FailureReason, message: str | summary.Said, subject: Subject, at: datetime.datetime
+    reason: FailureReason,
+    message: str | summary.Said,
+    subject: summary.Subject,
+    at: datetime.datetime,
 ) -> FailureDetails:
     """The record of an execution that ended before there was a run: nothing was changed."""
     said = _redacted(summary.own(message) if isinstance(message, str) else message)
@@ -241,7 +243,7 @@ def _failed_at(cause: _Cause) -> datetime.datetime | None:
 
 
 def _details(
-    cause: _Cause, facts: Facts, subject: Subject, at: datetime.datetime, *, ran: bool
+    cause: _Cause, facts: Facts, subject: summary.Subject, at: datetime.datetime, *, ran: bool
 ) -> FailureDetails:
     step = cause.step
     code = step.exit_code if step is not None and step.exited else None
@@ -269,7 +271,7 @@ def _signal(code: int | None) -> int | None:
 
 
 def _summary(
-    cause: _Cause, facts: Facts, subject: Subject, at: datetime.datetime, *, ran: bool
+    cause: _Cause, facts: Facts, subject: summary.Subject, at: datetime.datetime, *, ran: bool
 ) -> str:
     child, step = cause.child, cause.step
     place = summary.Place(

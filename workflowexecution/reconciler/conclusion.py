@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 _REASONS = {
-    "OOMKilled": ConditionReason.OOM_KILLED,
-    "DeadlineExceeded": ConditionReason.DEADLINE_EXCEEDED,
-    "TaskFailed": ConditionReason.TASK_FAILED,
-    "Forbidden": ConditionReason.FORBIDDEN,
-    "ResourceExhausted": ConditionReason.RESOURCE_EXHAUSTED,
-    "ImagePullBackOff": ConditionReason.IMAGE_PULL_FAILED,
+    FailureReason.OOM_KILLED: ConditionReason.OOM_KILLED,
+    FailureReason.DEADLINE_EXCEEDED: ConditionReason.DEADLINE_EXCEEDED,
+    FailureReason.TASK_FAILED: ConditionReason.TASK_FAILED,
+    FailureReason.FORBIDDEN: ConditionReason.FORBIDDEN,
+    FailureReason.RESOURCE_EXHAUSTED: ConditionReason.RESOURCE_EXHAUSTED,
+    FailureReason.IMAGE_PULL_BACK_OFF: ConditionReason.IMAGE_PULL_FAILED,
 }
 
 

@@ -17,7 +17,7 @@ from workflowexecution.api.status import (
     ConditionType,
     PipelineRunRef,
 )
-from workflowexecution.domain import claim, events, failure, history, status
+from workflowexecution.domain import claim, events, failure, history, status, summary
 from workflowexecution.reconciler import duty, failures, unanswered
 from workflowexecution.runtime import errors
 from workflowexecution.runtime.controller import Result
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from workflowexecution.api import tekton
     from workflowexecution.api.status import FailureReason, Status
-    from workflowexecution.domain import pipelinerun, stopping, summary, validation
+    from workflowexecution.domain import pipelinerun, stopping, validation
     from workflowexecution.reconciler import view
     from workflowexecution.runtime import resource, store
 
@@ -135,10 +135,10 @@ class Case(NamedTuple):
         return self._replace(execution=self.execution.model_copy(update={"status": status}))
 
     @property
-    def subject(self) -> failure.Subject:
+    def subject(self) -> summary.Subject:
         """What was tried on what, for people."""
         spec = self.execution.spec
-        return failure.Subject(
+        return summary.Subject(
             workflow_id=spec.workflow_ref.workflow_id,
             target=spec.target_resource,
             started=self.status.start_time,

@@ -6,21 +6,21 @@ import datetime
 from typing import TYPE_CHECKING, Any
 
 from tests import builders
-from workflowexecution.domain import failure
+from workflowexecution.domain import failure, summary
 
 if TYPE_CHECKING:
     from workflowexecution.api import tekton
     from workflowexecution.api.status import FailureDetails
 
 AT = builders.NOW + datetime.timedelta(seconds=90, microseconds=700)
-SUBJECT = failure.Subject("restart-deployment", builders.TARGET, builders.NOW)
+SUBJECT = summary.Subject("restart-deployment", builders.TARGET, builders.NOW)
 
 
 def classify(
     *children: tekton.TaskRun,
     said: tuple[str, str, str] = ("False", "Failed", "Tasks Completed: 1 (Failed: 1, Cancelled 0)"),
     status: dict[str, Any] | None = None,
-    subject: failure.Subject = SUBJECT,
+    subject: summary.Subject = SUBJECT,
 ) -> FailureDetails:
     """Classify a run that said this and had these TaskRuns."""
     named = [builders.child(it.task) for it in children]

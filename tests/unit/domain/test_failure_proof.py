@@ -11,7 +11,7 @@ from workflowexecution.api.status import FailureReason
 from workflowexecution.domain import failure, stopping, summary
 
 AT = builders.NOW + datetime.timedelta(minutes=2)
-SUBJECT = failure.Subject("restart-deployment", builders.TARGET, builders.NOW)
+SUBJECT = summary.Subject("restart-deployment", builders.TARGET, builders.NOW)
 NEVER = builders.step(exit_code=1, ran=False)
 ENDED = ("False", "TaskRunImagePullFailed", "the step could not pull its image")
 
@@ -111,7 +111,7 @@ def test_summary_and_reason_agree_when_a_run_vanished_on_purpose() -> None:
 
 
 def test_refused_changed_nothing() -> None:
-    subject = failure.Subject("w", "t", None)
+    subject = summary.Subject("w", "t", None)
     details = failure.refused(FailureReason.FORBIDDEN, "token=abc no", subject, AT)
     assert not details.was_execution_failure
     assert details.execution_time_before_failure == "0s"

@@ -22,7 +22,7 @@ from workflowexecution.api.status import (
     TaskRunPhase,
     TaskRunStatus,
 )
-from workflowexecution.domain import failure, progress, status
+from workflowexecution.domain import failure, progress, status, summary
 
 NOW = builders.NOW
 LATER = NOW + datetime.timedelta(seconds=60, microseconds=900)
@@ -30,7 +30,7 @@ MOMENT = status.Moment(LATER, generation=3)
 REF = PipelineRunRef(namespace="kubernaut-workflows", name="wfe-1", uid="u")
 READY, CREATED = ConditionType.READY, ConditionType.TEKTON_PIPELINE_CREATED
 COMPLETE = ConditionType.TEKTON_PIPELINE_COMPLETE
-SUBJECT = failure.Subject("w", "t", None)
+SUBJECT = summary.Subject("w", "t", None)
 WAY = progress.Progress(
     1, 2, "a/run", (TaskRunStatus(name="t", task="a", phase=TaskRunPhase.RUNNING),)
 )

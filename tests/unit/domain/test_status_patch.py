@@ -20,7 +20,7 @@ from workflowexecution.api.status import (
     TaskRunPhase,
     TaskRunStatus,
 )
-from workflowexecution.domain import failure, status
+from workflowexecution.domain import failure, status, summary
 
 TIMES = st.datetimes(
     min_value=datetime.datetime(2000, 1, 1),  # noqa: DTZ001 - hypothesis adds the zone
@@ -80,7 +80,7 @@ def test_patch_is_empty_when_nothing_changed(same: Status) -> None:
 @pytest.mark.parametrize("before", [Status(), Status(phase=Phase.PENDING)])
 def test_patch_to_a_failure_names_its_place_where_there_is_none(before: Status) -> None:
     moment = status.Moment(builders.NOW, 1)
-    subject = failure.Subject("w", "t", None)
+    subject = summary.Subject("w", "t", None)
     details = failure.refused(FailureReason.FORBIDDEN, "no", subject, builders.NOW)
     after = status.failed(
         before, moment, details, outcome=Outcome.FAILED, at=builders.NOW, notes=[]

@@ -23,7 +23,7 @@ from workflowexecution.api.status import (
     SkipReason,
     Status,
 )
-from workflowexecution.domain import audit, evidence, failure, progress, status
+from workflowexecution.domain import audit, evidence, failure, progress, status, summary
 
 MAX_STATUS_BYTES = 64 * 1024
 LARGEST = 2**63 - 1
@@ -94,7 +94,7 @@ def size(of: Status) -> int:
 def test_a_status_stays_within_64_kib_whatever_is_said(character: str) -> None:
     words = character * 20_000
     children = [task(number, words) for number in range(2 * progress.MAX_TASK_RUNS)]
-    subject = failure.Subject(words, words, builders.NOW)
+    subject = summary.Subject(words, words, builders.NOW)
     ended = run(words, children)
     way = progress.map_progress(ended, children, None, None)
     ref = PipelineRunRef(namespace="n" * 63, name="r" * 253, uid="u" * 36)

@@ -95,7 +95,7 @@ def test_timeout_tells_what_the_task_was_last_seen_waiting_for() -> None:
     waited = document["lastUnfinished"][0]
     assert waited["reason"] == "ExceededResourceQuota"
     facts = failure.Facts(known.run, known.children, waited_for=waited["message"])
-    subject = failure.Subject("w", "t", None)
+    subject = summary.Subject("w", "t", None)
     at = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     details = failure.classify_run(facts, subject, at)
     assert details.reason is FailureReason.DEADLINE_EXCEEDED

@@ -12,7 +12,7 @@ from tests import builders
 from tests.unit.reconciler import fakes
 from workflowexecution.api import tekton
 from workflowexecution.domain import evidence as rules
-from workflowexecution.domain import failure
+from workflowexecution.domain import failure, summary
 from workflowexecution.reconciler import evidence
 from workflowexecution.runtime import errors
 
@@ -46,7 +46,7 @@ class Bed:
         self.child = child or task()
         run = tekton.project_pipelinerun(builders.raw_run(condition=FAILED), tekton.PipelineRun)
         facts = failure.Facts(run, (self.child,))
-        subject = failure.Subject("w", "ns/deployment/x", None)
+        subject = summary.Subject("w", "ns/deployment/x", None)
         self.details = failure.classify_run(facts, subject, builders.NOW)
         self.early: dict[evidence.Place, evidence.Tail] = {}
 
