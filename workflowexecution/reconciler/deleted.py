@@ -328,7 +328,7 @@ def _was_over(seen: view.Execution, run: tekton.PipelineRun) -> bool:
     One that has succeeded though nobody had asked it to end, has, whatever the clock of Tekton
     says of when.
     """
-    if seen.run_uid and run.uid != seen.run_uid:
+    if not seen.is_own(run):
         return False
     if run.is_successful and not run.deleting and stopping.asked_at(run) is None:
         return True

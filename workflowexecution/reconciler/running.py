@@ -77,7 +77,7 @@ class Mirror:
 
     def _is_to_stop(self, seen: view.Execution, run: tekton.PipelineRun) -> bool:
         """Whether it is, or may be another than the one that was begun."""
-        if seen.run_uid and run.uid != seen.run_uid:
+        if not seen.is_own(run):
             return True
         now, limits = self._tools.clock.now(), self._tools.policy.limits
         cancelled, digest = seen.cancelling, seen.wanted_digest
@@ -108,7 +108,7 @@ class Mirror:
     async def reconcile(self, case: common.Case) -> Result:
         """Bring a running execution's status up to its run."""
         run = self._tools.engine.observe(case.seen.uid)
-        if run is None or not _is_own(case, run):
+        if run is None or not case.seen.is_own(run):
             return await self._missing(case)
         return await self._mirror(case, run)
 
@@ -264,7 +264,7 @@ class Mirror:
             why = await self._tools.engine.uninstalled()
         if why:
             return await self._wait(case, why)
-        if run is not None and _is_own(case, run):
+        if run is not None and case.seen.is_own(run):
             unwatched = Result(requeue_after_s=UNWATCHED_S)
             return common.sooner(await self._mirror(case, run), unwatched)
         return await self._vanished(case)
@@ -278,7 +278,7 @@ class Mirror:
         """Somebody else deleted the run. What it had become counts, if that was seen."""
         engine = self._tools.engine
         last = engine.last_seen(case.seen.uid)
-        if last is not None and not _is_own(case, last):
+        if last is not None and not case.seen.is_own(last):
             last = None
         at = conclusion.ended_at(case, last)
         if last is not None and _has_succeeded(case, last):
@@ -317,12 +317,6 @@ class Mirror:
         if wait_s >= UNWATCHED_S:
             await common.write(self._tools, case, health.survived(case, left))
         return Result(requeue_after_s=wait_s)
-
-
-def _is_own(case: common.Case, run: tekton.PipelineRun) -> bool:
-    """Whether this very run was made for the execution: names and labels can be copied."""
-    ref = case.status.pipeline_run_ref
-    return run.uid == ref.uid if ref and ref.uid else run.owner_uid == case.seen.uid
 
 
 def _has_succeeded(case: common.Case, run: tekton.PipelineRun) -> bool:

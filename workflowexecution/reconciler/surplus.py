@@ -148,5 +148,8 @@ def _tell(
 
 
 def _is_own(seen: view.Execution, run: tekton.PipelineRun) -> bool:
-    """Whether it is the one that a status tells of, which may say no more than its name."""
+    """Whether it is the one that a status tells of, which may say no more than its name.
+
+    The UID of its execution proves nothing here, as it may elsewhere: all of these carry it.
+    """
     return run.uid == seen.run_uid if seen.run_uid else run.name == seen.lock

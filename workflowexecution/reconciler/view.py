@@ -24,6 +24,8 @@ from workflowexecution.runtime import resource
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from workflowexecution.api import tekton
+
 BY_UID = "uid"
 BY_LOCK_WAITING = "lock-waiting"
 BY_LOCK_RUNNING = "lock-running"
@@ -159,6 +161,10 @@ class Execution(NamedTuple):
         """Whether a finalizer of this program keeps it."""
         return any(name in self.finalizers for name in names.FINALIZERS)
 
+    def is_own(self, run: tekton.PipelineRun) -> bool:
+        """Whether this very run was made for it: names and labels can be copied."""
+        return run.uid == self.run_uid if self.run_uid else run.owner_uid == self.uid
+
 
 def projection(
     instance: str, watch_namespace: str, *, whole: bool = False
@@ -199,7 +205,7 @@ def projection(
             cancelling=bool(spec.get("cancel")),
             failing=_condition_status(said, ConditionType.TEKTON_PIPELINE_CREATED)
             == ConditionStatus.FALSE,
-            run_uid=str(_mapping(said.get("pipelineRunRef")).get("uid", "")),
+            run_uid=str(_mapping(said.get("pipelineRunRef")).get("uid") or ""),
             past=_past(raw, said, target) if phase in _FINISHED else None,
             clearance=_clearance(said) if ended else Clearance.NONE,
             phase=phase,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import builders
-from workflowexecution.api import names
+from workflowexecution.api import names, tekton
 from workflowexecution.api.status import Phase
 from workflowexecution.domain import locking
 from workflowexecution.reconciler import view
@@ -289,6 +289,24 @@ def test_one_that_somebody_cancels_is_known_without_its_document() -> None:
     assert seen(spec={"cancel": {"requestedBy": "ann"}}).cancelling
     assert not seen().cancelling
     assert seen(status={"phase": "Running", "pipelineRunRef": HELD_BY}).run_uid == HELD_BY["uid"]
+
+
+@pytest.mark.parametrize(
+    ("ref", "run", "own"),
+    [
+        pytest.param(HELD_BY, builders.run(metadata={"uid": HELD_BY["uid"]}), True, id="by-uid"),
+        pytest.param(HELD_BY, builders.run(metadata={"uid": HELD_BY["uid"], "labels": {}}), True,
+                     id="without-labels"),
+        pytest.param(HELD_BY, builders.run(metadata={"uid": "another"}), False, id="copy"),
+        pytest.param(None, builders.run(), True, id="by-owner"),
+        pytest.param({"uid": None}, builders.run(), True, id="uid-unknown"),
+        pytest.param(None, builders.run(owner="other"), False, id="of-another"),
+    ],
+)  # fmt: skip
+def test_a_run_is_its_own_by_uid_and_by_owner_while_no_uid_is_known(
+    ref: dict[str, Any] | None, run: tekton.PipelineRun, *, own: bool
+) -> None:
+    assert seen(status={"phase": "Running", "pipelineRunRef": ref}).is_own(run) is own
 
 
 def test_an_object_that_was_read_for_itself_keeps_its_document() -> None:
