@@ -21,7 +21,7 @@ from workflowexecution.domain import failure, status, stopping
 from workflowexecution.domain.events import Reason
 from workflowexecution.reconciler import conclusion, ended, failures, ladder, surplus
 from workflowexecution.reconciler import tools as common
-from workflowexecution.runtime import errors, queue
+from workflowexecution.runtime import errors
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
@@ -70,10 +70,10 @@ async def reconcile(
             raise
         if await _is_deleted_at_last(tools, seen):
             failing.forget(seen.key)
-            return Result(requeue_after_s=LOOK_AGAIN_S, priority=queue.Priority.LOW)
+            return common.later(LOOK_AGAIN_S)
         left_s = await tools.audit.part(seen, overdue=True)
         if left_s > 0:
-            return Result(requeue_after_s=left_s, priority=queue.Priority.LOW)
+            return common.later(left_s)
         # The run, should there be one, stays and holds its target.
         place = f"{tools.policy.defaults.namespace}/{seen.lock}"
         _log.error("Deleted execution released after a failure", run=place, error=str(error))
@@ -110,11 +110,11 @@ async def _step(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> 
 async def _let_go(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> Result:
     """Release an execution of which no run is left."""
     if not overdue and await _is_survived(tools, seen):
-        return Result(requeue_after_s=_pods_due_s(tools, seen), priority=queue.Priority.LOW)
+        return common.later(_pods_due_s(tools, seen))
     left_s = await tools.audit.part(seen, overdue=overdue)
     if left_s > 0:
         # The last answer of the audit store wakes this earlier.
-        return Result(requeue_after_s=left_s, priority=queue.Priority.LOW)
+        return common.later(left_s)
     await ended.release(tools, seen)
     common.remark(tools, seen, Reason.DELETED, f"The execution is deleted; it was {seen.phase}")
     _log.info("Deleted execution released")
@@ -125,7 +125,7 @@ async def _leave(tools: common.Tools, seen: view.Execution, run: tekton.Pipeline
     """Release an overdue execution before its run, which stays, and with it its target's lock."""
     left_s = await tools.audit.part(seen, overdue=True)
     if left_s > 0:
-        return Result(requeue_after_s=left_s, priority=queue.Priority.LOW)
+        return common.later(left_s)
     _log.error("Deleted execution released before its run", run=run.place)
     await ended.release(tools, seen)
     why = f"Released before PipelineRun {run.place} was gone: it holds its target"
@@ -140,11 +140,11 @@ async def _end(tools: common.Tools, seen: view.Execution, run: tekton.PipelineRu
         # In order where something works already; whatever is stuck ends with a deletion.
         cause = stopping.Cause.DELETED if run.name == seen.lock else stopping.Cause.COPY
         _, result = await ladder.climb(tools, seen.key, run, cause)
-        return common.sooner(result, Result(time_s, queue.Priority.LOW))
+        return common.sooner(result, common.later(time_s))
     if not run.deleting:
         await tools.engine.delete(seen.key, run)
         _log.info("Run of a deleted execution deleted", run=run.place)
-    return Result(requeue_after_s=LOOK_AGAIN_S, priority=queue.Priority.LOW)
+    return common.later(LOOK_AGAIN_S)
 
 
 def _time_s(tools: common.Tools, seen: view.Execution, run: tekton.PipelineRun) -> float | None:

@@ -12,7 +12,6 @@ from workflowexecution.api import names, times
 from workflowexecution.domain.events import Reason
 from workflowexecution.reconciler import clearance, duty, surplus, view
 from workflowexecution.reconciler import tools as common
-from workflowexecution.runtime import queue
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
@@ -124,10 +123,10 @@ class Retention:
             return Result()
         left = self._left(seen, retention)
         if left > 0:
-            return Result(requeue_after_s=left, priority=queue.Priority.LOW)
+            return common.later(left)
         wait = self.line.wait_s(seen.key)
         if wait > 0:
-            return Result(requeue_after_s=wait, priority=queue.Priority.LOW)
+            return common.later(wait)
         await self._tools.engine.delete(seen.key, run)
         _log.info("Kept run deleted", run=run.place)
         message = f"PipelineRun {run.place} was kept long enough and is deleted"
@@ -143,7 +142,7 @@ class Retention:
             return Result()
         wait = self.line.wait_s(seen.key)
         if wait > 0:
-            return Result(requeue_after_s=wait, priority=queue.Priority.LOW)
+            return common.later(wait)
         await release(self._tools, seen)
         return Result()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from workflowexecution.api import times
 from workflowexecution.api.status import ConditionReason, ConditionStatus, ConditionType
 from workflowexecution.domain import evidence, health, status
-from workflowexecution.runtime import queue
+from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from workflowexecution import ports
     from workflowexecution.api import tekton
     from workflowexecution.api.status import Status
-    from workflowexecution.reconciler import tools as common
     from workflowexecution.reconciler import view
 
 # What comes up between two looks is told within ten seconds all the same.
@@ -74,7 +73,7 @@ class Health:
         waiting = health.waiting(children)
         if waiting and not trouble:
             trouble, again_s = await self._ask(waiting, case.moment.now)
-            result = Result(requeue_after_s=again_s, priority=queue.Priority.LOW)
+            result = common.later(again_s)
         if trouble:
             note = status.Note(
                 ConditionType.PODS_HEALTHY,

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from workflowexecution.api.status import ConditionStatus, ConditionType
 from workflowexecution.domain import foresight, stalling, stopping
+from workflowexecution.reconciler import tools as common
 from workflowexecution.reconciler import view
-from workflowexecution.runtime import clock, queue
-from workflowexecution.runtime.controller import Result
+from workflowexecution.runtime import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from workflowexecution.api import tekton
     from workflowexecution.api.status import Status
-    from workflowexecution.reconciler import tools as common
+    from workflowexecution.runtime.controller import Result
     from workflowexecution.runtime.resource import ObjectKey
 
 PROGRESS_EVERY_S = 2.0
@@ -197,7 +197,7 @@ def wake(
     now, limits = tools.clock.now(), tools.policy.limits
     stalls_in_s = stalling.left_s(run, children, now, limits.stall_after_s)
     wait_s = wakes_in_s(run, children, now, limits, stalls_in_s)
-    return Result(requeue_after_s=wait_s, priority=queue.Priority.LOW)
+    return common.later(wait_s)
 
 
 def wakes_in_s(

@@ -41,7 +41,7 @@ from workflowexecution.reconciler import (
     surplus,
 )
 from workflowexecution.reconciler import tools as common
-from workflowexecution.runtime import errors, queue
+from workflowexecution.runtime import errors
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ async def _taken_on(tools: common.Tools, case: common.Case, version: str = "") -
     run, why = await common.look_up(tools, case.seen.lock)
     if why:
         await _wait(tools, case, version, why)
-        return Result(requeue_after_s=running.UNWATCHED_S, priority=queue.Priority.LOW)
+        return common.later(running.UNWATCHED_S)
     if run is None or run.owner_uid != case.seen.uid:
         return None
     _log.info("PipelineRun adopted", run=run.place, run_uid=run.uid)

@@ -9,7 +9,6 @@ from workflowexecution import logcontext
 from workflowexecution.api.status import Phase
 from workflowexecution.reconciler import deleted, ended, failures, pending, running, surplus
 from workflowexecution.reconciler import tools as common
-from workflowexecution.runtime import queue
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
@@ -80,5 +79,5 @@ class WorkflowExecutionReconciler:
     async def _mirrored(self, seen: view.Execution) -> Result:
         put_off_s = self._mirror.put_off_s(seen)
         if put_off_s > 0:
-            return Result(requeue_after_s=put_off_s, priority=queue.Priority.LOW)
+            return common.later(put_off_s)
         return await self._mirror.reconcile(common.open_case(self._tools, seen))

@@ -21,7 +21,7 @@ from workflowexecution.domain import failure, stalling, status, stopping
 from workflowexecution.domain.events import Reason
 from workflowexecution.reconciler import conclusion, glimpses, health, ladder, pacing
 from workflowexecution.reconciler import tools as common
-from workflowexecution.runtime import errors, queue
+from workflowexecution.runtime import errors
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ class Mirror:
         is_urgent = pacing.is_urgent(case.status, after, case.moment.now)
         wait_s = pace.warning_in_s(key) if is_urgent else pace.progress_in_s(key)
         if wait_s > 0:
-            return Result(requeue_after_s=pace.put_off_s(key, wait_s), priority=queue.Priority.LOW)
+            return common.later(pace.put_off_s(key, wait_s))
         if is_urgent:
             pace.warned(key)
         else:
@@ -272,7 +272,7 @@ class Mirror:
     async def _wait(self, case: common.Case, why: str) -> Result:
         after = status.noted(case.status, case.moment, [common.engine_missing(why)])
         await common.write(self._tools, case, after)
-        return Result(requeue_after_s=UNWATCHED_S, priority=queue.Priority.LOW)
+        return common.later(UNWATCHED_S)
 
     async def _vanished(self, case: common.Case) -> Result:
         """Somebody else deleted the run. What it had become counts, if that was seen."""

@@ -16,7 +16,7 @@ from workflowexecution.domain import locking, stopping
 from workflowexecution.domain.events import Reason
 from workflowexecution.reconciler import failures, ladder
 from workflowexecution.reconciler import tools as common
-from workflowexecution.runtime import errors, queue
+from workflowexecution.runtime import errors
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ async def stop(
 async def _stop(tools: common.Tools, seen: view.Execution, cached: tekton.PipelineRun) -> Result:
     run = await common.read_unended(tools, cached)
     if run is None:
-        return Result(requeue_after_s=STALE_S, priority=queue.Priority.LOW)
+        return common.later(STALE_S)
     # Beside the run of one that is not over, its name does not make another run its own.
     is_copy = run.name != seen.lock or not seen.ended
     cause = stopping.Cause.COPY if is_copy else stopping.Cause.LATE

@@ -19,7 +19,7 @@ from workflowexecution.api.status import (
 )
 from workflowexecution.domain import claim, events, failure, history, status, summary
 from workflowexecution.reconciler import duty, failures, unanswered
-from workflowexecution.runtime import errors
+from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
@@ -367,6 +367,11 @@ async def is_working(tools: Tools, run_uid: str, children: Iterable[tekton.TaskR
     if not all(child.is_done for child in children):
         return True
     return await tools.engine.has_live_pods(run_uid)
+
+
+def later(seconds: float | None) -> Result:
+    """To come again after so many seconds, if any, behind all that somebody waits for."""
+    return Result(seconds, queue.Priority.LOW)
 
 
 def sooner(*results: Result) -> Result:
