@@ -57,9 +57,7 @@ class Collision:
         """The same with the run that has the name, as the server gave it."""
         tools = self._tools
         if run.owner_uid == case.seen.uid:
-            _log.info("PipelineRun adopted", run=run.place, run_uid=run.uid)
-            await common.write(tools, case, common.adopt(case, run), version=version)
-            return common.LOOK_AT_ONCE
+            return await take_on(tools, case, run, version)
         owner = pipelinerun.owner_of(run.labels, run.annotations)
         if owner is None:
             _log.warning("Run of unknown making holds a target", run=run.place)
@@ -99,3 +97,12 @@ class Collision:
         )
         await common.write(tools, case, common.waits(case, note), version=version)
         return Result(requeue_after_s=RELEASING_S, priority=queue.Priority.NORMAL)
+
+
+async def take_on(
+    tools: common.Tools, case: common.Case, run: tekton.PipelineRun, version: str
+) -> Result:
+    """Say that the execution has this run: a create of it was done whose answer was lost."""
+    _log.info("PipelineRun adopted", run=run.place, run_uid=run.uid)
+    await common.write(tools, case, common.adopt(case, run), version=version)
+    return common.LOOK_AT_ONCE

@@ -178,7 +178,7 @@ class Start:
             _log.warning("PipelineRun is not created, and given up", error=str(error))
             await common.refuse(tools, case, reason, message, [note], version=version)
             return Result()
-        if not _is_failing(case):
+        if not case.seen.failing:
             _log.warning("PipelineRun cannot be created so far", error=str(error))
         after = status.pending(case.status, case.moment, [note])
         await common.write(tools, case, after, version=version)
@@ -191,7 +191,7 @@ class Start:
         another thing, as a webhook whose refusals look the same.
         """
         lasted_s = self._failing.note(case.seen.key, case.moment.now)
-        return lasted_s < _PASSING_S and not _is_failing(case)
+        return lasted_s < _PASSING_S and not case.seen.failing
 
     def _is_over(self, case: common.Case) -> bool:
         """Whether the create has failed for so long that this failure is the last one.
@@ -220,12 +220,6 @@ def _copied(tools: common.Tools, seen: view.Execution) -> tekton.PipelineRun | N
     return runs[0]._replace(name=seen.lock, uid="")
 
 
-def _is_failing(case: common.Case) -> bool:
-    """Whether the status says already that the create fails."""
-    said = case.status.condition(ConditionType.TEKTON_PIPELINE_CREATED)
-    return said is not None and said.status is ConditionStatus.FALSE
-
-
 async def _taken_on(tools: common.Tools, case: common.Case, version: str = "") -> Result | None:
     """Before an execution ends unstarted: take on the run that a former try may have created.
 
@@ -250,9 +244,7 @@ async def _taken_on(tools: common.Tools, case: common.Case, version: str = "") -
         return common.later(running.UNWATCHED_S)
     if run is None or run.owner_uid != case.seen.uid:
         return None
-    _log.info("PipelineRun adopted", run=run.place, run_uid=run.uid)
-    await common.write(tools, case, common.adopt(case, run), version=version)
-    return common.LOOK_AT_ONCE
+    return await collision.take_on(tools, case, run, version)
 
 
 async def _cancel(tools: common.Tools, case: common.Case) -> Result:

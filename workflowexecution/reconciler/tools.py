@@ -323,13 +323,7 @@ def remark(tools: Tools, seen: view.Execution, reason: events.Reason, message: s
 
 def adopt(case: Case, run: tekton.PipelineRun) -> Status:
     """The status of an execution whose run exists: Running, whatever the run says by now."""
-    ref = PipelineRunRef(
-        api_version="tekton.dev/v1",
-        kind="PipelineRun",
-        namespace=run.namespace,
-        name=run.name,
-        uid=run.uid,
-    )
+    ref = PipelineRunRef(namespace=run.namespace, name=run.name, uid=run.uid)
     at = run.created_at or case.moment.now
     over = _said(case.status, _BEGUN)
     return status.started(case.status, case.moment, ref, at=at, notes=over)
