@@ -43,12 +43,28 @@ async def climb(
     Raises:
         ClusterError: the step failed, or its outcome is not known.
     """
-    now = tools.clock.now()
-    step, left_s = stopping.next_step(run, cause, now)
+    step, left_s = stopping.next_step(run, cause, tools.clock.now())
+    return step, await take(tools, key, run, cause, step, left_s)
+
+
+async def take(
+    tools: common.Tools,
+    key: ObjectKey,
+    run: tekton.PipelineRun,
+    cause: stopping.Cause,
+    step: stopping.Step,
+    left_s: float,
+) -> Result:
+    """Take a step as `stopping.next_step` has given it; returns when to come again.
+
+    Raises:
+        ClusterError: the step failed, or its outcome is not known.
+    """
     match step:
         case stopping.Step.ASK | stopping.Step.FORCE:
             _log.info("Run is told to end", run=run.place, cause=cause.value, step=step.name)
-            await _change(tools, key, run, stopping.change(run, step, cause, now))
+            changes = stopping.change(run, step, cause, tools.clock.now())
+            await _change(tools, key, run, changes)
             left_s = AGAIN_S
         case stopping.Step.DELETE:
             _log.warning("Run that does not end is deleted", run=run.place, cause=cause.value)
@@ -59,7 +75,7 @@ async def climb(
         case stopping.Step.STUCK:
             _log.error("Run cannot be ended", run=run.place, cause=cause.value)
             left_s = STUCK_AGAIN_S
-    return step, Result(requeue_after_s=left_s)
+    return Result(requeue_after_s=left_s)
 
 
 def note(step: stopping.Step, stop: stopping.Stop, run: tekton.PipelineRun) -> status.Note:

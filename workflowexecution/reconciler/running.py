@@ -181,7 +181,7 @@ class Mirror:
     ) -> Result:
         """Take the ladder's next step, and say where it stands."""
         tools = self._tools
-        step, _ = stopping.next_step(run, stop.cause, case.moment.now)
+        step, left_s = stopping.next_step(run, stop.cause, case.moment.now)
         # Whoever deletes a run that is being stopped takes the cause with it.
         is_going = run.deleting and stopping.cause_of(run) is not None
         is_last = step is stopping.Step.DELETE or (is_going and case.status.failure_details is None)
@@ -189,7 +189,7 @@ class Mirror:
             # Written before the proof is deleted, and looked at once more after that.
             return common.LOOK_AT_ONCE
         before = case.status.condition(ConditionType.CANCEL_CONFIRMED)
-        step, result = await ladder.climb(tools, case.seen.key, run, stop.cause)
+        result = await ladder.take(tools, case.seen.key, run, stop.cause, step, left_s)
         note = ladder.note(step, stop, run)
         if before is None:
             common.remark(tools, case.seen, Reason.CANCEL_REQUESTED, stop.message)

@@ -124,6 +124,23 @@ async def test_whoever_deletes_a_run_that_is_being_stopped_takes_no_cause_with_i
     assert it.world.status.failure_reason == "DeadlineExceeded"
 
 
+async def test_deletion_that_falls_due_during_a_look_waits_for_the_next() -> None:
+    """By then what is known of the run is written first."""
+    it = Stopping()
+    it.world.clock.advance(900)
+    it.has(timeout="1m")
+    await it.reconcile()
+    it.has(timeout="1m", marks=it.marks())
+    it.world.clock.advance(stopping.FORCED_S - 1)
+    case = it.world.case()
+    it.world.clock.advance(1)
+    await it.mirror.reconcile(case)
+    assert f"delete {LOCK}" not in it.world.journal
+    assert it.world.status.failure_details is None
+    assert await it.reconcile() == LOOK_AT_ONCE
+    assert it.world.status.failure_details is not None
+
+
 @pytest.mark.parametrize("broken", ["pods", "status"])
 async def test_what_has_to_end_is_deleted_though_nothing_can_be_written_of_it(broken: str) -> None:
     it = Stopping()
