@@ -73,19 +73,15 @@ class Conclusion:
         )
 
     async def succeeded(
-        self,
-        case: common.Case,
-        mirrored: Status,
-        run: tekton.PipelineRun,
-        children: Sequence[tekton.TaskRun],
-        at: datetime.datetime,
+        self, case: common.Case, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
     ) -> Status:
         """The status of a run that succeeded, with what speaks against that.
 
         Pods are asked for only where a task was repeated: without that they tell nothing more, and
         a success costs no request.
         """
-        after = status.completed(mirrored, case.moment, at)
+        before = mirrored(case, run, children)
+        after = status.completed(before, case.moment, ended_at(case, run))
         pods: Sequence[tekton.Pod] = ()
         if consistency.is_in_doubt(children):
             try:
@@ -99,11 +95,17 @@ class Conclusion:
             return after
         return status.noted(after, case.moment, [_doubt(ConditionStatus.FALSE, doubt)])
 
-    async def failed(
-        self, case: common.Case, mirrored: Status, facts: failure.Facts, at: datetime.datetime
-    ) -> Status:
-        """The status of a run that failed, with why."""
-        return ended_badly(case, mirrored, *await self.record(case, facts, at), at=at)
+    async def failed(self, case: common.Case, facts: failure.Facts) -> Status:
+        """The status of a run that failed, with why.
+
+        How far one has come that is gone before its end stays as it was told.
+        """
+        run, before = facts.run, case.status
+        if run is not None and run.is_done:
+            # With what the pods alone tell.
+            before = mirrored(case, run, facts.children)
+        details, notes = await self.record(case, facts)
+        return ended_badly(case, before, details, notes, at=ended_at(case, run))
 
     def remembered(
         self, case: common.Case, details: FailureDetails, last: tekton.PipelineRun | None
@@ -118,11 +120,11 @@ class Conclusion:
         return ended_badly(case, case.status, details, notes, at=ended_at(case, last))
 
     async def record(
-        self, case: common.Case, facts: failure.Facts, at: datetime.datetime
+        self, case: common.Case, facts: failure.Facts
     ) -> tuple[FailureDetails, list[status.Note]]:
         """Why the run failed, with its evidence, and what is to be said of its stopping."""
         facts, notes = attributed(case, facts, self._tools.policy.limits)
-        details = failure.classify_run(facts, case.subject, at)
+        details = failure.classify_run(facts, case.subject, ended_at(case, facts.run))
         key = case.seen.key
         details = await evidence.gathered(
             self._tools, details, facts.children, pods=facts.pods, early=self._glimpses.early(key)
@@ -172,7 +174,7 @@ class Conclusion:
         self, case: common.Case, run: tekton.PipelineRun, facts: failure.Facts
     ) -> tuple[FailureDetails, Status]:
         """The record of a run that is still there, and the status with it."""
-        details, _ = await self.record(case, facts, ended_at(case, run))
+        details, _ = await self.record(case, facts)
         # With what the pods alone tell: they are gone when the end is said.
         after = mirrored(case, run, facts.children)
         return details, after.model_copy(update={"failure_details": details})
@@ -181,7 +183,8 @@ class Conclusion:
         """What is known of a run that is gone: its TaskRuns go with it, one by one.
 
         Those of the cache may tell why it failed. That nothing ran is proven by the server's list
-        alone: what is not in it is seen no more, whatever becomes of it.
+        alone: what is not in it is seen no more, whatever becomes of it. It is read after the look
+        that found no pod at work: of a pod that has gone meanwhile, the TaskRun went before.
         """
         live = {child.name: child for child in await self._tools.engine.read_children(run.uid)}
         known = {child.name: child for child in self._tools.engine.children(run.uid)}

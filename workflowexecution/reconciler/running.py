@@ -124,34 +124,33 @@ class Mirror:
             # The run's end came by one watch before its tasks' ends came by the other.
             self._unsettled[case.seen.key] = SETTLE_S
             return Result(requeue_after_s=SETTLE_S)
-        succeeded = _has_succeeded(case, run)
-        if not (settled and succeeded):
+        if not (settled and _has_succeeded(case, run)):
             # The cache may lack a task that the run does not name: it proves nothing.
             children = await self._tools.engine.read_children(run.uid)
-        at = conclusion.ended_at(case, run)
-        mirrored = conclusion.mirrored(case, run, children)
-        if succeeded:
-            after = await self._conclusion.succeeded(case, mirrored, run, children, at)
-        elif await common.is_working(self._tools, run.uid, children):
+        return await self._conclude(case, run, children)
+
+    async def _conclude(
+        self, case: common.Case, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
+    ) -> Result:
+        """Tekton calls the run ended: say the end, unless it failed and something of it works."""
+        if _has_succeeded(case, run):
+            return await self._end(case, await self._conclusion.succeeded(case, run, children))
+        known = case.status.failure_details
+        if await common.is_working(self._tools, run.uid, children):
             again = Result(requeue_after_s=self._patience(case.seen.key))
-            if case.status.failure_details is None:
+            if known is None:
                 told = await self._conclusion.first_words(case, run, children)
                 await common.write(self._tools, case, told)
                 return again
             return common.sooner(again, await self._go_on(case, run, children))
-        elif case.status.failure_details is not None and _is_going(run, children):
+        if known is not None and _is_going(run, children):
             # What was written down was seen when its tasks and pods were there.
-            details = case.status.failure_details
-            after = self._conclusion.remembered(case, details, run)
-        else:
-            facts = await self._conclusion.facts(case, run, children)
-            lingered = case.status.failure_details
-            if lingered is not None and lingered.was_execution_failure:
-                went = stopping.went_unseen(facts.children, facts.pods)
-                facts = dataclasses.replace(facts, lingers=went)
-            after = await self._conclusion.failed(case, mirrored, facts, at)
-        await self._end(case, after)
-        return Result()
+            return await self._end(case, self._conclusion.remembered(case, known, run))
+        facts = await self._conclusion.facts(case, run, children)
+        if known is not None and known.was_execution_failure:
+            went = stopping.went_unseen(facts.children, facts.pods)
+            facts = dataclasses.replace(facts, lingers=went)
+        return await self._end(case, await self._conclusion.failed(case, facts))
 
     async def _go_on(
         self, case: common.Case, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
@@ -248,9 +247,10 @@ class Mirror:
         await common.write(self._tools, case, after)
         return Result()
 
-    async def _end(self, case: common.Case, after: Status) -> None:
+    async def _end(self, case: common.Case, after: Status) -> Result:
         await self._conclusion.write(case, after)
         self.forget(case.seen.key)
+        return Result()
 
     async def _missing(self, case: common.Case) -> Result:
         """The cache has no run of ours: engine or its place away, run deleted, or its marks lost.
@@ -280,15 +280,10 @@ class Mirror:
         last = engine.last_seen(case.seen.uid)
         if last is not None and not case.seen.is_own(last):
             last = None
-        at = conclusion.ended_at(case, last)
         if last is not None and _has_succeeded(case, last):
             children = engine.children(last.uid)
-            mirrored = conclusion.mirrored(case, last, children)
-            after = await self._conclusion.succeeded(case, mirrored, last, children, at)
-            await self._end(case, after)
-            return Result()
-        ref = case.status.pipeline_run_ref
-        uid = ref.uid if ref else ""
+            return await self._end(case, await self._conclusion.succeeded(case, last, children))
+        uid = case.seen.run_uid
         if uid:
             left = await engine.read_children(uid)
             if await common.is_working(self._tools, uid, left):
@@ -296,20 +291,14 @@ class Mirror:
         remembered = case.status.failure_details
         if remembered is not None:
             # It had ended, and what lingered of it is gone by now.
-            await self._end(case, self._conclusion.remembered(case, remembered, last))
-            return Result()
+            return await self._end(case, self._conclusion.remembered(case, remembered, last))
         if last is not None and last.is_done:
             facts = await self._conclusion.remains(case, last)
-            mirrored = conclusion.mirrored(case, last, facts.children)
-            after = await self._conclusion.failed(case, mirrored, facts, at)
-            await self._end(case, after)
-            return Result()
-        facts = failure.Facts(
-            last, (), conclusion.started(case), vanished=_deleted_by_others(case, last)
-        )
-        after = await self._conclusion.failed(case, case.status, facts, case.moment.now)
-        await self._end(case, after)
-        return Result()
+        else:
+            facts = failure.Facts(
+                last, (), conclusion.started(case), vanished=_deleted_by_others(case, last)
+            )
+        return await self._end(case, await self._conclusion.failed(case, facts))
 
     async def _survived(self, case: common.Case, left: Sequence[tekton.TaskRun]) -> Result:
         """The run is gone, and something of it is not: the end waits, and says for what."""

@@ -253,6 +253,17 @@ async def test_pod_that_begins_between_the_last_two_looks_has_run() -> None:
     assert it.world.status.requires_manual_review
 
 
+async def test_what_a_pod_alone_tells_at_the_end_is_told_of_its_task() -> None:
+    it = Lingering()
+    it.children = (builders.task(condition=LATE_TASK, steps=[WAITING]),)
+    it.world.engine.pods = [waiting(ran=True)]
+    it.world.engine.working.clear()
+    it.has(FAILURE)
+    assert await it.reconcile() == Result()
+    assert [task.started for task in it.world.status.task_runs or ()] == [True]
+    assert it.world.status.requires_manual_review
+
+
 @pytest.mark.parametrize("reason", ["TaskRunTimeout", "TaskRunCancelled", "TaskRunImagePullFailed"])
 async def test_what_a_pod_alone_has_told_is_remembered_when_it_is_gone(reason: str) -> None:
     """Tekton, which has ended the task, looked at its pod for the last time a moment before."""
