@@ -71,15 +71,13 @@ async def reconcile(
         if await _is_deleted_at_last(tools, seen):
             failing.forget(seen.key)
             return common.later(LOOK_AGAIN_S)
-        left_s = await tools.audit.part(seen, overdue=True)
-        if left_s > 0:
-            return common.later(left_s)
+        if waits := await _released(tools, seen, overdue=True):
+            return waits
         # The run, should there be one, stays and holds its target.
         place = f"{tools.policy.defaults.namespace}/{seen.lock}"
         _log.error("Deleted execution released after a failure", run=place, error=str(error))
-        await ended.release(tools, seen)
-        _give_up(tools, seen, f"Released without PipelineRun {place} being deleted: {error}")
-        return Result()
+        why = f"Released without PipelineRun {place} being deleted: {error}"
+        return _given_up(tools, seen, why)
     failing.forget(seen.key)
     return result
 
@@ -111,11 +109,8 @@ async def _let_go(tools: common.Tools, seen: view.Execution, *, overdue: bool) -
     """Release an execution of which no run is left."""
     if not overdue and await _is_survived(tools, seen):
         return common.later(_pods_due_s(tools, seen))
-    left_s = await tools.audit.part(seen, overdue=overdue)
-    if left_s > 0:
-        # The last answer of the audit store wakes this earlier.
-        return common.later(left_s)
-    await ended.release(tools, seen)
+    if waits := await _released(tools, seen, overdue=overdue):
+        return waits
     common.remark(tools, seen, Reason.DELETED, f"The execution is deleted; it was {seen.phase}")
     _log.info("Deleted execution released")
     return Result()
@@ -123,14 +118,21 @@ async def _let_go(tools: common.Tools, seen: view.Execution, *, overdue: bool) -
 
 async def _leave(tools: common.Tools, seen: view.Execution, run: tekton.PipelineRun) -> Result:
     """Release an overdue execution before its run, which stays, and with it its target's lock."""
-    left_s = await tools.audit.part(seen, overdue=True)
-    if left_s > 0:
-        return common.later(left_s)
+    if waits := await _released(tools, seen, overdue=True):
+        return waits
     _log.error("Deleted execution released before its run", run=run.place)
-    await ended.release(tools, seen)
     why = f"Released before PipelineRun {run.place} was gone: it holds its target"
-    _give_up(tools, seen, why)
-    return Result()
+    return _given_up(tools, seen, why)
+
+
+async def _released(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> Result | None:
+    """Take the finalizer off once the records are safe; when to come again while they are not."""
+    left_s = await tools.audit.part(seen, overdue=overdue)
+    if left_s > 0:
+        # The last answer of the audit store wakes this earlier.
+        return common.later(left_s)
+    await ended.release(tools, seen)
+    return None
 
 
 async def _end(tools: common.Tools, seen: view.Execution, run: tekton.PipelineRun) -> Result:
@@ -207,9 +209,10 @@ def _pods_due_s(tools: common.Tools, seen: view.Execution) -> float:
     return min(LOOK_AGAIN_S, max(_SOONEST_S, since_s / 4))
 
 
-def _give_up(tools: common.Tools, seen: view.Execution, message: str) -> None:
+def _given_up(tools: common.Tools, seen: view.Execution, message: str) -> Result:
     tools.metrics.deletion_given_up()
     common.remark(tools, seen, Reason.CLEANUP_FAILED, message)
+    return Result()
 
 
 def is_overdue(tools: common.Tools, seen: view.Execution) -> bool:
