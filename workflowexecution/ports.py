@@ -90,13 +90,6 @@ class EventRecorder(Protocol):
         ...
 
 
-class NoEvents:
-    """Records nothing."""
-
-    def record(self, key: ObjectKey, uid: str, story: events.Story) -> None:
-        """Ignore it."""
-
-
 class RunMarks(Protocol):
     """What else a run is to carry than what its execution asks for."""
 
@@ -135,25 +128,6 @@ class Metrics(Protocol):
     def deletion_given_up(self) -> None:
         """A deleted execution was let go before its run; the run stays and holds the lock."""
         ...
-
-
-class NoMetrics:
-    """Counts nothing."""
-
-    def lock_evicted(self) -> None:
-        """Ignore it."""
-
-    def late_run_cancelled(self) -> None:
-        """Ignore it."""
-
-    def foreign_run_met(self) -> None:
-        """Ignore it."""
-
-    def cancel_stuck(self) -> None:
-        """Ignore it."""
-
-    def deletion_given_up(self) -> None:
-        """Ignore it."""
 
 
 class ExecutionReader(Protocol):

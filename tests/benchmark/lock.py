@@ -107,6 +107,11 @@ def _tools(server: CountingServer, cache: store.Store[view.Execution]) -> tools.
         policies=lambda: settled,
         busy=lambda: False,
         wake=lambda key: None,
+        observers=(),
+        events=absent,
+        metrics=absent,
+        audit=absent,
+        marks=absent,
     )
 
 

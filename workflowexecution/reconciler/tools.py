@@ -18,7 +18,7 @@ from workflowexecution.api.status import (
     PipelineRunRef,
 )
 from workflowexecution.domain import claim, events, failure, history, status, summary
-from workflowexecution.reconciler import duty, failures, unanswered
+from workflowexecution.reconciler import failures, unanswered
 from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from workflowexecution.api import tekton
     from workflowexecution.api.status import FailureReason, Status
     from workflowexecution.domain import pipelinerun, stopping, validation
-    from workflowexecution.reconciler import view
+    from workflowexecution.reconciler import duty, view
     from workflowexecution.runtime import resource, store
 
 _log = structlog.get_logger(__name__)
@@ -61,8 +61,6 @@ _NOT_CREATED = status.Note(
     _NO_RUN,
 )
 
-_NO_AUDIT = duty.NoAudit()
-
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -76,7 +74,7 @@ class Policy:
     run_retention_s: float
     create_retry_for_s: float
     deletion_give_up_s: float
-    log_tail: bool = True
+    log_tail: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +95,11 @@ class Tools:
     """Whether other keys wait: progress gives way to them."""
     wake: Callable[[resource.ObjectKey], None]
     """Asks for a look that nobody waits for."""
-    observers: Sequence[ports.Observer] = ()
-    events: ports.EventRecorder = field(default_factory=ports.NoEvents)
-    metrics: ports.Metrics = field(default_factory=ports.NoMetrics)
-    audit: duty.Audit = _NO_AUDIT
-    marks: ports.RunMarks = field(default_factory=ports.NoMarks)
+    observers: Sequence[ports.Observer]
+    events: ports.EventRecorder
+    metrics: ports.Metrics
+    audit: duty.Audit
+    marks: ports.RunMarks
     unanswered: unanswered.Unanswered = field(default_factory=unanswered.Unanswered)
     refused: failures.Failures = field(default_factory=failures.Failures)
     """Of executions of which a surplus run may not be told to end."""

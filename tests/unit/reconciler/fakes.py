@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests import builders
 from tests.fake import objects
+from workflowexecution import ports
 from workflowexecution.api import names, tekton
 from workflowexecution.api.status import Condition, ConditionType, Status
 from workflowexecution.domain import (
@@ -20,13 +21,11 @@ from workflowexecution.domain import (
     stopping,
     validation,
 )
-from workflowexecution.reconciler import tools, view
+from workflowexecution.reconciler import duty, tools, view
 from workflowexecution.runtime import errors, resource, store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-
-    from workflowexecution import ports
 
 KEY = resource.ObjectKey("payment", "restart-payment")
 UID = "uid-restart-payment"
@@ -374,6 +373,7 @@ class World:
             "run_retention_s": 300.0,
             "create_retry_for_s": 600.0,
             "deletion_give_up_s": 600.0,
+            "log_tail": True,
         }
         self.policy = tools.Policy(**(settled | policy))
         self.tools = tools.Tools(
@@ -387,8 +387,11 @@ class World:
             policies=lambda: self.policy,
             busy=lambda: self.busy,
             wake=self.woken.append,
+            observers=(),
             metrics=self.metrics,
             events=self.events,
+            audit=duty.NoAudit(),
+            marks=ports.NoMarks(),
         )
 
     def put(self, **parts: Any) -> view.Execution:  # noqa: ANN401 - as raw_execution
