@@ -86,6 +86,14 @@ async def test_an_end_is_not_before_a_start_that_the_server_has_dated_a_moment_a
     assert ended(it) == (at(60), "0s", None)
 
 
+async def test_an_end_that_nobody_saw_is_not_before_a_start_a_moment_ahead_either() -> None:
+    it = Running(startTime=builders.stamp(60))
+    it.world.clock.advance(-0.6)
+    await it.reconcile()
+    assert it.phase() is Phase.FAILED
+    assert ended(it) == (at(60), "0s", at(60))
+
+
 async def test_the_end_of_a_deleted_one_is_not_before_its_start() -> None:
     running = {"phase": "Running", "startTime": builders.stamp(), "pipelineRunRef": REF}
     made = test_deleted.world(running)
