@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from workflowexecution.runtime import (
     probes,
     queue,
     reach,
+    waiting,
 )
 from workflowexecution.settings import MAX_WORKERS, Settings
 from workflowexecution.wiring import (
@@ -326,7 +326,7 @@ class App:
             *self._traces.services,
             # All lists run at once; the workers wait for the last of them.
             *(manager.Service(name=f"watch-{it}", run=watched[it].run) for it in watched),
-            manager.Service(name="caches", run=_forever, ready=self._watches.wait_known),
+            manager.Service(name="caches", run=waiting.forever, ready=self._watches.wait_known),
             *election.services(self._elector),
             # Whatever writes comes after the leader: it starts with the lease and ends before it.
             manager.Service(name="events", run=self._events.run, stop=self._events.stop),
@@ -388,7 +388,3 @@ class App:
     def _run_is_done(self, owner_uid: str) -> bool:
         run = self._engine.observe(owner_uid)
         return run is not None and run.is_done
-
-
-async def _forever() -> None:
-    await asyncio.get_running_loop().create_future()

@@ -8,7 +8,6 @@ end what it may still be doing with it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,6 +21,7 @@ from workflowexecution.adapters import (
     breaker,
 )
 from workflowexecution.domain import auditevent
+from workflowexecution.runtime import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -188,10 +188,8 @@ class HttpTrail:
             wait = self._breaker.wait_s() or self._due_in_s()
             if wait == 0:
                 return
-            with contextlib.suppress(TimeoutError):
-                # A timer may end a hair early, and a wait for that hair at once, for ever.
-                async with asyncio.timeout(wait and max(wait, 0.001)):
-                    await self._changed.wait()
+            # A timer may end a hair early, and a wait for that hair at once, for ever.
+            await waiting.set_within(self._changed, wait and max(wait, 0.001))
 
     def _due_in_s(self) -> float | None:
         now = self._clock()
@@ -247,18 +245,13 @@ class HttpTrail:
             else:
                 return True
             left -= 1
-            await self._pause(wait_s)
+            # A stop ends the wait before the next attempt.
+            await waiting.set_within(self._stopped, wait_s)
 
     def _says_nothing(self, error: auditclient.Unavailable) -> bool:
         # What suspects fail of is theirs, while others have shown that the store is there.
         alone = all(it.is_suspect for it in self._sending.values())
         return alone and self._breaker.is_closed and isinstance(error, auditclient.Failing)
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait before the next attempt; a stop ends that."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopped.wait()
 
     async def _round(self) -> None:
         """One attempt: clear the doubts, then send what is missing.

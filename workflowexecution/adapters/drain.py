@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING
 
 import structlog
 
 from workflowexecution.adapters import outbox
-from workflowexecution.runtime import backoff, errors
+from workflowexecution.runtime import backoff, errors, waiting
 
 if TYPE_CHECKING:
     from workflowexecution import ports
@@ -69,9 +68,7 @@ class Drain:
             else:
                 delays.reset()
                 self._answered.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._outbox.filled.wait()
+            await waiting.set_within(self._outbox.filled, wait_s)
 
     async def _drain(self, part: int) -> None:
         """Offer what a part holds, and take off what is answered, until nothing is left of it.
@@ -94,11 +91,11 @@ class Drain:
 
     def _offered(self, kept: dict[str, Event | None]) -> bool:
         """Offer what is neither answered nor under way; whether there is anything to wait for."""
-        waiting = False
+        awaited = False
         for key, event in kept.items():
             if event is None or key in self._answered:
                 continue
-            waiting = True
+            awaited = True
             if key in self._under_way:
                 continue
             self._under_way.add(key)
@@ -106,7 +103,7 @@ class Drain:
                 # The trail says when there is room.
                 self._under_way.discard(key)
                 break
-        return waiting
+        return awaited
 
     def _answer(self, event: Event) -> None:
         if event.key in self._under_way:

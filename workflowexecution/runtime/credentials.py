@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from workflowexecution.runtime import errors
+from workflowexecution.runtime import errors, waiting
 
 FETCH_LIMIT_S = 30.0
 """A plugin or provider that takes longer has failed."""
@@ -84,7 +84,7 @@ class Fixed:
 
     async def keep(self) -> None:
         """Have nothing to do."""
-        await _forever()
+        await waiting.forever()
 
     async def close(self) -> None:
         """Have nothing to end."""
@@ -126,7 +126,7 @@ class TokenFile:
 
     async def keep(self) -> None:
         """Leave it to the requests, which read the file themselves."""
-        await _forever()
+        await waiting.forever()
 
     async def close(self) -> None:
         """Have nothing to end."""
@@ -234,7 +234,3 @@ class FetchedToken:
             _log.warning("Credentials cannot be renewed", error=str(error))
         finally:
             self._fetching = None
-
-
-async def _forever() -> None:
-    await asyncio.get_running_loop().create_future()

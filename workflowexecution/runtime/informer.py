@@ -9,7 +9,17 @@ from typing import Generic, Protocol, TypeVar
 
 import structlog
 
-from workflowexecution.runtime import client, errors, feed, heard, pages, recovery, resource, store
+from workflowexecution.runtime import (
+    client,
+    errors,
+    feed,
+    heard,
+    pages,
+    recovery,
+    resource,
+    store,
+    waiting,
+)
 
 _MISSING_RETRY_S = 2.0
 _MISSING_SPREAD_S = 3.0
@@ -305,9 +315,7 @@ class Informer(Generic[T]):
     async def _wait(self) -> None:
         self._hearing.expect_within(self._pause_s)
         self._hurry.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._pause_s):
-                await self._hurry.wait()
+        await waiting.set_within(self._hurry, self._pause_s)
         resumes = self._version and not self._refreshes
         self._state = InformerState.WATCH if resumes else InformerState.LIST
 

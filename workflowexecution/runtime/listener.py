@@ -11,6 +11,8 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
+from workflowexecution.runtime import waiting
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _CLOSE_S = 1.0
@@ -102,7 +104,7 @@ class Listener:
             stack.callback(server.close)
             self._port = server.sockets[0].getsockname()[1]
             self._listening.set()
-            await asyncio.get_running_loop().create_future()
+            await waiting.forever()
 
     async def _listen(self, runner: web.AppRunner, room: "_Room") -> asyncio.Server:
         """Take connections, as many as there is room for.

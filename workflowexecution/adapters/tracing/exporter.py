@@ -20,6 +20,8 @@ from opentelemetry.exporter.otlp.proto.common import trace_encoder
 from opentelemetry.sdk import trace as sdk
 from opentelemetry.util import re as headers
 
+from workflowexecution.runtime import waiting
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -76,9 +78,9 @@ class Exporter(sdk.SpanProcessor):
         async with aiohttp.ClientSession(timeout=limits) as session:
             while not self._stopping.is_set():
                 await self._some.wait()
-                await self._pause(GATHER_S)
+                await waiting.set_within(self._stopping, GATHER_S)
                 if not self._stopping.is_set() and not await self._drain(session):
-                    await self._pause(AGAIN_AFTER_S)
+                    await waiting.set_within(self._stopping, AGAIN_AFTER_S)
             try:
                 async with asyncio.timeout(LAST_S):
                     await self._drain(session)
@@ -86,13 +88,6 @@ class Exporter(sdk.SpanProcessor):
                 pass
         if self._waiting or self.lost:
             _log.warning("Spans are lost", spans=len(self._waiting) + self.lost)
-
-    async def _pause(self, for_s: float) -> None:
-        try:
-            async with asyncio.timeout(for_s):
-                await self._stopping.wait()
-        except TimeoutError:
-            pass
 
     async def _drain(self, session: aiohttp.ClientSession) -> bool:
         """Send all there is; returns whether the collector can be reached."""
