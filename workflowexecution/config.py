@@ -16,6 +16,7 @@ import yaml
 from pydantic.alias_generators import to_snake
 
 from workflowexecution import settingkeys, settings
+from workflowexecution.runtime import filestate
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
@@ -40,10 +41,6 @@ class ConfigurationError(Exception):
         super().__init__("; ".join(problems))
 
 
-State = tuple[int, int, int]
-"""What changes with a file."""
-
-
 @dataclass(slots=True)
 class Source:
     """Where the settings of a process come from.
@@ -59,23 +56,19 @@ class Source:
     path: Path | None
     flags: Mapping[str, Any] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    loaded: State | None = field(default=None, init=False)
+    loaded: filestate.State | None = field(default=None, init=False)
 
     @property
     def file(self) -> Path:
         """The file, be it there or not."""
         return self.path or DEFAULT_PATH
 
-    def state(self) -> State | None:
-        """What changes with the file, links to it followed; None while it cannot be looked at.
-
-        A mounted ConfigMap is a link into a folder that is replaced as a whole.
-        """
+    def state(self) -> filestate.State | None:
+        """What changes with the file; None while it cannot be looked at."""
         try:
-            found = os.stat(self.file)  # noqa: PTH116 - the file may be a link
+            return filestate.state(self.file)
         except OSError:
             return None
-        return found.st_ino, found.st_mtime_ns, found.st_size
 
     def load(self) -> settings.Settings:
         """Read and check the settings as they are now.

@@ -1,10 +1,11 @@
 """The certificate of a port of this process, taken anew when its files change."""
 
 import asyncio
-import os
 import ssl
 
 import structlog
+
+from workflowexecution.runtime import filestate
 
 _LOOK_EVERY_S = 10.0
 
@@ -28,7 +29,7 @@ class ServingCertificate:
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         """For new connections; those that are open keep what they began with."""
         self._complaint = ""
-        self._loaded = self._state()
+        self._loaded = filestate.state(*self._files)
         self.context.load_cert_chain(*self._files)
 
     async def run(self) -> None:
@@ -39,7 +40,7 @@ class ServingCertificate:
 
     def _follow(self) -> None:
         try:
-            state = self._state()
+            state = filestate.state(*self._files)
             if state == self._loaded:
                 return
             # A pair that does not fit would leave the context in use without a key.
@@ -56,8 +57,3 @@ class ServingCertificate:
         if error != self._complaint:
             self._complaint = error
             _log.warning("Certificate cannot be loaded", file=self._files[0], error=error)
-
-    def _state(self) -> tuple[tuple[int, int, int], ...]:
-        """What changes with the files, links to them followed."""
-        found = (os.stat(path) for path in self._files)  # noqa: PTH116 - the files may be links
-        return tuple((it.st_ino, it.st_mtime_ns, it.st_size) for it in found)

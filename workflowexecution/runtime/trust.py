@@ -2,10 +2,11 @@
 
 import asyncio
 import dataclasses
-import os
 import ssl
 
 import structlog
+
+from workflowexecution.runtime import filestate
 
 _LOOK_EVERY_S = 60.0
 
@@ -73,11 +74,9 @@ class Trust:
         _log.info("Certificates loaded again", ca=self._files.ca)
         return True
 
-    def _look(self) -> tuple[tuple[int, int, int], ...]:
-        """What changes with the files, links to them followed."""
-        named = (it for it in (self._files.ca, self._files.cert, self._files.key) if it)
-        found = (os.stat(path) for path in named)  # noqa: PTH116 - the files may be links
-        return tuple((it.st_ino, it.st_mtime_ns, it.st_size) for it in found)
+    def _look(self) -> filestate.State:
+        named = (self._files.ca, self._files.cert, self._files.key)
+        return filestate.state(*filter(None, named))
 
 
 def _load(files: Files) -> ssl.SSLContext:
