@@ -72,7 +72,7 @@ class Refusal:
     """What the server said when it refused.
 
     ``reason`` and ``causes`` are the machine-readable reasons of a Status, ``is_status`` says
-    whether the body was one, ``details_kind`` and ``details_name`` which object it is about.
+    whether the body was one.
     """
 
     status: int
@@ -81,8 +81,6 @@ class Refusal:
     retry_after_s: float | None = None
     causes: tuple[str, ...] = ()
     is_status: bool = False
-    details_kind: str = ""
-    details_name: str = ""
 
 
 class ApiError(ClusterError):
@@ -97,8 +95,6 @@ class ApiError(ClusterError):
         self.retry_after_s = refusal.retry_after_s
         self.causes = refusal.causes
         self.is_status = refusal.is_status
-        self.details_kind = refusal.details_kind
-        self.details_name = refusal.details_name
 
     @property
     def resource_version_too_large(self) -> bool:
@@ -232,8 +228,6 @@ def map_status(
             if isinstance(cause, dict)
         ),
         is_status=True,
-        details_kind=_text(details.get("kind")),
-        details_name=_text(details.get("name")),
     )
     return _classify(refusal)(refusal)
 

@@ -69,14 +69,11 @@ def test_endpoint_missing_is_no_not_found() -> None:
 
 
 def test_map_response_keeps_what_the_status_says() -> None:
-    body = status(
-        403, "Forbidden", "no", kind="pods", name="a", causes=[{"reason": "NamespaceTerminating"}]
-    )
+    body = status(403, "Forbidden", "no", causes=[{"reason": "NamespaceTerminating"}])
     error = errors.map_response(403, json.dumps(body).encode())
     assert isinstance(error, errors.Forbidden)
     assert error.namespace_terminating
     assert (error.reason, error.message) == ("Forbidden", "no")
-    assert (error.details_kind, error.details_name) == ("pods", "a")
     assert str(error) == "403 Forbidden: no"
 
 
