@@ -199,7 +199,9 @@ class ClientReadContract(_ClientCase):
     ) -> None:
         ahead = str(int(await bed.version()) + 1_000_000)
         with pytest.raises(errors.ServerError) as caught:
-            await client.list_page(_WIDGETS, namespace=bed.namespace, resource_version=ahead)
+            await client.get_json(
+                _WIDGETS.path(namespace=bed.namespace), params={"resourceVersion": ahead}
+            )
         assert caught.value.resource_version_too_large
         assert caught.value.retry_after_s == 1.0
 

@@ -284,9 +284,7 @@ class TektonEngine:
         key = resource.ObjectKey(run.namespace, run.name)
         with self._freshness.writing(owner, PIPELINERUNS, key) as write:
             try:
-                answer = await self._client.delete(
-                    PIPELINERUNS, key, uid=run.uid, propagation="Foreground"
-                )
+                answer = await self._client.delete(PIPELINERUNS, key, uid=run.uid)
             except (errors.NotFound, errors.Conflict):
                 # Gone, or another run has the name by now: this one is no more.
                 return

@@ -136,7 +136,6 @@ class Client:
         field_selector: str = "",
         limit: int = 0,
         continue_token: str = "",
-        resource_version: str = "",
         deadline_s: float = 30.0,
     ) -> ListPage:
         """Read a page of a list; limit 0 asks for everything at once.
@@ -148,12 +147,8 @@ class Client:
             labelSelector=label_selector,
             fieldSelector=field_selector,
             limit=str(limit or ""),
-            resourceVersion=resource_version,
+            **{"continue": continue_token},
         )
-        if continue_token:
-            # The server refuses a version beside a token.
-            params.pop("resourceVersion", None)
-            params["continue"] = continue_token
         path = resource.path(namespace=namespace)
         answer = await self.get_json(path, params=params, deadline_s=deadline_s)
         try:
@@ -270,24 +265,22 @@ class Client:
         key: resource.ObjectKey,
         *,
         uid: str,
-        propagation: str = "Foreground",
-        resource_version: str = "",
         deadline_s: float = 10.0,
     ) -> resource.JsonObject:
-        """Delete exactly the object with that UID, if it still has the version when one is given.
+        """Delete exactly the object with that UID, what it owns first.
 
         Returns:
             The object, when it goes later; a Status, when it is gone.
 
         Raises:
             errors.NotFound: it is gone already.
-            errors.Conflict: the name belongs to another object, or the version has changed.
+            errors.Conflict: the name belongs to another object.
         """
         options = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
-            "propagationPolicy": propagation,
-            "preconditions": _selected(uid=uid, resourceVersion=resource_version),
+            "propagationPolicy": "Foreground",
+            "preconditions": {"uid": uid},
         }
         path = resource.path(namespace=key.namespace, name=key.name)
         call = transport.Call("DELETE", path, None, orjson.dumps(options), guard=self._fence)

@@ -47,7 +47,6 @@ class FakeClient(client.Client):
         field_selector: str = "",
         limit: int = 0,
         continue_token: str = "",
-        resource_version: str = "",
         deadline_s: float = 30.0,
     ) -> client.ListPage:
         self._answer("list", resource, namespace, label_selector, field_selector, limit)
@@ -97,11 +96,9 @@ class FakeClient(client.Client):
         key: resource.ObjectKey,
         *,
         uid: str,
-        propagation: str = "Foreground",
-        resource_version: str = "",
         deadline_s: float = 10.0,
     ) -> resource.JsonObject:
-        return self._answer("delete", resource, key, uid, propagation)
+        return self._answer("delete", resource, key, uid)
 
 
 class FakeInformer:

@@ -234,7 +234,7 @@ async def test_has_live_pods_asks_for_one_that_has_not_ended(
 async def test_delete_deletes_exactly_this_run_and_waits_for_the_cache(bed: fakes.Bed) -> None:
     bed.client.answer = builders.raw_run(metadata={"resourceVersion": "8"})
     await bed.engine.delete(fakes.KEY, fakes.run())
-    assert bed.client.calls == [("delete", tekton.PIPELINERUNS, WHERE, RUN_UID, "Foreground")]
+    assert bed.client.calls == [("delete", tekton.PIPELINERUNS, WHERE, RUN_UID)]
     assert bed.freshness.parked(fakes.KEY)
 
 

@@ -40,25 +40,17 @@ async def test_every_request_says_who_asks_and_for_what(pair: Pair) -> None:
 async def test_list_page_asks_for_what_is_given(pair: Pair) -> None:
     pair.answer(always({"items": [objects.raw()], "metadata": {"resourceVersion": "7"}}))
     page = await pair.client.list_page(
-        objects.WIDGETS, label_selector="a in (b,c)", field_selector="x=y", limit=5,
-        resource_version="3",
-    )  # fmt: skip
+        objects.WIDGETS, label_selector="a in (b,c)", field_selector="x=y", limit=5
+    )
     assert page == client.ListPage([objects.raw()], "7", "")
     asked = pair.server.seen[0]
     assert asked.path == "/apis/example.org/v1/widgets"
-    assert asked.query == {
-        "labelSelector": "a in (b,c)",
-        "fieldSelector": "x=y",
-        "limit": "5",
-        "resourceVersion": "3",
-    }
+    assert asked.query == {"labelSelector": "a in (b,c)", "fieldSelector": "x=y", "limit": "5"}
 
 
-async def test_list_page_follows_a_token_without_a_version(pair: Pair) -> None:
+async def test_list_page_follows_a_token(pair: Pair) -> None:
     pair.answer(always({"items": None, "metadata": {"resourceVersion": "7", "continue": "t2"}}))
-    page = await pair.client.list_page(
-        objects.WIDGETS, namespace="space", continue_token="t1", resource_version="3"
-    )
+    page = await pair.client.list_page(objects.WIDGETS, namespace="space", continue_token="t1")
     assert page == client.ListPage([], "7", "t2")
     assert pair.server.seen[0].path == COLLECTION
     assert pair.server.seen[0].query == {"continue": "t1"}
@@ -117,14 +109,13 @@ async def test_writes_ask_for_no_more_of_the_object_than_is_wanted(
     assert [asked.headers["accept"] for asked in pair.server.seen] == [accepted, accepted]
 
 
-@pytest.mark.parametrize("version", ["", "9"])
-async def test_delete_names_exactly_the_object(pair: Pair, version: str) -> None:
-    await pair.client.delete(objects.WIDGETS, objects.key(), uid="u1", resource_version=version)
+async def test_delete_names_exactly_the_object(pair: Pair) -> None:
+    await pair.client.delete(objects.WIDGETS, objects.key(), uid="u1")
     asked = pair.server.seen[0]
     assert (asked.method, asked.path) == ("DELETE", ONE)
     options = json.loads(asked.body)
     assert options["propagationPolicy"] == "Foreground"
-    assert options["preconditions"] == {"uid": "u1"} | ({"resourceVersion": "9"} if version else {})
+    assert options["preconditions"] == {"uid": "u1"}
 
 
 async def test_get_json_reads_any_path(pair: Pair) -> None:
