@@ -81,16 +81,6 @@ class EventsObserver(Protocol):
         """Note an event that nobody will see: `full`, `refused` or `failed`."""
 
 
-class NoObserver:
-    """Sees nothing."""
-
-    def written(self) -> None:
-        """Ignore it."""
-
-    def dropped(self, why: str) -> None:
-        """Ignore it."""
-
-
 @dataclass(slots=True)
 class _Event:
     """What waits to be written: one execution and reason, said `times` times since the last."""
@@ -140,7 +130,7 @@ class Events:
         client: Writer,
         clock: ports.Clock,
         busy: Callable[[], bool],
-        observer: EventsObserver | None = None,
+        observer: EventsObserver,
     ) -> None:
         """Write with this client.
 
@@ -148,12 +138,12 @@ class Events:
             client: the way to the server.
             clock: its time.
             busy: whether reconciles wait.
-            observer: sees what becomes of events; default: nobody.
+            observer: sees what becomes of events.
         """
         self._client = client
         self._clock = clock
         self._busy = busy
-        self._observer: EventsObserver = observer or NoObserver()
+        self._observer = observer
         self._waiting: OrderedDict[_Id, _Event] = OrderedDict()
         self._resting: OrderedDict[_Id, _Event] = OrderedDict()
         self._told: OrderedDict[_Id, _Told] = OrderedDict()

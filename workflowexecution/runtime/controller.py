@@ -41,13 +41,6 @@ class ControllerObserver(Protocol):
         """Note one reconcile and how many seconds it took."""
 
 
-class NoObserver:
-    """Sees nothing."""
-
-    def reconciled(self, outcome: Outcome, duration_s: float) -> None:
-        """Ignore it."""
-
-
 class Controller:
     """A fixed number of workers over one queue.
 
@@ -70,7 +63,7 @@ class Controller:
         reconcile_deadline_s: float,
         held: Callable[[resource.ObjectKey, queue.Priority], bool],
         away: Callable[[], bool],
-        observer: ControllerObserver | None = None,
+        observer: ControllerObserver,
     ) -> None:
         """Put the parts together.
 
@@ -82,7 +75,7 @@ class Controller:
             held: whether a key of that class must wait; whoever says so adds it again when it need
                 not.
             away: whether the server is, so that keys are held and their failures are not theirs.
-            observer: sees how reconciles end; default: nobody.
+            observer: sees how reconciles end.
         """
         self._reconcile = reconcile
         self._queue = queue
@@ -91,7 +84,7 @@ class Controller:
         self._deadlines = deadlines.Deadlines()
         self._held = held
         self._away = away
-        self._observer: ControllerObserver = observer or NoObserver()
+        self._observer = observer
         self._active = 0
         self._in_turn = 0
         self._interrupted = False

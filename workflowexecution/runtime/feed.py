@@ -31,22 +31,6 @@ class VersionObserver(Protocol):
         """Note that the list of that number is in the cache."""
 
 
-class NoVersionObserver:
-    """Learns nothing."""
-
-    def seen(
-        self, kind: resource.Resource, object_key: resource.ObjectKey, uid: str, version: str, /
-    ) -> None:
-        """Ignore it."""
-
-    def relist_begun(self, kind: resource.Resource, /) -> int:
-        """Ignore it."""
-        return 0
-
-    def relisted(self, kind: resource.Resource, number: int, /) -> None:
-        """Ignore it."""
-
-
 class Listing(Generic[T]):
     """A list while it is read: what could be projected, and the keys of what could not."""
 

@@ -19,13 +19,6 @@ class LagObserver(Protocol):
         """Note that a key was parked for so many seconds; 0: the cache was there first."""
 
 
-class NoObserver:
-    """Sees nothing."""
-
-    def caught_up(self, lag_s: float) -> None:
-        """Ignore it."""
-
-
 @dataclasses.dataclass(slots=True, eq=False)
 class _Wait:
     """Until `version` of the object `uid` arrives (empty: until the object goes).
@@ -125,7 +118,7 @@ class Freshness:
         *,
         stores: Callable[[resource.Resource], store.Store[Any] | None],
         on_unpark: Callable[[resource.ObjectKey, queue.Priority], None],
-        observer: LagObserver | None = None,
+        observer: LagObserver,
     ) -> None:
         """Start with nothing parked.
 
@@ -134,11 +127,11 @@ class Freshness:
                 a write on such a one parks nothing.
             on_unpark: called with a key that was asked for while it was parked, once it is not, and
                 with the most urgent class that it was asked for with.
-            observer: sees how long keys are parked; default: nobody.
+            observer: sees how long keys are parked.
         """
         self._stores = stores
         self._on_unpark = on_unpark
-        self._observer: LagObserver = observer or NoObserver()
+        self._observer = observer
         self._writing: dict[tuple[resource.Resource, resource.ObjectKey], list[Write]] = {}
         self._by_key: dict[resource.ObjectKey, dict[str, _Wait]] = {}
         # The same waits by the UID that ends them.

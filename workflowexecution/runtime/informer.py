@@ -74,10 +74,6 @@ class Source(Protocol):
         """Receive changes in batches."""
 
 
-def ignore() -> None:
-    """Tell nobody."""
-
-
 class Informer(Generic[T]):
     """Lists, then watches, and feeds a store and its subscribers; for ever.
 
@@ -103,12 +99,12 @@ class Informer(Generic[T]):
         store: store.StoreWriter[T],
         namespace: str = "",
         label_selector: str = "",
-        freshness: feed.VersionObserver | None = None,
+        freshness: feed.VersionObserver,
         watch_idle_s: float = 90.0,
         resync_period_s: float = 0.0,
         page_size: int = 500,
         events_per_turn: int = 256,
-        on_heard: Callable[[], None] = ignore,
+        on_heard: Callable[[], None],
         uniform: Callable[[], float] = random.random,
     ) -> None:
         """Put the parts together.
@@ -122,7 +118,7 @@ class Informer(Generic[T]):
             store: the cache to feed; nobody else writes to it.
             namespace: empty for all.
             label_selector: empty for all.
-            freshness: hears which versions the cache has reached; default: nobody.
+            freshness: hears which versions the cache has reached.
             watch_idle_s: a watch without a byte for so long is replaced. The server sends a
                 bookmark about each minute, so it must be more.
             resync_period_s: every object is told to the subscribers once in this time, spread
@@ -136,9 +132,8 @@ class Informer(Generic[T]):
         self._resource = resource
         self._scope = {"namespace": namespace, "label_selector": label_selector}
         self._store = store
-        # An empty one is false, so it is asked for by identity.
-        self._versions = feed.NoVersionObserver() if freshness is None else freshness
-        self._feed = feed.Feed(kind=resource, project=project, cache=store, versions=self._versions)
+        self._versions = freshness
+        self._feed = feed.Feed(kind=resource, project=project, cache=store, versions=freshness)
         self._watch_idle_s = watch_idle_s
         self._resync_period_s = resync_period_s
         self._page_size = page_size

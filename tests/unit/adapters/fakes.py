@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests import builders
+from tests.unit import quiet
 from workflowexecution.adapters import begun, gone, place, tekton
 from workflowexecution.runtime import client, errors, freshness, resource, store
 
@@ -122,6 +123,7 @@ class Bed:
         self.freshness = freshness.Freshness(
             stores=lambda kind: self.runs if kind == tekton.PIPELINERUNS else self.executions,
             on_unpark=lambda key, priority: None,
+            observer=quiet.Quiet(),
         )
         self.informers = [FakeInformer(), FakeInformer()]
         self.place = place.Place("kubernaut-workflows")

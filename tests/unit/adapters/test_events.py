@@ -414,13 +414,3 @@ async def test_stop_waits_five_seconds_at_most(rig: Rig) -> None:
             rig.say(uid="c")
     assert asyncio.get_running_loop().time() == pytest.approx(5, abs=0.1)
     assert logs[-1]["event"] == "Events are lost at the stop"
-
-
-async def test_nobody_needs_to_see_it() -> None:
-    made = events.Events(client=FakeServer(), clock=FakeClock(), busy=lambda: False)
-    quiet = events.NoObserver()
-    made.record(KEY, UID, stories.Story(stories.Reason.LOCK_RELEASED, "m"))
-    made.stop()
-    await made.run()
-    quiet.dropped("full")
-    assert len(made) == 0

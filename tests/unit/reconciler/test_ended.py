@@ -6,6 +6,7 @@ import dataclasses
 import pytest
 
 from tests import builders
+from tests.unit import quiet
 from tests.unit.reconciler import fakes
 from workflowexecution.api import names, tekton
 from workflowexecution.domain import locking
@@ -101,7 +102,7 @@ class Crowd:
         self.held: list[resource.ObjectKey] | None = None
         self._controller = controller.Controller(
             reconcile=self._reconcile, queue=self.queue, workers=10, reconcile_deadline_s=30.0,
-            held=lambda key, priority: False, away=lambda: False,
+            held=lambda key, priority: False, away=lambda: False, observer=quiet.Quiet(),
         )  # fmt: skip
         for number in range(size):
             kept = {"finalizers": [names.FINALIZER]}

@@ -304,19 +304,6 @@ async def test_cancellation_inside_a_reconcile_is_not_swallowed() -> None:
     assert rig.outcomes == []
 
 
-async def test_controller_needs_no_observer() -> None:
-    rig = Rig()
-    work = queue.WorkQueue()
-    alone = controller.Controller(
-        reconcile=rig.reconcile, queue=work, workers=1, reconcile_deadline_s=1,
-        held=lambda key, priority: False, away=lambda: False,
-    )  # fmt: skip
-    work.add(objects.key())
-    asyncio.get_running_loop().call_later(1, alone.stop)
-    await alone.run()
-    assert rig.keys == [objects.key()]
-
-
 async def sleepers(rig: Rig, count: int, seconds: float) -> None:
     """So many keys whose reconciles take so long."""
     rig.script = [seconds] * count

@@ -158,9 +158,7 @@ def test_object_that_cannot_be_projected_is_logged_once_and_skipped(
         raise error
 
     rig = Rig()
-    rig.feed = feed.Feed(
-        kind=objects.WIDGETS, project=refuse, cache=rig.cache, versions=feed.NoVersionObserver()
-    )
+    rig.feed = feed.Feed(kind=objects.WIDGETS, project=refuse, cache=rig.cache, versions=rig)
     with structlog.testing.capture_logs() as logs:
         for version in "123":
             assert rig.send("MODIFIED", objects.raw(version=version)) == version
@@ -206,10 +204,3 @@ def test_list_skips_an_item_without_a_name() -> None:
     with structlog.testing.capture_logs() as logs:
         assert rig.list({"metadata": {}}) == []
     assert len(logs) == 1
-
-
-def test_no_version_observer_numbers_every_list_alike() -> None:
-    nobody = feed.NoVersionObserver()
-    nobody.relisted(objects.WIDGETS, nobody.relist_begun(objects.WIDGETS))
-    nobody.seen(objects.WIDGETS, objects.key(), "u", "1")
-    assert nobody.relist_begun(objects.WIDGETS) == 0

@@ -358,14 +358,3 @@ async def test_observer_sees_nothing_of_a_key_that_is_forgotten() -> None:
     rig.fresh.forget(OWNER)
     rig.arrive("2")
     assert rig.lags == []
-
-
-async def test_nobody_needs_to_see_it() -> None:
-    cache: store.StoreWriter[objects.Widget] = store.StoreWriter()
-    fresh = freshness.Freshness(
-        stores={objects.WIDGETS: cache}.get, on_unpark=lambda key, priority: None
-    )
-    with fresh.writing(OWNER, objects.WIDGETS, objects.key("one")) as write:
-        write.answered(objects.raw("one", "2"))
-    fresh.seen(objects.WIDGETS, objects.key("one"), "uid-one", "2")
-    assert len(fresh) == 0

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import structlog.testing
 
+from tests.unit import quiet
 from tests.unit.runtime import objects, sources
 from workflowexecution.runtime import client, errors, informer, resource, store
 
@@ -44,6 +45,8 @@ class Rig:
         self.told_at: list[float] = []
         self.states: list[tuple[float, bool, bool]] = []
         self.doubts: list[float] = []
+        options.setdefault("freshness", quiet.Quiet())
+        options.setdefault("on_heard", lambda: None)
         self.informer: informer.Informer[objects.Widget] = informer.Informer(
             client=self.source,
             resource=objects.WIDGETS,

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 import structlog.testing
 
+from tests.unit import quiet
 from tests.unit.runtime import objects
 from workflowexecution.runtime import controller, errors, queue, reach, resource, transport
 
@@ -254,7 +255,7 @@ async def test_outage_costs_no_back_off_and_few_requests() -> None:
 
     workers = controller.Controller(
         reconcile=reconcile, queue=work, workers=4, reconcile_deadline_s=30,
-        held=looked.holds, away=lambda: looked.is_away,
+        held=looked.holds, away=lambda: looked.is_away, observer=quiet.Quiet(),
     )  # fmt: skip
     async with asyncio.TaskGroup() as group:
         group.create_task(workers.run())
