@@ -156,11 +156,6 @@ class Informer(Generic[T]):
         self._hearing = heard.Hearing()
 
     @property
-    def state(self) -> InformerState:
-        """What the informer does now."""
-        return self._state
-
-    @property
     def synced(self) -> bool:
         """Whether the cache has held a complete list at least once."""
         return self._synced.is_set()

@@ -154,11 +154,6 @@ class WorkQueue:
         """How many keys wait for somebody to take them; none where nobody does."""
         return 0 if self._served_since is None else len(self)
 
-    @property
-    def delayed(self) -> int:
-        """How many keys wait for a time."""
-        return len(self._delayed)
-
     def working_s(self) -> list[float]:
         """Return for each key that is being worked on how many seconds it has been so."""
         now = asyncio.get_running_loop().time()

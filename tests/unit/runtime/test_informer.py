@@ -24,7 +24,6 @@ FUTURE = errors.map_status({
     "code": 504,
     "details": {"causes": [{"reason": "ResourceVersionTooLarge"}]},
 })
-State = informer.InformerState
 
 
 def upper_edge() -> float:
@@ -524,20 +523,12 @@ async def test_object_that_is_not_found_means_a_missing_api_for_a_collection() -
     assert rig.informer.missing
 
 
-async def test_informer_tells_its_state_and_when_it_last_heard() -> None:
+async def test_informer_tells_when_it_last_heard() -> None:
     rig = Rig()
     assert rig.informer.last_event_age_s == float("inf")
-    assert rig.informer.state is State.LIST
     rig.source.watches = [[4.0, [sources.event("BOOKMARK", {})], 3.0, RESET]]
     await rig.run_for(6)
-    assert (rig.informer.state, rig.informer.last_event_age_s) == (State.WATCH, 2)
-
-
-async def test_informer_says_that_it_waits_after_a_failure() -> None:
-    rig = Rig()
-    rig.source.pages = [REFUSED]
-    await rig.run_for(0.5)
-    assert rig.informer.state is State.BACKOFF
+    assert rig.informer.last_event_age_s == 2
 
 
 async def test_other_tasks_get_their_turn_between_many_events() -> None:

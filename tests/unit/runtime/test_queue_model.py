@@ -91,9 +91,8 @@ class QueueMachine(stateful.RuleBasedStateMachine):
             self.model_add(key)
 
     @stateful.invariant()
-    def counts_agree(self) -> None:
+    def count_agrees(self) -> None:
         assert len(self.work) == len(self.ready) + len(self.again)
-        assert self.work.delayed == len(self.delayed)
 
     def teardown(self) -> None:
         while self.ready:
