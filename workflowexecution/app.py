@@ -20,7 +20,6 @@ from workflowexecution.runtime import (
     fence,
     freshness,
     manager,
-    probes,
     queue,
     reach,
     waiting,
@@ -30,8 +29,8 @@ from workflowexecution.wiring import (
     caches,
     census,
     election,
-    health,
     metrics,
+    probes,
     reload,
     tracing,
     trail,
@@ -316,10 +315,10 @@ class App:
         )
 
     def _services(self) -> list[manager.Service]:
-        seen, watched = self._probes(), self._watches.by_name()
+        watched = self._watches.by_name()
         sweep = sweeper.Sweeper(self._kit, instance=self._settings.controller.instance)
         return [
-            manager.Service(name="probes", run=seen.run, ready=seen.wait_listening),
+            self._probes(),
             *self._metrics,
             manager.Service(name="credentials", run=self._api.keep_credentials),
             *self._live.services(),
@@ -335,17 +334,17 @@ class App:
             manager.Service(name="sweeper", run=sweep.run),
         ]
 
-    def _probes(self) -> probes.Probes:
-        return probes.Probes(
-            address=self._settings.controller.health_probe_addr,
-            liveness=health.liveness(
+    def _probes(self) -> manager.Service:
+        return probes.service(
+            self._settings.controller.health_probe_addr,
+            alive=probes.liveness(
                 loop=self._meters.loop,
                 watches=self._watches.by_name(),
                 workers=self._controller,
                 working_s=self._queue.working_s,
                 reconcile_deadline_s=RECONCILE_DEADLINE_S,
             ),
-            readiness=health.readiness(
+            ready=probes.readiness(
                 server=self._reach,
                 executions=self._watches.executions,
                 caches=self._watches.by_name(),

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from workflowexecution.runtime import manager, probes
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from workflowexecution.runtime.probes import Check
 
 LATE_S = 30.0
 """For a turn of the loop, the end of a wait, the cancellation of a reconcile: none is ever due."""
@@ -91,6 +91,14 @@ class Server(Protocol):
         ...
 
 
+def service(
+    address: str, *, alive: Mapping[str, probes.Check], ready: Mapping[str, probes.Check]
+) -> manager.Service:
+    """What answers the probes."""
+    answering = probes.Probes(address=address, liveness=alive, readiness=ready)
+    return manager.Service(name="probes", run=answering.run, ready=answering.wait_listening)
+
+
 def liveness(
     *,
     loop: Loop,
@@ -98,7 +106,7 @@ def liveness(
     workers: Workers,
     working_s: Callable[[], list[float]],
     reconcile_deadline_s: float,
-) -> dict[str, Check]:
+) -> dict[str, probes.Check]:
     """Whether everything that is to run does.
 
     Args:
@@ -135,7 +143,7 @@ def readiness(
     caches: Mapping[str, Filled],
     engine: Callable[[], str],
     watch_idle_s: float,
-) -> dict[str, Check]:
+) -> dict[str, probes.Check]:
     """Whether the caches are filled and the API server answers.
 
     Args:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from workflowexecution.wiring import health
+from workflowexecution.wiring import probes
 
-LATE = health.LATE_S + 1
+LATE = probes.LATE_S + 1
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Part:
 
 def alive(part: Part) -> list[str]:
     """The reasons why not."""
-    checks = health.liveness(
+    checks = probes.liveness(
         loop=part,
         watches={
             "executions": Informer(synced=part.synced, stuck_s=part.stuck_s),
@@ -49,7 +49,7 @@ def ready(part: Part, engine: str = "", watch_idle_s: float = 90.0) -> list[str]
         doubt_s=part.doubt_s,
         last_event_age_s=part.last_event_age_s,
     )
-    checks = health.readiness(
+    checks = probes.readiness(
         server=part,
         executions=watched,
         caches={"tasks": watched, "runs": Informer(synced=True)},
