@@ -19,7 +19,7 @@ import structlog
 from workflowexecution.adapters import losses
 from workflowexecution.api import names, times
 from workflowexecution.domain import events as stories
-from workflowexecution.runtime import backoff, errors, resource
+from workflowexecution.runtime import backoff, clock, errors, resource
 
 if TYPE_CHECKING:
     import datetime
@@ -225,7 +225,7 @@ class Events:
         if told is None:
             return None
         due = told.written_at + REPEAT_AFTER_S
-        return due if asyncio.get_running_loop().time() < due else None
+        return due if clock.loop_time() < due else None
 
     def _rested(self, name: _Id) -> None:
         event = self._resting.pop(name, None)
@@ -307,7 +307,7 @@ class Events:
 
     def _remember(self, name: _Id, count: int) -> None:
         self._told.pop(name, None)
-        self._told[name] = _Told(count, asyncio.get_running_loop().time())
+        self._told[name] = _Told(count, clock.loop_time())
         if len(self._told) > MAX_REMEMBERED:
             self._told.popitem(last=False)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from workflowexecution.api import names
-from workflowexecution.runtime import errors, resource
+from workflowexecution.runtime import clock, errors, resource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +68,7 @@ class AdmissionGuard:
 
     async def in_force(self) -> bool:
         """Whether every clearance that is written now names who writes it."""
-        now = asyncio.get_running_loop().time()
+        now = clock.loop_time()
         if now - self._asked_at >= _ANSWER_HOLDS_S:
             weakness = await self._ask()
             self._tell(weakness)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
-from workflowexecution.runtime import credentials, errors
+from workflowexecution.runtime import clock, credentials, errors
 from workflowexecution.runtime.metricsserver import PATH, Verdict
 
 if TYPE_CHECKING:
@@ -98,13 +98,13 @@ class MetricsAuth:
             return Verdict.UNAVAILABLE
 
     def _known(self, digest: bytes) -> Verdict | None:
-        now = asyncio.get_running_loop().time()
+        now = clock.loop_time()
         return self._admitted.find(digest, now) or self._refused.find(digest, now)
 
     async def _ask(self, token: str, digest: bytes) -> Verdict:
         verdict = await self._review(token)
         answers = self._admitted if verdict is Verdict.ADMITTED else self._refused
-        answers.keep(digest, verdict, asyncio.get_running_loop().time())
+        answers.keep(digest, verdict, clock.loop_time())
         self._complained = False
         return verdict
 

@@ -4,6 +4,8 @@ import asyncio
 import enum
 import heapq
 
+from workflowexecution.runtime import clock
+
 _SHORTEST_S = 0.001
 _ALMOST = 1 - 1e-6
 """What comes back in parts adds up to a little less than a token."""
@@ -63,7 +65,7 @@ class Budget:
             raise
 
     def _take(self) -> bool:
-        now = asyncio.get_running_loop().time()
+        now = clock.loop_time()
         self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._per_s)
         self._filled_at = now
         if self._tokens < _ALMOST:

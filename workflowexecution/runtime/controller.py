@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from workflowexecution.runtime import deadlines, errors, queue, resource
+from workflowexecution.runtime import clock, deadlines, errors, queue, resource
 
 _OF_THE_SERVER = (errors.TransportError, errors.ServerError, TimeoutError)
 
@@ -178,8 +178,7 @@ class Controller:
         self._in_turn = 0
 
     async def _handle(self, key: resource.ObjectKey) -> None:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+        started = clock.loop_time()
         self._active += 1
         try:
             outcome = await self._attempt(key)
@@ -188,7 +187,7 @@ class Controller:
             raise
         finally:
             self._active -= 1
-        self._observer.reconciled(outcome, loop.time() - started)
+        self._observer.reconciled(outcome, clock.loop_time() - started)
 
     async def _attempt(self, key: resource.ObjectKey) -> Outcome:
         try:

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from workflowexecution.runtime import errors, waiting
+from workflowexecution.runtime import clock, errors, waiting
 
 FETCH_LIMIT_S = 30.0
 """A plugin or provider that takes longer has failed."""
@@ -113,7 +113,7 @@ class TokenFile:
 
     async def authorization(self) -> str:
         """Return the token as a header's value."""
-        now = asyncio.get_running_loop().time()
+        now = clock.loop_time()
         if now >= self._reread_at:
             self._reread_at = now + _REREAD_S
             self._read()

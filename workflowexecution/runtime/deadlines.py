@@ -4,6 +4,8 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
+from workflowexecution.runtime import clock
+
 
 class Deadline:
     """A bound of what is done within it, as `asyncio.timeout` is one; used once, by `with`.
@@ -73,7 +75,7 @@ class Deadlines:
 
     def within(self, seconds: float) -> Deadline:
         """A deadline so many seconds from now."""
-        return Deadline(self, asyncio.get_running_loop().time() + seconds)
+        return Deadline(self, clock.loop_time() + seconds)
 
     def begun(self, deadline: Deadline) -> None:
         """Have it expire in its time; done by entering it."""
@@ -92,7 +94,7 @@ class Deadlines:
 
     def _look(self) -> None:
         self._timer = None
-        now = asyncio.get_running_loop().time()
+        now = clock.loop_time()
         for deadline in [it for it in self._open if it.at <= now]:
             self._open.discard(deadline)
             deadline.expire()

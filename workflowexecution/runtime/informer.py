@@ -11,6 +11,7 @@ import structlog
 
 from workflowexecution.runtime import (
     client,
+    clock,
     errors,
     feed,
     heard,
@@ -174,7 +175,7 @@ class Informer(Generic[T]):
     def doubt_s(self) -> float:
         """For how many seconds it has been in doubt; 0 when it is not."""
         since = self._doubt_since
-        return 0.0 if since is None else asyncio.get_running_loop().time() - since
+        return 0.0 if since is None else clock.loop_time() - since
 
     @property
     def last_event_age_s(self) -> float:
@@ -351,7 +352,7 @@ class Informer(Generic[T]):
 
     def _set_doubt(self, doubt: bool) -> None:
         if self.in_doubt != doubt:
-            self._doubt_since = asyncio.get_running_loop().time() if doubt else None
+            self._doubt_since = clock.loop_time() if doubt else None
             self._tell_state()
 
     def _lose_endpoint(self) -> None:

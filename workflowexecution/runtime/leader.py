@@ -220,7 +220,6 @@ class Elector:
                 await asyncio.sleep(self._pause_s())
 
     async def _watch(self, limit: asyncio.Timeout) -> None:
-        loop = asyncio.get_running_loop()
         async with self._client.watch(
             lease.LEASES,
             namespace=self._key.namespace,
@@ -233,7 +232,7 @@ class Elector:
             async for batch in batches:
                 for event in batch:
                     self._hear(event)
-                limit.reschedule(loop.time() + self._view.wait_s)
+                limit.reschedule(clock.loop_time() + self._view.wait_s)
 
     def _hear(self, event: client.WatchEvent) -> None:
         match event.type:

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
+from workflowexecution.runtime import clock
+
 _EVERY_S = 1.0
 
 
@@ -17,12 +19,11 @@ class LoopLag:
     @property
     def overdue_s(self) -> float:
         """By how many seconds a turn is late that is still to come; not positive: it is not."""
-        return asyncio.get_running_loop().time() - self._due
+        return clock.loop_time() - self._due
 
     async def run(self) -> None:
         """Measure until cancelled."""
-        loop = asyncio.get_running_loop()
         while True:
-            self._due = loop.time() + _EVERY_S
+            self._due = clock.loop_time() + _EVERY_S
             await asyncio.sleep(_EVERY_S)
-            self._observe(max(0.0, loop.time() - self._due))
+            self._observe(max(0.0, clock.loop_time() - self._due))

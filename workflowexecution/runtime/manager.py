@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
+from workflowexecution.runtime import clock
+
 _CANCEL_GRACE_S = 5.0
 _EXIT_STUCK = 70
 
@@ -78,7 +80,7 @@ class Manager:
         if self._stopping.is_set():
             return
         self._stopping.set()
-        self._grace_ends_at = asyncio.get_running_loop().time() + self._grace_s
+        self._grace_ends_at = clock.loop_time() + self._grace_s
         self._bound(self._grace_s)
 
     async def run(self) -> None:
@@ -152,7 +154,7 @@ class Manager:
         self._let_go.add(service.name)
         if service.stop is not None:
             service.stop()
-            left_s = self._grace_ends_at - asyncio.get_running_loop().time()
+            left_s = self._grace_ends_at - clock.loop_time()
             done, _ = await asyncio.wait({task}, timeout=max(0.0, left_s))
             if not done:
                 _log.warning("Service did not end within the grace", service=service.name)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
-from workflowexecution.runtime import queue, resource, transport
+from workflowexecution.runtime import clock, queue, resource, transport
 
 _AWAY_AFTER = 3
 _PROBE_EVERY_S = 2.0
@@ -80,13 +80,13 @@ class Reach:
     @property
     def away_s(self) -> float:
         """For how many seconds it has not answered; 0 when it does."""
-        return asyncio.get_running_loop().time() - self._away_since if self.is_away else 0.0
+        return clock.loop_time() - self._away_since if self.is_away else 0.0
 
     @property
     def rejected_s(self) -> float:
         """For how many seconds it has answered nothing but that it does not know us; or 0."""
         since = self._rejected_since
-        return 0.0 if since is None else asyncio.get_running_loop().time() - since
+        return 0.0 if since is None else clock.loop_time() - since
 
     def answered(self, method: str, status: int, *, relayed: bool = False) -> None:
         """Note an answer."""
@@ -98,7 +98,7 @@ class Reach:
         if status != _UNAUTHORIZED:
             self._rejected_since = None
         elif self._rejected_since is None:
-            self._rejected_since = asyncio.get_running_loop().time()
+            self._rejected_since = clock.loop_time()
         self.heard()
 
     def heard(self) -> None:
@@ -140,13 +140,13 @@ class Reach:
 
     def _miss(self) -> None:
         if self._missed == 0:
-            self._away_since = asyncio.get_running_loop().time()
+            self._away_since = clock.loop_time()
         self._missed += 1
         if self._missed == _AWAY_AFTER:
             _log.warning("API server does not answer: work waits")
 
     def _come_back(self) -> None:
-        seconds = asyncio.get_running_loop().time() - self._away_since
+        seconds = clock.loop_time() - self._away_since
         _log.info("API server answers again", away_s=round(seconds, 3), waited=len(self._held))
         self._on_back()
         self.look()

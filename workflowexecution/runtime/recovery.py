@@ -1,11 +1,10 @@
 """What follows when a list or a watch fails: a pause, and a resumption or a new list."""
 
-import asyncio
 import random
 from collections.abc import Callable
 from typing import NamedTuple
 
-from workflowexecution.runtime import backoff, errors
+from workflowexecution.runtime import backoff, clock, errors
 
 _BACKOFF_BASE_S = 0.8
 _BACKOFF_CAP_S = 30.0
@@ -96,7 +95,7 @@ class Recovery:
             return False
         if isinstance(error, errors.Throttled | errors.Gone):
             return False
-        now = asyncio.get_running_loop().time()
+        now = clock.loop_time()
         if self._refused_since is None:
             self._refused_since = now
         return now - self._refused_since >= _REFUSED_FOR_S

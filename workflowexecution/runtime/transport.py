@@ -12,7 +12,7 @@ import multidict
 import yarl
 from aiohttp import hdrs
 
-from workflowexecution.runtime import budget, connection, deadlines, errors, fence
+from workflowexecution.runtime import budget, clock, connection, deadlines, errors, fence
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -226,7 +226,7 @@ class Transport:
     @property
     def has_unsettled_writes(self) -> bool:
         """Whether a guarded request that was sent and never answered may still take effect."""
-        return asyncio.get_running_loop().time() - self._unsettled_at < _SETTLED_AFTER_S
+        return clock.loop_time() - self._unsettled_at < _SETTLED_AFTER_S
 
     def observe(self, observer: RequestObserver) -> None:
         """Tell this observer, and no other, of each request from now on."""
@@ -330,7 +330,7 @@ class Transport:
             raise
         self._observer.answered(call.method, response.status, relayed=call.relayed)
         if self._observe_date is not None and (date := response.headers.get("Date")):
-            self._observe_date(date, asyncio.get_running_loop().time())
+            self._observe_date(date, clock.loop_time())
         if response.status < 300:
             return response
         async with response:
@@ -384,7 +384,7 @@ class Transport:
             )
         except BaseException as error:
             if body is not None and body.sent and type(call.guard) is not fence.NoFence:
-                self._unsettled_at = asyncio.get_running_loop().time()
+                self._unsettled_at = clock.loop_time()
             # What a body raises, aiohttp takes for a failure of the connection.
             lost = isinstance(error, aiohttp.ClientConnectionError)
             if lost and isinstance(error.__cause__, errors.LeaseLost):

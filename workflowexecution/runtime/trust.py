@@ -6,7 +6,7 @@ import ssl
 
 import structlog
 
-from workflowexecution.runtime import filestate
+from workflowexecution.runtime import clock, filestate
 
 _LOOK_EVERY_S = 60.0
 
@@ -52,7 +52,7 @@ class Trust:
 
     def context(self) -> ssl.SSLContext:
         """Return the context for a request that is sent now."""
-        now = asyncio.get_running_loop().time()
+        now = clock.loop_time()
         if now >= self._look_at:
             self._look_at = now + _LOOK_EVERY_S
             self.renew()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from workflowexecution.adapters import auditclient, auditlog, auditstore, drain,
 from workflowexecution.adapters.prometheus import records
 from workflowexecution.domain import auditevent
 from workflowexecution.reconciler import auditing, duty
-from workflowexecution.runtime import errors, manager
+from workflowexecution.runtime import clock, errors, manager
 from workflowexecution.wiring import election
 
 if TYPE_CHECKING:
@@ -172,5 +171,5 @@ def build_sender(settings: Settings, store: auditclient.AuditClient) -> auditsto
             max_retries=wished.buffer.max_retries,
             settle_s=auditstore.SETTLE_TIMEOUTS * wished.timeout,
         ),
-        clock=asyncio.get_running_loop().time,
+        clock=clock.loop_time,
     )
