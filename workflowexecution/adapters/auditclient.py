@@ -19,6 +19,7 @@ from workflowexecution.domain import auditevent
 from workflowexecution.runtime import credentials, errors, transport, trust
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping, Sequence
 
     from workflowexecution.domain.auditevent import Event
@@ -204,29 +205,22 @@ class AuditClient:
     async def _authorized(self, request: _Request) -> _Answer:
         """Send a request; once more if the token was rejected and there is another one."""
         authorization = await self._credentials.authorization()
-        answer = await self._trusting(request, authorization)
+        answer = await self._send(request, authorization)
         if answer.status not in {401, 403} or not await self._credentials.renew(authorization):
             return answer
-        return await self._trusting(request, await self._credentials.authorization())
+        return await self._send(request, await self._credentials.authorization())
 
-    async def _trusting(self, request: _Request, authorization: str) -> _Answer:
-        """Send a request; once more if the server is trusted by what the file says now."""
-        try:
-            return await self._send_once(request, authorization)
-        except aiohttp.ClientSSLError:
-            # The handshake failed, so nothing was sent.
-            if not self._trust.renew():
-                raise
-        return await self._send_once(request, authorization)
+    async def _send(self, request: _Request, authorization: str) -> _Answer:
+        return await self._trust.trusting(lambda tls: self._request(request, authorization, tls))
 
-    async def _send_once(self, request: _Request, authorization: str) -> _Answer:
+    async def _request(self, request: _Request, authorization: str, tls: ssl.SSLContext) -> _Answer:
         async with self._session.request(
             request.method,
             self._url + request.path,
             data=request.data,
             params=request.params,
             headers={"Authorization": authorization} if authorization else None,
-            ssl=self._trust.context(),
+            ssl=tls,
             allow_redirects=False,
         ) as answer:
             body = await _whole(answer)

@@ -1,6 +1,7 @@
 """Requests to the API server, with credentials, deadlines, and errors of the tree only."""
 
 import asyncio
+import ssl
 import urllib.parse
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
@@ -323,7 +324,9 @@ class Transport:
             message = "client is closed"
             raise errors.TransportError(message, sent=False)
         try:
-            response = await self._request(session, call, authorization, limits)
+            response = await self._trust.trusting(
+                lambda tls: self._request(session, call, authorization, limits, tls)
+            )
         except BaseException as error:
             if is_late() or not isinstance(error, asyncio.CancelledError):
                 self._observer.unanswered(call.method, relayed=call.relayed)
@@ -345,22 +348,7 @@ class Transport:
         call: Call,
         authorization: str,
         limits: aiohttp.ClientTimeout,
-    ) -> aiohttp.ClientResponse:
-        """Send a request; once more if the server is trusted by what the files say now."""
-        try:
-            return await self._send_with(session, call, authorization, limits)
-        except aiohttp.ClientSSLError:
-            # The handshake failed, so nothing was sent.
-            if not self._trust.renew():
-                raise
-        return await self._send_with(session, call, authorization, limits)
-
-    async def _send_with(
-        self,
-        session: aiohttp.ClientSession,
-        call: Call,
-        authorization: str,
-        limits: aiohttp.ClientTimeout,
+        tls: ssl.SSLContext,
     ) -> aiohttp.ClientResponse:
         query = f"?{urllib.parse.urlencode(call.params)}" if call.params else ""
         headers = self._headers.copy()
@@ -377,7 +365,7 @@ class Transport:
                 data=body,
                 headers=headers,
                 timeout=limits,
-                ssl=self._trust.context(),
+                ssl=tls,
                 allow_redirects=False,
                 middlewares=() if call.method in _REPEATABLE else _ONCE,
                 **self._options,

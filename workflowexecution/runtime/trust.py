@@ -1,14 +1,18 @@
 """Whom connections trust, and the certificate they show: files, followed when they are replaced."""
 
-import asyncio
 import dataclasses
 import ssl
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
+import aiohttp
 import structlog
 
 from workflowexecution.runtime import clock, filestate
 
 _LOOK_EVERY_S = 60.0
+
+R = TypeVar("R")
 
 _log = structlog.get_logger(__name__)
 
@@ -57,6 +61,16 @@ class Trust:
             self._look_at = now + _LOOK_EVERY_S
             self.renew()
         return self._context
+
+    async def trusting(self, send: Callable[[ssl.SSLContext], Awaitable[R]]) -> R:
+        """Send a request; once more if the server is trusted by what the files say now."""
+        try:
+            return await send(self.context())
+        except aiohttp.ClientSSLError:
+            # The handshake failed, so nothing was sent.
+            if not self.renew():
+                raise
+        return await send(self.context())
 
     def renew(self) -> bool:
         """Look at the files now; tell whether there is another context."""
