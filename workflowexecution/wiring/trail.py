@@ -10,7 +10,7 @@ from workflowexecution import identity as who
 from workflowexecution.adapters import auditclient, auditlog, auditstore, drain, outbox
 from workflowexecution.adapters.prometheus import records
 from workflowexecution.domain import auditevent
-from workflowexecution.reconciler import auditing, duty
+from workflowexecution.reconciler import auditing, duty, parting
 from workflowexecution.runtime import clock, errors, manager
 from workflowexecution.wiring import election
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from workflowexecution import ports
+    from workflowexecution.adapters.breaker import State
     from workflowexecution.adapters.executions import Executions
     from workflowexecution.adapters.prometheus import book
     from workflowexecution.reconciler import view
@@ -61,18 +62,18 @@ class Trail:
     auditor: auditing.Auditor | None = None
 
     def counts(self) -> dict[str, int]:
-        """What became of records since the start, for metrics."""
-        sent = dataclasses.asdict(self.sender.counts) if self.sender is not None else {}
-        parted = dataclasses.asdict(self.auditor.counts) if self.auditor is not None else {}
-        return sent | parted
+        """What became of records since the start, for metrics; always of the same results."""
+        sent = self.sender.counts if self.sender is not None else auditstore.Counts()
+        parted = self.auditor.counts if self.auditor is not None else parting.Counts()
+        return dataclasses.asdict(sent) | dataclasses.asdict(parted)
 
     def pending(self) -> int:
         """How many records are on their way."""
         return self.sender.pending if self.sender is not None else 0
 
-    def breaker(self) -> str:
-        """State of the circuit breaker; empty without a Data Storage."""
-        return self.sender.breaker_state.value if self.sender is not None else ""
+    def breaker(self) -> State | None:
+        """State of the circuit breaker; None without a Data Storage."""
+        return self.sender.breaker_state if self.sender is not None else None
 
     def show(self, families: book.Book) -> None:
         """Say where the metrics of records come from."""

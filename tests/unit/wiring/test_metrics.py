@@ -98,7 +98,7 @@ def everything() -> book.Book:
     moment.add_watches(families, {"pipelineruns": idle}, {"pipelineruns": idle.__len__})
     moment.add_server(families, idle, skipped=lambda: 3)
     moment.add_backlog(families, parked=idle.__len__, events=idle.__len__, skew_s=float)
-    records.add_audit(families, counts=dict, waiting=idle.__len__, breaker=str)
+    records.add_audit(families, counts=dict, waiting=idle.__len__, breaker=lambda: None)
     records.add_leader(families, name="lease", leading=bool, left_s=float)
     records.add_settings(families, idle)
     return families

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.adapters import fakes
 from tests.unit.reconciler.fakes import FakeClock
 from workflowexecution import settings
-from workflowexecution.adapters import executions
+from workflowexecution.adapters import breaker, executions
 from workflowexecution.reconciler import auditing, duty, view
 from workflowexecution.runtime import connection, errors, store
 from workflowexecution.wiring import tracing, trail
@@ -48,6 +48,7 @@ async def test_without_a_sink_nothing_runs() -> None:
     async with prepared(settled(audit={"sink": "none"})) as made:
         assert isinstance(made.audit, duty.NoAudit)
         assert (made.observers, made.services, made.sender) == ((), (), None)
+        assert (made.pending(), made.breaker()) == (0, None)
 
 
 async def test_the_log_needs_no_sender() -> None:
@@ -63,6 +64,17 @@ async def test_the_sender_starts_first_and_ends_last() -> None:
         assert made.services[0].stop is not None
         assert made.sender is not None
         assert made.sender.has_room()
+        assert made.breaker() is breaker.State.CLOSED
+
+
+async def test_all_that_can_become_of_records_is_counted_from_the_start() -> None:
+    results = ["recorded", "found", "refused", "untaken", "shed", "failed_attempts"]
+    sections: list[dict[str, Any]] = [
+        {"audit": {"sink": "none"}}, {}, {"datastorage": {"url": "http://x"}},
+    ]  # fmt: skip
+    for wished in sections:
+        async with prepared(settled(**wished)) as made:
+            assert made.counts() == dict.fromkeys([*results, "moved", "lost"], 0)
 
 
 async def test_a_token_that_cannot_be_read_is_told_with_its_section(tmp_path: Path) -> None:

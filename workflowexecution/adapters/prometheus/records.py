@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from workflowexecution.adapters.breaker import State
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from workflowexecution.adapters.prometheus import book
-
-RESULTS = ("recorded", "found", "refused", "untaken", "shed", "failed_attempts", "moved", "lost")
-BREAKER_STATES = ("closed", "half-open", "open")
 
 
 class Live(Protocol):
@@ -31,15 +30,15 @@ def add_audit(
     *,
     counts: Callable[[], Mapping[str, int]],
     waiting: Callable[[], int],
-    breaker: Callable[[], str],
+    breaker: Callable[[], State | None],
 ) -> None:
     """Add what became of audit records.
 
     Args:
         families: the metrics.
-        counts: by result, since the start; what is not in it is none.
+        counts: by result, since the start; always of the same results.
         waiting: how many records are on their way.
-        breaker: state of the circuit breaker; empty without a Data Storage.
+        breaker: state of the circuit breaker; None without a Data Storage.
     """
     total = families.counter(
         "workflowexecution_audit_records_total",
@@ -47,7 +46,7 @@ def add_audit(
         "result",
         from_zero=True,
     )
-    series = {result: total.series(result) for result in RESULTS}
+    series = {result: total.series(result) for result in counts()}
 
     def look() -> None:
         for result, number in counts().items():
@@ -61,7 +60,7 @@ def add_audit(
         "workflowexecution_audit_breaker",
         "1 for the state that the circuit breaker before the Data Storage is in",
         "state",
-        read=lambda: [((state,), float(state == breaker())) for state in BREAKER_STATES],
+        read=lambda: [((state.value,), float(state is breaker())) for state in State],
     )
 
 
