@@ -77,8 +77,8 @@ class EventsObserver(Protocol):
     def written(self) -> None:
         """Note an event that the server has taken."""
 
-    def dropped(self, why: str) -> None:
-        """Note an event that nobody will see: `full`, `refused` or `failed`."""
+    def dropped(self, why: losses.Why) -> None:
+        """Note an event that nobody will see."""
 
 
 @dataclass(slots=True)
@@ -216,7 +216,7 @@ class Events:
         line[name] = event
         if len(line) > MAX_WAITING:
             _, oldest = line.popitem(last=False)
-            self._lose(oldest, "full", f"{MAX_WAITING} wait already")
+            self._lose(oldest, losses.Why.FULL, f"{MAX_WAITING} wait already")
         self._wake.set()
 
     def _due(self, name: _Id) -> float | None:
@@ -266,12 +266,12 @@ class Events:
                 count = await self._put(name, event, again=attempt > 1)
             except _PASSING as error:
                 if attempt >= MAX_ATTEMPTS:
-                    self._drop(name, event, "failed", error)
+                    self._drop(name, event, losses.Why.FAILED, error)
                     return
                 asked_s = error.retry_after_s if isinstance(error, errors.Throttled) else None
                 await asyncio.sleep(delays.next_s(at_least_s=asked_s or 0.0))
             except errors.ClusterError as error:
-                self._drop(name, event, "refused", error)
+                self._drop(name, event, losses.Why.REFUSED, error)
                 return
             else:
                 self._remember(name, count)
@@ -311,12 +311,12 @@ class Events:
         if len(self._told) > MAX_REMEMBERED:
             self._told.popitem(last=False)
 
-    def _drop(self, name: _Id, event: _Event, why: str, error: errors.ClusterError) -> None:
+    def _drop(self, name: _Id, event: _Event, why: losses.Why, error: errors.ClusterError) -> None:
         # Remembered without a count, so that the same does not come again at once.
         self._remember(name, 0)
         self._lose(event, why, str(error))
 
-    def _lose(self, event: _Event, why: str, error: str) -> None:
+    def _lose(self, event: _Event, why: losses.Why, error: str) -> None:
         self._observer.dropped(why)
         self._losses.note(why, namespace=event.key.namespace, reason=event.reason, error=error)
 

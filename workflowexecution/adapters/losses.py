@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 
 import structlog
@@ -11,6 +12,14 @@ import structlog
 EVERY_S: Final = 60.0
 
 _log = structlog.get_logger(__name__)
+
+
+class Why(StrEnum):
+    """Why an event is dropped: too many wait, the server refuses it, or every attempt failed."""
+
+    FULL = "full"
+    REFUSED = "refused"
+    FAILED = "failed"
 
 
 @dataclass(slots=True)
@@ -31,14 +40,14 @@ class Losses:
 
     def __init__(self) -> None:
         """Begin with nothing dropped."""
-        self._since: dict[str, _Untold] = {}
+        self._since: dict[Why, _Untold] = {}
         """By reason, of those that had a line within the last minute."""
 
-    def note(self, why: str, **last: str) -> None:
+    def note(self, why: Why, **last: str) -> None:
         """Note that an event was dropped.
 
         Args:
-            why: the reason, one of a few words.
+            why: the reason.
             last: what the line says of it; the last of several stands for all.
         """
         if why in self._since:
@@ -54,16 +63,16 @@ class Losses:
             if untold.count:
                 _say(why, untold)
 
-    def _tell(self, why: str, untold: _Untold) -> None:
+    def _tell(self, why: Why, untold: _Untold) -> None:
         _say(why, untold)
         self._since[why] = _Untold()
         asyncio.get_running_loop().call_later(EVERY_S, self._minute_over, why)
 
-    def _minute_over(self, why: str) -> None:
+    def _minute_over(self, why: Why) -> None:
         untold = self._since.pop(why, _Untold())
         if untold.count:
             self._tell(why, untold)
 
 
-def _say(why: str, untold: _Untold) -> None:
+def _say(why: Why, untold: _Untold) -> None:
     _log.warning("Events dropped", why=why, events=untold.count, **untold.last)

@@ -109,7 +109,7 @@ class Rig:
     def written(self) -> None:
         self.fates.append("written")
 
-    def dropped(self, why: str) -> None:
+    def dropped(self, why: losses.Why) -> None:
         self.fates.append(why)
 
     def say(

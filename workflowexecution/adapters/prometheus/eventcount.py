@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from workflowexecution.adapters import losses
+
 if TYPE_CHECKING:
     from workflowexecution.adapters.prometheus import book
-
-DROPPED = ("full", "refused", "failed")
 
 
 class EventCounts:
@@ -24,12 +24,12 @@ class EventCounts:
             "why",
             from_zero=True,
         )
-        self._dropped = {why: dropped.series(why) for why in DROPPED}
+        self._dropped = {why: dropped.series(why) for why in losses.Why}
 
     def written(self) -> None:
         """Count a written one."""
         self._written.add()
 
-    def dropped(self, why: str) -> None:
+    def dropped(self, why: losses.Why) -> None:
         """Count a dropped one."""
         self._dropped[why].add()

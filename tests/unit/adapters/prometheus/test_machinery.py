@@ -1,5 +1,6 @@
 import pytest
 
+from workflowexecution.adapters import losses
 from workflowexecution.adapters.prometheus import book, eventcount, incidents, machinery
 from workflowexecution.runtime.controller import Outcome
 from workflowexecution.runtime.queue import Priority
@@ -107,7 +108,7 @@ def test_events_are_counted_by_what_becomes_of_them(made: book.Book) -> None:
     counting = eventcount.EventCounts(made)
     values(made)
     counting.written()
-    for why in eventcount.DROPPED:
+    for why in losses.Why:
         counting.dropped(why)
     assert values(made) == {
         "workflowexecution_events_written_total": 1,
