@@ -15,7 +15,7 @@ import structlog
 
 from workflowexecution.adapters.events import EVENTS
 from workflowexecution.api import raw as rawjson
-from workflowexecution.domain import health
+from workflowexecution.domain import podevents
 from workflowexecution.runtime import clock, errors, pages
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ class PodWarnings:
         def take(event: resource.JsonObject) -> None:
             raw = rawjson.mapping(event)
             pod = rawjson.text(rawjson.mapping(raw.get("involvedObject")).get("name"))
-            if pod in found and rawjson.text(raw.get("reason")) in health.TELLING:
+            reason = rawjson.text(raw.get("reason"))
+            if pod in found and reason in podevents.KEEPS_FROM_STARTING:
                 # Who has written which field takes half of the room.
                 found[pod].append({**raw, "metadata": _plain(raw.get("metadata"))})
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from workflowexecution.api import raw as rawjson
 from workflowexecution.api import times
 from workflowexecution.api.status import PodEvent
-from workflowexecution.domain import logend, redaction, text
+from workflowexecution.domain import logend, podevents, redaction, text
 
 if TYPE_CHECKING:
     import datetime
@@ -24,24 +24,6 @@ MAX_LOG_LINES = 500
 MAX_EVENTS = 10
 MAX_EVENT_BYTES = 512
 
-# What happened to a pod from outside, or kept it from starting; a normal life is no evidence.
-_TELLING = frozenset({
-    "BackOff",
-    "ErrImageNeverPull",
-    "Evicted",
-    "ExceededGracePeriod",
-    "Failed",
-    "FailedAttachVolume",
-    "FailedCreatePodSandBox",
-    "FailedMount",
-    "FailedScheduling",
-    "InspectFailed",
-    "NodeNotReady",
-    "NodeShutdown",
-    "Preempted",
-    "Preempting",
-    "TaintManagerEviction",
-})
 # What a kubelet answers in the place of the log of a container that is gone: the status is 200 by
 # then. Source: kubernetes 1.34, pkg/kubelet/kuberuntime, `GetContainerLogs` and `ReadLogs`.
 _NO_LOG = re.compile(
@@ -88,7 +70,7 @@ def log_tail(log: str) -> tuple[str, bool]:
 
 def pod_events(raws: Iterable[Mapping[str, Any]], origin: Origin) -> tuple[PodEvent, ...]:
     """The events that tell what befell a pod, the latest last."""
-    telling = (raw for raw in raws if raw.get("reason") in _TELLING)
+    telling = (raw for raw in raws if raw.get("reason") in podevents.TELLING)
     found = sorted((raw for raw in telling if _is_of(raw, origin)), key=_rank)
     return tuple(_event(raw) for raw in found[-MAX_EVENTS:])
 

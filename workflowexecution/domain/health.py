@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from workflowexecution.domain import podevents
+
 if TYPE_CHECKING:
     import datetime
     from collections.abc import Iterable, Iterator, Sequence
@@ -29,18 +31,6 @@ _WAITING = frozenset({
     "RunContainerError",
 })
 _PENDING = frozenset({"ExceededNodeResources", "ExceededResourceQuota", "PullImageFailed"})
-TELLING = frozenset({
-    "BackOff",
-    "ErrImageNeverPull",
-    "Evicted",
-    "Failed",
-    "FailedAttachVolume",
-    "FailedCreatePodSandBox",
-    "FailedMount",
-    "FailedScheduling",
-    "InspectFailed",
-})
-"""Reasons of events. Of what has not begun, `Failed` and `BackOff` are of images and settings."""
 # Events outlive what they tell. Only a kubelet says what state a container is in, so the pod has
 # its node then; and nothing begins in it before its sandbox and its volumes are there.
 _TO_GET_A_NODE = frozenset({"FailedScheduling"})
@@ -105,7 +95,7 @@ def look_in_s(child: tekton.TaskRun, now: datetime.datetime) -> float:
 
 def trouble_by_events(child: tekton.TaskRun, events: Iterable[PodEvent]) -> str:
     """What the latest event that matters says of a task's pod; empty when none does."""
-    telling = TELLING - _over(child)
+    telling = podevents.KEEPS_FROM_STARTING - _over(child)
     matter = [event for event in events if event.reason in telling]
     if not matter:
         return ""
