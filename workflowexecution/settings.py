@@ -15,7 +15,7 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from workflowexecution import ports
-from workflowexecution.api import duration, reference
+from workflowexecution.api import duration, formats, reference
 from workflowexecution.runtime import lease
 
 MIN_RUN_RETENTION_S = 90.0
@@ -79,10 +79,10 @@ def _tombstone(kept_s: float) -> float:
 Seconds = Annotated[float, pydantic.BeforeValidator(duration.seconds_of), Field(le=MAX_S)]
 Positive = Annotated[Seconds, Field(gt=0)]
 NotNegative = Annotated[Seconds, Field(ge=0)]
-DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
-OptionalDnsLabel = Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$")]
-_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-DnsName = Annotated[str, Field(max_length=253, pattern=rf"^{_LABEL}(\.{_LABEL})*$")]
+RunTimeout = Annotated[Seconds, Field(ge=formats.MIN_TIMEOUT_S, le=formats.MAX_TIMEOUT_S)]
+DnsLabel = Annotated[str, Field(pattern=rf"^{formats.LABEL}$")]
+OptionalDnsLabel = Annotated[str, Field(pattern=rf"^({formats.LABEL})?$")]
+DnsName = Annotated[str, Field(max_length=formats.MAX_NAME, pattern=rf"^{formats.SUBDOMAIN}$")]
 LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")]
 Address = Annotated[
     str,
@@ -112,7 +112,7 @@ class Execution(Section):
     """Namespace of every PipelineRun; a run's name there is the lock of its target."""
     service_account: DnsName = "kubernaut-workflow-runner"
     """Account of the steps, unless an execution names another one that is allowed."""
-    default_timeout: Annotated[Seconds, Field(ge=1, le=86400)] = 1800.0
+    default_timeout: RunTimeout = 1800.0
     """Whole duration of a run whose execution sets none."""
     run_retention: Annotated[NotNegative, pydantic.AfterValidator(_tombstone)] = 300.0
     """How long a finished run is kept for people to look at; 0 keeps it with its execution."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from workflowexecution.adapters import losses
-from workflowexecution.api import names, times
+from workflowexecution.api import formats, names, times
 from workflowexecution.domain import events as stories
 from workflowexecution.runtime import backoff, clock, errors, resource
 
@@ -41,7 +41,6 @@ _LOOKS = 20
 _LOOK_EVERY_S = 0.05
 _BACKOFF_BASE_S = 0.5
 _BACKOFF_CAP_S = 8.0
-_NAME_MAX = 253
 _HASH_DIGITS = 16
 
 _PASSING = (
@@ -324,7 +323,7 @@ class Events:
 def _object_name(event: _Event) -> str:
     """The same for the same execution and reason, in every process."""
     digest = hashlib.sha256(f"{event.uid}/{event.reason}".encode()).hexdigest()[:_HASH_DIGITS]
-    readable = event.key.name[: _NAME_MAX - _HASH_DIGITS - 1].rstrip("-.")
+    readable = event.key.name[: formats.MAX_NAME - _HASH_DIGITS - 1].rstrip("-.")
     return f"{readable}.{digest}"
 
 

@@ -13,20 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import pydantic
 from pydantic import Field
 
-from workflowexecution.api import duration
+from workflowexecution.api import duration, formats
 from workflowexecution.api.status import Status, Time, WireModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TARGET_PATTERN = (
-    r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?/)?"
-    r"[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?/"
-    r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-)
-DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
+_KIND = r"[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?"
+TARGET_PATTERN = rf"^({formats.LABEL}/)?{_KIND}/{formats.SUBDOMAIN}$"
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$"
 IMAGE_PATTERN = r"^\S+$"
+# Looser than a name: the settings list what may stand there.
 ACCOUNT_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 
 # What a pattern cannot say, in CEL, which only the API server evaluates.
@@ -37,8 +34,8 @@ _TIMEOUT_RULE: dict[str, pydantic.JsonValue] = {
     "message": "must be between 1s and 24h",
 }
 _TARGET_NAME_RULE: dict[str, pydantic.JsonValue] = {
-    "rule": "self.substring(self.lastIndexOf('/') + 1).size() <= 253",
-    "message": "its name must not be longer than 253 characters",
+    "rule": f"self.substring(self.lastIndexOf('/') + 1).size() <= {formats.MAX_NAME}",
+    "message": f"its name must not be longer than {formats.MAX_NAME} characters",
 }
 
 Duration = Annotated[
@@ -70,7 +67,7 @@ class ObjectReference(WireModel):
     api_version: Annotated[str, Field(max_length=253)] | None = None
     kind: Annotated[str, Field(max_length=63)] | None = None
     namespace: Annotated[str, Field(max_length=63)] | None = None
-    name: Annotated[str, Field(max_length=253)] | None = None
+    name: Annotated[str, Field(max_length=formats.MAX_NAME)] | None = None
     uid: Annotated[str, Field(max_length=128)] | None = None
     resource_version: Annotated[str, Field(max_length=128)] | None = None
     field_path: Annotated[str, Field(max_length=253)] | None = None
@@ -90,7 +87,7 @@ class WorkflowRef(WireModel):
     container_digest: str | None = Field(
         None,
         max_length=71,
-        pattern=DIGEST_PATTERN,
+        pattern=rf"^{formats.DIGEST}$",
         description="Digest of the reviewed bundle; the run is pinned to it.",
     )
     engine: Engine = Field(Engine.TEKTON, description="What runs it.")
@@ -105,7 +102,7 @@ class ExecutionConfig(WireModel):
     service_account_name: str | None = Field(
         None,
         min_length=1,
-        max_length=253,
+        max_length=formats.MAX_NAME,
         pattern=ACCOUNT_PATTERN,
         description="Account of the steps, if the controller allows it.",
     )
@@ -127,7 +124,7 @@ class Spec(WireModel):
     workflow_ref: WorkflowRef
     target_resource: str = Field(
         min_length=1,
-        max_length=500,
+        max_length=formats.MAX_TARGET,
         pattern=TARGET_PATTERN,
         description="namespace/kind/name, or kind/name of a cluster-scoped resource.",
         json_schema_extra={"x-kubernetes-validations": [_TARGET_NAME_RULE]},
@@ -232,7 +229,7 @@ def _readable_spec(raw: Mapping[str, Any]) -> Spec:
 def _readable_digest(value: object) -> str | None:
     """What the run is pinned to holds, too."""
     text = _text(value)
-    return text if re.fullmatch(DIGEST_PATTERN, text) else None
+    return text if re.fullmatch(formats.DIGEST, text) else None
 
 
 def _readable_cancel(value: object) -> Cancel | None:

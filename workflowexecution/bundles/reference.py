@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from workflowexecution.api import reference
+from workflowexecution.api import formats, reference
 from workflowexecution.bundles import errors
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_DIGEST = re.compile(formats.DIGEST)
 _LOOPBACK = re.compile(r"(localhost|.+\.localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?")
 
 
@@ -54,7 +54,7 @@ def parse(text: str) -> Reference:
 
 def is_pinned(image: str) -> bool:
     """Whether an image is named by a digest."""
-    return re.search(r"@sha256:[0-9a-f]{64}$", image) is not None
+    return re.search(rf"@{formats.DIGEST}$", image) is not None
 
 
 def tag_of(image: str) -> str:

@@ -11,20 +11,18 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from workflowexecution.api import names, reference
+from workflowexecution.api import formats, names, reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from workflowexecution.api.workflowexecution import Spec
 
-MAX_TARGET, MAX_NAME = 500, 253
 MAX_PARAMETER_BYTES = 512 * 1024
-MIN_TIMEOUT_S, MAX_TIMEOUT_S = 1.0, 86400.0
 
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_NAME = re.compile(formats.SUBDOMAIN)
+_LABEL = re.compile(formats.LABEL)
+_DIGEST = re.compile(formats.DIGEST)
 # Tekton's rule for parameter names: letters, digits, dash, underscore and dot; no digit first.
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
@@ -126,8 +124,8 @@ def check(spec: Spec, rules: Rules) -> list[str]:
 
 def _target(target: str) -> Iterator[str]:
     field = "spec.targetResource"
-    if len(target) > MAX_TARGET:
-        yield f"{field}: {len(target)} characters, at most {MAX_TARGET} are allowed"
+    if len(target) > formats.MAX_TARGET:
+        yield f"{field}: {len(target)} characters, at most {formats.MAX_TARGET} are allowed"
         return
     parts = target.split("/")
     if len(parts) not in (2, 3) or not all(parts):
@@ -140,7 +138,7 @@ def _target(target: str) -> Iterator[str]:
         yield f"{field}: kind {kind!r} is not an RFC 1123 label"
     else:
         yield from _spelling(namespace, kind, name)
-    if len(name) > MAX_NAME or not _NAME.fullmatch(name):
+    if len(name) > formats.MAX_NAME or not _NAME.fullmatch(name):
         yield f"{field}: name {name!r} is not an RFC 1123 name"
 
 
@@ -212,8 +210,8 @@ def _execution_config(spec: Spec, rules: Rules) -> Iterator[str]:
     config = spec.execution_config
     if config is None:
         return
-    timeout = config.timeout
-    if timeout is not None and not MIN_TIMEOUT_S <= timeout <= MAX_TIMEOUT_S:
+    timeout, least, most = config.timeout, formats.MIN_TIMEOUT_S, formats.MAX_TIMEOUT_S
+    if timeout is not None and not least <= timeout <= most:
         yield f"spec.executionConfig.timeout: {timeout:g}s is not between 1s and 24h"
     account = config.service_account_name
     if account and account not in rules.allowed_service_accounts:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from workflowexecution import identity as who
 from workflowexecution.adapters.prometheus import records
+from workflowexecution.api import formats
 from workflowexecution.runtime import (
     client,
     connection,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 DEFAULT_NAMESPACE = "kubernaut-system"
 _DEFAULT_NAME = Controller().leader_election_id
-_FIT = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_FIT = re.compile(formats.SUBDOMAIN)
 
 
 @dataclass(frozen=True, slots=True)
