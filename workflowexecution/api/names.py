@@ -37,5 +37,9 @@ ANNOTATION_CANCEL_FORCED_AT: Final = "kubernaut.ai/cancel-forced-at"
 ANNOTATION_NUDGED_AT: Final = "kubernaut.ai/nudged-at"
 """When Tekton was asked to look again at a run that does not leave resolution."""
 
+# Tekton's own, and what is agreed upon with those who write workflows.
+TEKTON_API_VERSION: Final = "tekton.dev/v1"
+ANNOTATION_SIGNATURE: Final = "tekton.dev/signature"
+PIPELINE_IN_BUNDLE: Final = "workflow"
 TARGET_PARAMETER: Final = "TARGET_RESOURCE"
 """Of every workflow: what it is to work on, as the execution names it."""

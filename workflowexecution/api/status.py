@@ -10,7 +10,7 @@ import pydantic
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 
-from workflowexecution.api import times
+from workflowexecution.api import names, times
 
 
 class WireModel(pydantic.BaseModel):
@@ -178,7 +178,7 @@ class Condition(WireModel):
 class PipelineRunRef(WireModel):
     """The run of this execution."""
 
-    api_version: str = "tekton.dev/v1"
+    api_version: str = names.TEKTON_API_VERSION
     kind: str = "PipelineRun"
     namespace: str = ""
     name: str

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 RUN_UID_LABEL = "tekton.dev/pipelineRunUID"
 TASK_LABEL = "tekton.dev/pipelineTask"
-SIGNATURE_ANNOTATION = "tekton.dev/signature"
 ON_ERROR_ANNOTATION = "pipeline.tekton.dev/pipeline-task-on-error"
 POD_TAKEN = frozenset({
     "TaskRunTimeout",
@@ -278,7 +277,7 @@ def project_pipelinerun(raw: Mapping[str, Any], record: type[RunT]) -> RunT:
         skipped=len(rawjson.items(status.get("skippedTasks"))),
         digest=_digest(source.get("digest")),
         trust=_condition(status, _TRUSTED),
-        is_signed=SIGNATURE_ANNOTATION in rawjson.mapping(metadata.get("annotations")),
+        is_signed=names.ANNOTATION_SIGNATURE in rawjson.mapping(metadata.get("annotations")),
         timeout_s=rawjson.seconds(rawjson.mapping(spec.get("timeouts")).get("pipeline")),
         is_child=any(map(_is_parent, rawjson.items(metadata.get("ownerReferences")))),
     )

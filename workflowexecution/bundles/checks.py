@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from workflowexecution.api import names
 from workflowexecution.bundles import catalogue, parts, reference
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     Found = Iterator[tuple[FieldPath, str]]
 
-TARGET = "TARGET_RESOURCE"
-WORKFLOW = "workflow"
 _SHELL = re.compile(r"#!\s*\S*/(?:env\s+)?(?:ba|da|a|k|z)?sh\b")
 # A command ends with its line; each gap is taken as a whole, so no letter is looked at again.
 _STOPS = re.compile(r"^[^\S\n]*+set[^\S\n]++(?:-\w*e|.*-o[^\S\n]++errexit)", re.MULTILINE)
@@ -33,8 +32,8 @@ def parameter_in_script(step: Step) -> Found:
     """WB001."""
     script = step.content.get("script")
     if isinstance(script, str) and _foreign_in(script):
-        names = ", ".join(f"$({name})" for name in _foreign_in(script))
-        yield (*step.path, "script"), f"{names} in the script of {step.title}"
+        foreign = ", ".join(f"$({name})" for name in _foreign_in(script))
+        yield (*step.path, "script"), f"{foreign} in the script of {step.title}"
     command, arguments = _words(step.content.get("command")), _words(step.content.get("args"))
     words = [*command, *arguments]
     if not words or words[0].rpartition("/")[2] not in _SHELLS or "-c" not in words:
@@ -43,8 +42,8 @@ def parameter_in_script(step: Step) -> Found:
     if said < len(words) and _foreign_in(words[said]):
         inside = said < len(command)
         path = ("command", said) if inside else ("args", said - len(command))
-        names = ", ".join(f"$({name})" for name in _foreign_in(words[said]))
-        yield (*step.path, *path), f"{names} in what the shell of {step.title} runs"
+        foreign = ", ".join(f"$({name})" for name in _foreign_in(words[said]))
+        yield (*step.path, *path), f"{foreign} in what the shell of {step.title} runs"
 
 
 def image_moves(step: Step) -> Found:
@@ -133,8 +132,9 @@ def parameter_unknown(task: Task) -> Found:
 
 def target_not_declared(document: Document) -> Found:
     """WB005."""
-    if TARGET not in parts.declared(parts.mapping(document.content.get("spec"))):
-        yield ("spec", "params"), f"parameter {TARGET} is not declared"
+    wanted = names.TARGET_PARAMETER
+    if wanted not in parts.declared(parts.mapping(document.content.get("spec"))):
+        yield ("spec", "params"), f"parameter {wanted} is not declared"
 
 
 def parameter_not_string(document: Document) -> Found:
@@ -157,9 +157,9 @@ def workspace(document: Document) -> Found:
 
 def no_tekton_object(document: Document) -> Found:
     """WB015."""
-    version = document.content.get("apiVersion")
-    if version != "tekton.dev/v1" or document.kind not in {"Pipeline", "Task"}:
-        yield (), f"{version} {document.kind} is no Pipeline or Task of tekton.dev/v1"
+    version, right = document.content.get("apiVersion"), names.TEKTON_API_VERSION
+    if version != right or document.kind not in {"Pipeline", "Task"}:
+        yield (), f"{version} {document.kind} is no Pipeline or Task of {right}"
 
 
 OF_STEPS: tuple[tuple[catalogue.Rule, Callable[[Step], Found]], ...] = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from workflowexecution.api import names
 from workflowexecution.bundles import catalogue, checks, documents, image, parts
 
 if TYPE_CHECKING:
@@ -43,10 +44,10 @@ def _of_bundle(bundle: Sequence[Document]) -> Iterator[Finding]:
     if not bundle:
         return
     pipelines = [it for it in bundle if it.kind == "Pipeline"]
-    if not any(it.name == checks.WORKFLOW for it in pipelines):
+    if not any(it.name == names.PIPELINE_IN_BUNDLE for it in pipelines):
         first = (pipelines or bundle)[0]
-        names = ", ".join(it.name for it in pipelines) or "none"
-        message = f"no Pipeline is called {checks.WORKFLOW} ({names})"
+        called = ", ".join(it.name for it in pipelines) or "none"
+        message = f"no Pipeline is called {names.PIPELINE_IN_BUNDLE} ({called})"
         yield _finding(first, catalogue.NOT_CALLED_WORKFLOW, ("metadata", "name"), message)
     if len(bundle) > image.MAX_OBJECTS:
         message = f"{len(bundle)} objects are more than {image.MAX_OBJECTS}"

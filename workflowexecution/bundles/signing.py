@@ -19,17 +19,16 @@ from cryptography import exceptions
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
+from workflowexecution.api import names
 from workflowexecution.bundles import errors, gojson
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-ANNOTATION: Final = "tekton.dev/signature"
-API_VERSION: Final = "tekton.dev/v1"
 # Added by others on the way, so no part of what is signed.
 _NOT_SIGNED: Final = frozenset({
-    ANNOTATION,
+    names.ANNOTATION_SIGNATURE,
     "kubectl-client-side-apply",
     "kubectl.kubernetes.io/last-applied-configuration",
 })
@@ -77,7 +76,7 @@ def sign(pipeline: Mapping[str, Any], key: PrivateKey, *, tekton: str) -> dict[s
         signature = key.sign(digest, ec.ECDSA(hashes.SHA256()))
     signed = copy.deepcopy(dict(pipeline))
     annotations = dict(signed["metadata"].get("annotations") or {})
-    annotations[ANNOTATION] = base64.b64encode(signature).decode()
+    annotations[names.ANNOTATION_SIGNATURE] = base64.b64encode(signature).decode()
     signed["metadata"]["annotations"] = annotations
     return signed
 
@@ -88,8 +87,9 @@ def checksum(pipeline: Mapping[str, Any], *, tekton: str) -> bytes:
     Raises:
         BundleError: It is no Pipeline that can be signed; the message names the field.
     """
-    if (pipeline.get("apiVersion"), pipeline.get("kind")) != (API_VERSION, "Pipeline"):
-        message = f"only a Pipeline of {API_VERSION} can be signed"
+    version = names.TEKTON_API_VERSION
+    if (pipeline.get("apiVersion"), pipeline.get("kind")) != (version, "Pipeline"):
+        message = f"only a Pipeline of {version} can be signed"
         raise errors.BundleError(message)
     given = pipeline.get("metadata")
     if not isinstance(given, dict):
@@ -102,15 +102,15 @@ def checksum(pipeline: Mapping[str, Any], *, tekton: str) -> bytes:
     _set_defaults(spec)
     metadata = _metadata(given, tekton)
     written = gojson.write("v1.PipelineSpec", spec)
-    head = f'"kind":"Pipeline","apiVersion":"{API_VERSION}"'
+    head = f'"kind":"Pipeline","apiVersion":"{version}"'
     whole = f'{{{head},"metadata":{metadata},"spec":{written}}}'
     return hashlib.sha256(whole.encode()).digest()
 
 
 def _metadata(metadata: Mapping[str, Any], tekton: str) -> str:
     """Return the part of the metadata that is signed; the rest is the cluster's."""
-    names = ("name", "generateName", "namespace")
-    before = gojson.write("v1.ObjectMeta", {name: metadata.get(name) for name in names})
+    naming = ("name", "generateName", "namespace")
+    before = gojson.write("v1.ObjectMeta", {key: metadata.get(key) for key in naming})
     annotations = metadata.get("annotations") or {}
     gojson.write("v1.ObjectMeta", {"annotations": annotations})
     own = {key: value for key, value in annotations.items() if key not in _NOT_SIGNED}

@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 
     from workflowexecution.api.workflowexecution import Spec, WorkflowExecution
 
-API_VERSION = "tekton.dev/v1"
 KIND = "PipelineRun"
 RESOLVER = "bundles"
-PIPELINE_IN_BUNDLE = "workflow"
 _NONE: Mapping[str, str] = {}
 MAX_OWNER_BYTES = 1024
 """Of each part of an owner; the longest true one is a workflow's id of 253 characters."""
@@ -85,7 +83,7 @@ def build(
     if execution.metadata.namespace == defaults.namespace:
         metadata["ownerReferences"] = [_owner_reference(execution)]
     return {
-        "apiVersion": API_VERSION,
+        "apiVersion": names.TEKTON_API_VERSION,
         "kind": KIND,
         "metadata": metadata,
         "spec": {
@@ -93,7 +91,7 @@ def build(
                 "resolver": RESOLVER,
                 "params": [
                     {"name": "bundle", "value": bundle_reference(execution)},
-                    {"name": "name", "value": PIPELINE_IN_BUNDLE},
+                    {"name": "name", "value": names.PIPELINE_IN_BUNDLE},
                     {"name": "kind", "value": "pipeline"},
                 ],
             },

@@ -27,6 +27,9 @@ def test_names_that_clusters_carry_never_change() -> None:
         "ANNOTATION_CANCEL_REQUESTED_AT": "kubernaut.ai/cancel-requested-at",
         "ANNOTATION_CANCEL_FORCED_AT": "kubernaut.ai/cancel-forced-at",
         "ANNOTATION_NUDGED_AT": "kubernaut.ai/nudged-at",
+        "TEKTON_API_VERSION": "tekton.dev/v1",
+        "ANNOTATION_SIGNATURE": "tekton.dev/signature",
+        "PIPELINE_IN_BUNDLE": "workflow",
         "TARGET_PARAMETER": "TARGET_RESOURCE",
     }
     assert names.FINALIZERS == (names.FINALIZER, names.LEGACY_FINALIZER)

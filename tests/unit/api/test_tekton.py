@@ -348,7 +348,7 @@ def test_a_run_tells_what_became_of_its_signature() -> None:
     unsigned = builders.run(condition=("True", "Succeeded", ""))
     assert (unsigned.trust, unsigned.is_signed) == (None, False)
     said = {"type": "TrustedResourcesVerified", "status": "False", "message": "it fails"}
-    metadata = {"annotations": {tekton.SIGNATURE_ANNOTATION: "abc"}}
+    metadata = {"annotations": {names.ANNOTATION_SIGNATURE: "abc"}}
     signed = builders.run(status={"conditions": [said]}, metadata=metadata)
     assert signed.trust == tekton.Condition("False", "", "it fails")
     assert (signed.is_signed, signed.annotations, signed.condition) == (True, {}, None)

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from tests.support import keys
+from workflowexecution.api import names
 from workflowexecution.bundles import errors, signing
 
 LTS, NEWEST = "v1.9.6", "v1.15.1"
@@ -52,9 +53,9 @@ def test_signature_is_over_the_checksum_and_replaces_an_older_one() -> None:
     unsigned = pipeline(taskRef={"name": "t"})
     signed = signing.sign(unsigned, key, tekton=LTS)
     again = signing.sign(signed, key, tekton=LTS)
-    assert signing.ANNOTATION not in unsigned["metadata"].get("annotations", {})
+    assert names.ANNOTATION_SIGNATURE not in unsigned["metadata"].get("annotations", {})
     for made in (signed, again):
-        signature = base64.b64decode(made["metadata"]["annotations"][signing.ANNOTATION])
+        signature = base64.b64decode(made["metadata"]["annotations"][names.ANNOTATION_SIGNATURE])
         digest = signing.checksum(made, tekton=LTS)
         key.public_key().verify(signature, digest, ec.ECDSA(hashes.SHA256()))
         other = keys.generate().public_key()
@@ -65,7 +66,7 @@ def test_signature_is_over_the_checksum_and_replaces_an_older_one() -> None:
 def test_a_key_of_the_other_kind_signs_too() -> None:
     key = ed25519.Ed25519PrivateKey.generate()
     signed = signing.sign(pipeline(taskRef={"name": "t"}), key, tekton=NEWEST)
-    signature = base64.b64decode(signed["metadata"]["annotations"][signing.ANNOTATION])
+    signature = base64.b64decode(signed["metadata"]["annotations"][names.ANNOTATION_SIGNATURE])
     key.public_key().verify(signature, signing.checksum(signed, tekton=NEWEST))
 
 
@@ -131,6 +132,6 @@ def test_quantities_in_their_short_form_are_signed(quantity: str) -> None:
 def test_a_pipeline_with_empty_metadata_is_signed_as_one_without() -> None:
     empty = {**pipeline(), "metadata": {"name": "workflow", "annotations": None, "labels": None}}
     signed = signing.sign(empty, keys.generate(), tekton=LTS)
-    assert list(signed["metadata"]["annotations"]) == [signing.ANNOTATION]
+    assert list(signed["metadata"]["annotations"]) == [names.ANNOTATION_SIGNATURE]
     assert signing.checksum(signed, tekton=LTS) == signing.checksum(pipeline(), tekton=LTS)
     assert empty["metadata"] == {"name": "workflow", "annotations": None, "labels": None}
