@@ -14,6 +14,7 @@ import pydantic
 from pydantic import Field
 
 from workflowexecution.api import duration, formats
+from workflowexecution.api import raw as rawjson
 from workflowexecution.api.status import Status, Time, WireModel
 
 if TYPE_CHECKING:
@@ -177,12 +178,12 @@ def parse_leniently(raw: Mapping[str, Any]) -> WorkflowExecution:
 
     What cannot be read is empty: enough to say in its status what is wrong with it.
     """
-    metadata = _mapping(raw.get("metadata"))
+    metadata = rawjson.mapping(raw.get("metadata"))
     return WorkflowExecution(
         # Without its UID and namespace a run would be nobody's: one odd member costs no other.
-        metadata=_readable(ObjectMeta, {**metadata, "name": _text(metadata.get("name"))}),
+        metadata=_readable(ObjectMeta, {**metadata, "name": rawjson.text(metadata.get("name"))}),
         spec=_readable_spec(raw),
-        status=_readable(Status, _mapping(raw.get("status"))),
+        status=_readable(Status, rawjson.mapping(raw.get("status"))),
     )
 
 
@@ -208,27 +209,27 @@ def _readable_spec(raw: Mapping[str, Any]) -> Spec:
     try:
         return Spec.model_validate(raw.get("spec"))
     except pydantic.ValidationError:
-        spec = _mapping(raw.get("spec"))
-        reference = _mapping(spec.get("workflowRef"))
-        remediation = _mapping(spec.get("remediationRequestRef"))
+        spec = rawjson.mapping(raw.get("spec"))
+        reference = rawjson.mapping(spec.get("workflowRef"))
+        remediation = rawjson.mapping(spec.get("remediationRequestRef"))
         return Spec.model_construct(
             remediation_request_ref=ObjectReference.model_construct(
-                name=_text(remediation.get("name")) or None
+                name=rawjson.text(remediation.get("name")) or None
             ),
             workflow_ref=WorkflowRef.model_construct(
-                workflow_id=_text(reference.get("workflowId")),
-                version=_text(reference.get("version")),
-                container_image=_text(reference.get("containerImage")),
+                workflow_id=rawjson.text(reference.get("workflowId")),
+                version=rawjson.text(reference.get("version")),
+                container_image=rawjson.text(reference.get("containerImage")),
                 container_digest=_readable_digest(reference.get("containerDigest")),
             ),
-            target_resource=_text(spec.get("targetResource")),
+            target_resource=rawjson.text(spec.get("targetResource")),
             cancel=_readable_cancel(spec.get("cancel")),
         )
 
 
 def _readable_digest(value: object) -> str | None:
     """What the run is pinned to holds, too."""
-    text = _text(value)
+    text = rawjson.text(value)
     return text if re.fullmatch(formats.DIGEST, text) else None
 
 
@@ -247,11 +248,3 @@ def _readable(model: type[ModelT], members: Mapping[str, Any]) -> ModelT:
     except pydantic.ValidationError as error:
         faulty = {detail["loc"][0] for detail in error.errors(include_url=False)}
         return model.model_validate({k: v for k, v in members.items() if k not in faulty})
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
