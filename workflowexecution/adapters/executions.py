@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from workflowexecution.api import names
-from workflowexecution.runtime import errors, resource
+from workflowexecution.runtime import resource
 
 if TYPE_CHECKING:
     from workflowexecution.runtime import client, freshness
@@ -46,10 +46,7 @@ class Executions:
         """The execution of that name; None when it is not there, as of a name that cannot be."""
         if not _NAME.fullmatch(key.namespace) or not _NAME.fullmatch(key.name):
             return None
-        try:
-            return await self._client.get(EXECUTIONS, key)
-        except errors.NotFound:
-            return None
+        return await self._client.find(EXECUTIONS, key)
 
     async def list_target(self, label: str) -> list[dict[str, Any]]:
         """The executions of every namespace that carry the label of a target."""

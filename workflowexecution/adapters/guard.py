@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from workflowexecution.runtime import client
-
-JsonObject = dict[str, Any]
+    from workflowexecution.runtime.resource import JsonObject
 
 POLICIES = resource.Resource(
     "admissionregistration.k8s.io", "v1", "validatingadmissionpolicies",
@@ -77,8 +76,8 @@ class AdmissionGuard:
 
     async def _ask(self) -> str:
         try:
-            policy = await self._read(POLICIES)
-            binding = await self._read(BINDINGS)
+            policy = await self._client.find(POLICIES, KEY)
+            binding = await self._client.find(BINDINGS, KEY)
         except errors.Forbidden as error:
             # It may be there; but what nobody lets this program see, it cannot believe.
             return f"it may not be read: {error.message}"
@@ -87,12 +86,6 @@ class AdmissionGuard:
         if binding is None:
             return "the policy's binding is not there"
         return policy_weakness(policy["spec"]) or binding_weakness(binding["spec"])
-
-    async def _read(self, kind: resource.Resource) -> JsonObject | None:
-        try:
-            return await self._client.get(kind, KEY)
-        except errors.NotFound:
-            return None
 
     def _tell(self, weakness: str) -> None:
         if weakness == self._weakness:

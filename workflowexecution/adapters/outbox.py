@@ -116,7 +116,7 @@ class ConfigMapOutbox:
             ClusterError: it cannot be told.
         """
         place = self._parts[part]
-        found = await self._read(place)
+        found = await self._client.find(CONFIGMAPS, place.key)
         kept = {} if found is None else _data(found)
         if _size(kept) < MAX_BYTES:
             # Somebody else, or a removal whose answer was lost, has made room.
@@ -180,7 +180,7 @@ class ConfigMapOutbox:
         self, part: _Part, wishes: Sequence[_Wish], gone: Sequence[str]
     ) -> Sequence[_Wish]:
         """Write what fits, and take off what is gone; returns the wishes that are kept now."""
-        found = await self._read(part)
+        found = await self._client.find(CONFIGMAPS, part.key)
         present = {} if found is None else _data(found)
         taken = _fitting(wishes, MAX_BYTES - _size(present))
         data: dict[str, str | None] = {key: None for key in gone if key in present}
@@ -197,12 +197,6 @@ class ConfigMapOutbox:
         patch = {"metadata": {"resourceVersion": version}, "data": data}
         await self._client.merge_patch(CONFIGMAPS, part.key, patch, whole=False)
         return taken
-
-    async def _read(self, part: _Part) -> dict[str, Any] | None:
-        try:
-            return await self._client.get(CONFIGMAPS, part.key)
-        except errors.NotFound:
-            return None
 
 
 def part_names() -> list[str]:

@@ -197,11 +197,8 @@ class TektonEngine:
         In the words of `unavailable`: an API that goes is told once, whoever sees it first.
         """
         name = f"{PIPELINERUNS.plural}.{PIPELINERUNS.group}"
-        try:
-            crd = await self._client.get(CRDS, resource.ObjectKey("", name))
-        except errors.NotFound:
-            return _NOT_SERVED
-        return _NOT_SERVED if "deletionTimestamp" in crd["metadata"] else ""
+        crd = await self._client.find(CRDS, resource.ObjectKey("", name))
+        return _NOT_SERVED if crd is None or "deletionTimestamp" in crd["metadata"] else ""
 
     async def read_children(self, run_uid: str) -> Sequence[tekton.TaskRun]:
         """The TaskRuns of a run from the server itself."""

@@ -127,6 +127,15 @@ class Client:
         path = resource.path(namespace=key.namespace, name=key.name)
         return await self.get_json(path, deadline_s=deadline_s)
 
+    async def find(
+        self, resource: resource.Resource, key: resource.ObjectKey
+    ) -> resource.JsonObject | None:
+        """Read one object as `get` does; None when it is not there."""
+        try:
+            return await self.get(resource, key)
+        except errors.NotFound:
+            return None
+
     async def list_page(  # noqa: PLR0913 - the parameters of the API
         self,
         resource: resource.Resource,

@@ -27,6 +27,16 @@ async def test_get_reads_one_object(pair: Pair) -> None:
     assert (asked.method, asked.path, asked.query, asked.body) == ("GET", ONE, {}, b"")
 
 
+async def test_find_reads_what_is_there_and_tells_what_is_not(pair: Pair) -> None:
+    pair.answer(always(objects.raw()))
+    assert await pair.client.find(objects.WIDGETS, objects.key()) == objects.raw()
+    pair.answer(always({"kind": "Status"}, status=404))
+    assert await pair.client.find(objects.WIDGETS, objects.key()) is None
+    pair.answer(always({"kind": "Status"}, status=403))
+    with pytest.raises(errors.Forbidden):
+        await pair.client.find(objects.WIDGETS, objects.key())
+
+
 async def test_every_request_says_who_asks_and_for_what(pair: Pair) -> None:
     await pair.client.get(objects.WIDGETS, objects.key())
     headers = pair.server.seen[0].headers
