@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import functools
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from workflowexecution.runtime import client, connection, errors, pages
 from workflowexecution.wiring import trail
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from workflowexecution.adapters import auditstore
     from workflowexecution.runtime import resource
@@ -135,15 +136,13 @@ async def served(reader: client.Client, settings: Settings) -> list[api.Workflow
     """The executions of this instance, read page by page."""
     instance = settings.controller.instance
     found: list[api.WorkflowExecution] = []
-
-    def fetch(token: str) -> Coroutine[Any, Any, client.ListPage]:
-        return reader.list_page(
-            executions.EXECUTIONS,
-            namespace=settings.controller.watch_namespace,
-            label_selector=f"{names.LABEL_INSTANCE}={instance}" if instance else "",
-            limit=PAGE,
-            continue_token=token,
-        )
+    fetch = functools.partial(
+        reader.list_page,
+        executions.EXECUTIONS,
+        namespace=settings.controller.watch_namespace,
+        label_selector=f"{names.LABEL_INSTANCE}={instance}" if instance else "",
+        limit=PAGE,
+    )
 
     def take(raw: resource.JsonObject) -> None:
         # No selector takes both those without the label and those where it is empty.

@@ -6,8 +6,12 @@ would keep each execution, and with it its namespace, from being deleted. Runs a
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import tenacity
 
 from workflowexecution import identity as who
 from workflowexecution.adapters import executions
@@ -119,16 +123,12 @@ class _Uninstall:
             if _own(metadata):
                 found.append(resource.ObjectKey(metadata["namespace"], metadata["name"]))
 
-        await pages.read(self._page, take)
-        return found
-
-    async def _page(self, token: str) -> client.ListPage:
-        return await self._api.list_page(
-            executions.EXECUTIONS,
-            namespace=self._wish.namespace,
-            limit=_PAGE,
-            continue_token=token,
+        where = self._wish.namespace
+        fetch = functools.partial(
+            self._api.list_page, executions.EXECUTIONS, namespace=where, limit=_PAGE
         )
+        await pages.read(fetch, take)
+        return found
 
     async def _count(self, key: resource.ObjectKey, outcome: Outcome) -> None:
         try:
@@ -146,21 +146,20 @@ class _Uninstall:
         Raises:
             errors.ClusterError: the server refused, or did not answer.
         """
-        for left in reversed(range(_TRIES)):
-            try:
-                metadata = (await self._api.get(executions.EXECUTIONS, key))["metadata"]
-                others = [it for it in metadata.get("finalizers", ()) if it not in names.FINALIZERS]
-                version = metadata["resourceVersion"]
-                # A list is replaced as a whole: the version keeps those that others set meanwhile.
-                changes = {"finalizers": others or None, "resourceVersion": version}
-                await self._api.merge_patch(executions.EXECUTIONS, key, {"metadata": changes})
-            except errors.NotFound:
-                return
-            except errors.Conflict:
-                if not left:
-                    raise
-            else:
-                return
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(errors.Conflict),
+            stop=tenacity.stop_after_attempt(_TRIES),
+            reraise=True,
+        )
+        with contextlib.suppress(errors.NotFound):
+            await retrying(self._take_off, key)
+
+    async def _take_off(self, key: resource.ObjectKey) -> None:
+        metadata = (await self._api.get(executions.EXECUTIONS, key))["metadata"]
+        others = [it for it in metadata.get("finalizers", ()) if it not in names.FINALIZERS]
+        # A list is replaced as a whole: the version keeps those that others set meanwhile.
+        changes = {"finalizers": others or None, "resourceVersion": metadata["resourceVersion"]}
+        await self._api.merge_patch(executions.EXECUTIONS, key, {"metadata": changes})
 
 
 def _own(metadata: resource.JsonObject) -> bool:

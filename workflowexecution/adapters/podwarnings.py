@@ -95,14 +95,12 @@ class PodWarnings:
                 found[pod].append({**raw, "metadata": _plain(raw.get("metadata"))})
 
         for selector in _SELECTORS:
-            await pages.read(functools.partial(self._page, selector), take)
+            fetch = functools.partial(
+                self._client.list_page, EVENTS, namespace=self._namespace, field_selector=selector,
+                limit=_PAGE_SIZE,
+            )  # fmt: skip
+            await pages.read(fetch, take)
         return found
-
-    async def _page(self, selector: str, token: str) -> client.ListPage:
-        return await self._client.list_page(
-            EVENTS, namespace=self._namespace, field_selector=selector, limit=_PAGE_SIZE,
-            continue_token=token,
-        )  # fmt: skip
 
 
 def _plain(metadata: object) -> resource.JsonObject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from workflowexecution import ports
@@ -12,7 +13,7 @@ from workflowexecution.domain import locking
 from workflowexecution.runtime import errors, pages, resource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from workflowexecution.adapters import begun, gone, place
     from workflowexecution.runtime import client, freshness, store
@@ -228,12 +229,9 @@ class TektonEngine:
         In one page, as most would be: a list in pieces may go past the server's cache.
         """
         selector = f"{tekton.RUN_UID_LABEL}={run_uid}"
-
-        def fetch(token: str) -> Coroutine[Any, Any, client.ListPage]:
-            return self._client.list_page(
-                kind, namespace=self._namespace, label_selector=selector, continue_token=token
-            )
-
+        fetch = functools.partial(
+            self._client.list_page, kind, namespace=self._namespace, label_selector=selector
+        )
         found: list[T] = []
         await pages.read(fetch, lambda item: found.append(project(item)))
         return found

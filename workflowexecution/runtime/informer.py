@@ -262,10 +262,10 @@ class Informer(Generic[T]):
             if self._is_turn_over():
                 await asyncio.sleep(0)
 
-    async def _read_page(self, token: str) -> client.ListPage:
+    async def _read_page(self, *, continue_token: str) -> client.ListPage:
         """Read the page of a continue token, or the first."""
         page = await self._client.list_page(
-            self._resource, **self._scope, limit=self._page_size, continue_token=token
+            self._resource, **self._scope, limit=self._page_size, continue_token=continue_token
         )
         self._hear()
         self._hearing.expect_within(_LIST_S)

@@ -2,14 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 from workflowexecution.runtime import client, resource
 
 _ITEMS_PER_TURN = 50
 
-Fetch = Callable[[str], Coroutine[Any, Any, client.ListPage]]
-"""Reads the page of a continue token, the first one of an empty token."""
+
+class Fetch(Protocol):
+    """A list to be read: `Client.list_page` with everything but the token."""
+
+    def __call__(self, *, continue_token: str) -> Coroutine[Any, Any, client.ListPage]:
+        """Read the page of a token, the first one of an empty token."""
+        ...
 
 
 async def read(fetch: Fetch, take: Callable[[resource.JsonObject], None]) -> str:
@@ -21,10 +26,10 @@ async def read(fetch: Fetch, take: Callable[[resource.JsonObject], None]) -> str
     Raises:
         Exception: whatever fetching or taking raises; nothing goes on after that.
     """
-    page = await fetch("")
+    page = await fetch(continue_token="")
     version = page.resource_version
     while page.continue_token:
-        page = await _beside(fetch(page.continue_token), _take_all(page.items, take))
+        page = await _beside(fetch(continue_token=page.continue_token), _take_all(page.items, take))
     await _take_all(page.items, take)
     return version
 

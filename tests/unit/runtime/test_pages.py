@@ -28,12 +28,12 @@ class Server:
         self.pages = found
         self.journal: list[str] = []
 
-    async def fetch(self, token: str) -> client.ListPage:
-        self.journal.append(f"ask {token}")
+    async def fetch(self, *, continue_token: str) -> client.ListPage:
+        self.journal.append(f"ask {continue_token}")
         try:
-            return await self._answer(token)
+            return await self._answer(continue_token)
         except asyncio.CancelledError:
-            self.journal.append(f"give up {token}")
+            self.journal.append(f"give up {continue_token}")
             raise
 
     async def _answer(self, token: str) -> client.ListPage:
@@ -102,8 +102,8 @@ async def test_failure_holds_nothing_of_what_was_taken() -> None:
     async def fail() -> weakref.ref[Any]:
         listing: list[dict[str, Any]] = []
 
-        async def fetch(token: str) -> client.ListPage:
-            if token:
+        async def fetch(*, continue_token: str) -> client.ListPage:
+            if continue_token:
                 raise errors.TransportError("gone")
             return client.ListPage(items("a"), "5", "t1")
 
