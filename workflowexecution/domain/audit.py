@@ -39,7 +39,7 @@ _TERMINAL = {
 }
 
 
-class Verdict(NamedTuple):
+class Recorded(NamedTuple):
     """What condition AuditRecorded says."""
 
     status: ConditionStatus
@@ -86,7 +86,7 @@ def acknowledged(status: Status, transitions: Iterable[Transition]) -> Status:
     return status.model_copy(update={"audited_transitions": (*audited, *(it.value for it in new))})
 
 
-def verdict(status: Status, refused: Mapping[Transition, str]) -> Verdict | None:
+def recorded(status: Status, refused: Mapping[Transition, str]) -> Recorded | None:
     """What AuditRecorded must say from now on; None leaves it as it is.
 
     Args:
@@ -95,14 +95,14 @@ def verdict(status: Status, refused: Mapping[Transition, str]) -> Verdict | None
     """
     left = due(status)
     if not left:
-        return Verdict(ConditionStatus.TRUE, ConditionReason.AUDIT_SUCCEEDED, "Nothing is due")
+        return Recorded(ConditionStatus.TRUE, ConditionReason.AUDIT_SUCCEEDED, "Nothing is due")
     bad = [f"{it.value}: {refused[it]}" for it in left if it in refused]
     if bad:
-        return Verdict(ConditionStatus.FALSE, ConditionReason.AUDIT_FAILED, "; ".join(bad))
+        return Recorded(ConditionStatus.FALSE, ConditionReason.AUDIT_FAILED, "; ".join(bad))
     said = status.condition(ConditionType.AUDIT_RECORDED)
     if said is not None and said.status is ConditionStatus.TRUE:
         message = f"On their way: {', '.join(left)}"
-        return Verdict(ConditionStatus.UNKNOWN, ConditionReason.AUDIT_PENDING, message)
+        return Recorded(ConditionStatus.UNKNOWN, ConditionReason.AUDIT_PENDING, message)
     return None
 
 

@@ -377,10 +377,8 @@ def _said(after: Status, moment: status.Moment, ledger: Ledger | None) -> Status
     """The status with its acknowledged transitions, and AuditRecorded where there is news."""
     if ledger is not None:
         after = audit.acknowledged(after, ledger.recorded)
-    verdict = audit.verdict(after, ledger.refused if ledger is not None else {})
-    if verdict is None:
+    said = audit.recorded(after, ledger.refused if ledger is not None else {})
+    if said is None:
         return after
-    note = status.Note(
-        ConditionType.AUDIT_RECORDED, verdict.status, verdict.reason, verdict.message
-    )
+    note = status.Note(ConditionType.AUDIT_RECORDED, said.status, said.reason, said.message)
     return status.noted(after, moment, [note])

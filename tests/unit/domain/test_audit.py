@@ -110,27 +110,27 @@ def test_odd_wire_values_count_as_absent(audited: object) -> None:
 
 
 def test_nothing_due_is_recorded() -> None:
-    said = audit.verdict(Status(audited_transitions=("created",)), {})
-    assert said == audit.Verdict(
+    said = audit.recorded(Status(audited_transitions=("created",)), {})
+    assert said == audit.Recorded(
         ConditionStatus.TRUE, ConditionReason.AUDIT_SUCCEEDED, "Nothing is due"
     )
 
 
 def test_a_refusal_is_told() -> None:
     refused = {Transition.CREATED: "never due", Transition.FAILED: "400 bad category"}
-    said = audit.verdict(recorded(ConditionStatus.TRUE), refused)
-    assert said == audit.Verdict(
+    said = audit.recorded(recorded(ConditionStatus.TRUE), refused)
+    assert said == audit.Recorded(
         ConditionStatus.FALSE, ConditionReason.AUDIT_FAILED, "failed: 400 bad category"
     )
 
 
 def test_what_was_recorded_is_pending_when_more_comes() -> None:
-    said = audit.verdict(recorded(ConditionStatus.TRUE), {})
-    assert said == audit.Verdict(
+    said = audit.recorded(recorded(ConditionStatus.TRUE), {})
+    assert said == audit.Recorded(
         ConditionStatus.UNKNOWN, ConditionReason.AUDIT_PENDING, "On their way: failed"
     )
 
 
 @pytest.mark.parametrize("before", [Status(), recorded(ConditionStatus.FALSE)])
 def test_nothing_is_said_of_records_on_their_way(before: Status) -> None:
-    assert audit.verdict(before, {}) is None
+    assert audit.recorded(before, {}) is None
