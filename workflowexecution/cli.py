@@ -2,7 +2,7 @@
 
 Exit codes: 0 after a clean stop, 1 when the program failed, 2 when arguments or settings are wrong,
 and those of `screen`.
-`uninstall`, `lint` and `bundle` are commands of their own; without a command the controller runs.
+`audit`, `uninstall`, `lint` and `bundle` are commands of their own; the controller needs none.
 """
 
 from __future__ import annotations

@@ -328,7 +328,7 @@ class Settings(pydantic_settings.BaseSettings):
         dotenv_settings: pydantic_settings.PydanticBaseSettingsSource,
         file_secret_settings: pydantic_settings.PydanticBaseSettingsSource,
     ) -> tuple[pydantic_settings.PydanticBaseSettingsSource, ...]:
-        """Nothing else: the library takes each variable that has the name of a section."""
+        """Only what is handed over: the library would take variables named as sections, too."""
         return (init_settings,)
 
     @pydantic.model_validator(mode="after")

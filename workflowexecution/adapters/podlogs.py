@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 PODS = resource.Resource("", "v1", "pods", "Pod")
 
 AT_ONCE = 4
-"""A quarter of the workers, where there are as many as by default."""
 DEADLINE_S = 3.0
 PATIENCE_S = DEADLINE_S + 0.5
 """Who finds no room waits for it as long as readings end: in this time at least one.

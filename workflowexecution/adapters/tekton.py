@@ -30,7 +30,7 @@ BY_OWNER = "owner"
 BY_RUN = "run"
 BY_COPIED = "copied"
 _NOT_SERVED = "Tekton's API (tekton.dev/v1) is not served by this cluster"
-_DONE_PODS = "status.phase!=Succeeded,status.phase!=Failed"
+_LIVE_PODS = "status.phase!=Succeeded,status.phase!=Failed"
 
 T = TypeVar("T")
 
@@ -212,7 +212,7 @@ class TektonEngine:
             PODS,
             namespace=self._namespace,
             label_selector=f"{tekton.RUN_UID_LABEL}={run_uid}",
-            field_selector=_DONE_PODS,
+            field_selector=_LIVE_PODS,
             limit=1,
         )
         return bool(page.items)
