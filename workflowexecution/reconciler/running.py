@@ -108,9 +108,13 @@ class Mirror:
     async def reconcile(self, case: common.Case) -> Result:
         """Bring a running execution's status up to its run."""
         run = self._tools.engine.observe(case.seen.uid)
-        if run is None or not case.seen.is_own(run):
-            return await self._missing(case)
-        return await self._mirror(case, run)
+        try:
+            if run is None or not case.seen.is_own(run):
+                return await self._missing(case)
+            return await self._mirror(case, run)
+        except errors.Unreadable as error:
+            # No failure of the run: whether anything of it works, nobody can tell.
+            return await self._wait(case, f"What there is of the run may not be read: {error}")
 
     async def _mirror(self, case: common.Case, run: tekton.PipelineRun) -> Result:
         children = self._tools.engine.children(run.uid)

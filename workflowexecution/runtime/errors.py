@@ -8,6 +8,7 @@
     |  |  |- BadRequest           400
     |  |  |- Unauthorized         401  after the credentials were renewed once
     |  |  |- Forbidden            403
+    |  |  |  `- Unreadable        403  for a read: says nothing about what was asked for
     |  |  |- NotFound             404  the object is not there
     |  |  |- EndpointMissing      404  the API itself is not there: says nothing about any object
     |  |  |- Conflict             409  a precondition failed
@@ -72,7 +73,7 @@ class Refusal:
     """What the server said when it refused.
 
     ``reason`` and ``causes`` are the machine-readable reasons of a Status, ``is_status`` says
-    whether the body was one.
+    whether the body was one, ``is_read`` whether nothing more was asked for than to read.
     """
 
     status: int
@@ -81,6 +82,7 @@ class Refusal:
     retry_after_s: float | None = None
     causes: tuple[str, ...] = ()
     is_status: bool = False
+    is_read: bool = False
 
 
 class ApiError(ClusterError):
@@ -117,6 +119,10 @@ class Forbidden(ApiError):
     def namespace_terminating(self) -> bool:
         """Whether the namespace is being deleted: no grant of rights would help."""
         return "NamespaceTerminating" in self.causes
+
+
+class Unreadable(Forbidden):
+    """403 for a read: nothing is known of what was asked for."""
 
 
 class NotFound(ApiError):
@@ -177,6 +183,8 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 
 
 def _classify(refusal: Refusal) -> type[ApiError]:
+    if refusal.status == 403 and refusal.is_read:
+        return Unreadable
     if refusal.reason in {"Expired", "Gone"}:
         return Gone
     if refusal.status == 404 and refusal.is_status:
@@ -202,7 +210,11 @@ def _retry_after(value: Any) -> float | None:  # noqa: ANN401 - a header's text 
 
 
 def map_status(
-    body: resource.JsonObject, *, status: int = 0, retry_after: str | None = None
+    body: resource.JsonObject,
+    *,
+    status: int = 0,
+    retry_after: str | None = None,
+    is_read: bool = False,
 ) -> ApiError:
     """Turn a Status object into an error; odd or missing fields are taken as empty.
 
@@ -211,6 +223,7 @@ def map_status(
         status: HTTP status of the answer, which counts more than the body's code; 0 when there is
             none, as in an ERROR event.
         retry_after: the Retry-After header, which counts more than the body's.
+        is_read: whether a read was refused.
     """
     details = body.get("details")
     if not isinstance(details, dict):
@@ -228,11 +241,14 @@ def map_status(
             if isinstance(cause, dict)
         ),
         is_status=True,
+        is_read=is_read,
     )
     return _classify(refusal)(refusal)
 
 
-def map_response(status: int, body: bytes, *, retry_after: str | None = None) -> ApiError:
+def map_response(
+    status: int, body: bytes, *, retry_after: str | None = None, is_read: bool = False
+) -> ApiError:
     """Turn a refusing answer into an error: by status and headers, the body only if a Status.
 
     Under load and through proxies, refusals are plain text or HTML.
@@ -242,7 +258,9 @@ def map_response(status: int, body: bytes, *, retry_after: str | None = None) ->
     except orjson.JSONDecodeError:
         parsed = None
     if isinstance(parsed, dict) and parsed.get("kind") == "Status":
-        return map_status(parsed, status=status, retry_after=retry_after)
+        return map_status(parsed, status=status, retry_after=retry_after, is_read=is_read)
     text = body[: 4 * _MAX_TEXT].decode("utf-8", "replace").strip()[:_MAX_TEXT]
-    refusal = Refusal(status=status, message=text, retry_after_s=_retry_after(retry_after))
+    refusal = Refusal(
+        status=status, message=text, retry_after_s=_retry_after(retry_after), is_read=is_read
+    )
     return _classify(refusal)(refusal)

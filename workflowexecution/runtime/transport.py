@@ -339,7 +339,10 @@ class Transport:
         async with response:
             refusal = await read_all(response)
         raise errors.map_response(
-            response.status, refusal, retry_after=response.headers.get("Retry-After")
+            response.status,
+            refusal,
+            retry_after=response.headers.get("Retry-After"),
+            is_read=call.method == "GET",
         )
 
     async def _request(

@@ -134,6 +134,8 @@ class FakeEngine:
     read_error: errors.ClusterError | None = None
     pods: Sequence[tekton.Pod] = ()
     pods_error: errors.ClusterError | None = None
+    unreadable: str = ""
+    """The list of what is of a run that may not be read."""
     log: str = ""
     log_error: errors.ClusterError | None = None
     pod_events: list[dict[str, Any]] = dataclasses.field(default_factory=list)
@@ -202,18 +204,23 @@ class FakeEngine:
         return self.not_installed
 
     async def read_children(self, run_uid: str) -> Sequence[tekton.TaskRun]:
-        self.journal.append("read_children")
+        self._list("read_children")
         return [task for task in self.live_tasks if task.run_uid == run_uid]
 
     async def has_live_pods(self, run_uid: str) -> bool:
-        self.journal.append("has_live_pods")
+        self._list("has_live_pods")
         return run_uid in self.working
 
     async def read_pods(self, run_uid: str) -> Sequence[tekton.Pod]:
-        self.journal.append("read_pods")
+        self._list("read_pods")
         if self.pods_error is not None:
             raise self.pods_error
         return self.pods
+
+    def _list(self, what: str) -> None:
+        self.journal.append(what)
+        if what == self.unreadable:
+            raise refusal(errors.Unreadable, f"{what} is forbidden")
 
     async def read_log(self, pod: str, step: str) -> str:
         self.journal.append(f"log {pod} {step}")

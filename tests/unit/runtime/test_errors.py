@@ -77,6 +77,13 @@ def test_map_response_keeps_what_the_status_says() -> None:
     assert str(error) == "403 Forbidden: no"
 
 
+@pytest.mark.parametrize("body", [b"no", b'{"kind":"Status","code":403}'], ids=["text", "status"])
+def test_a_read_that_is_forbidden_is_told_from_a_write(body: bytes) -> None:
+    assert type(errors.map_response(403, body, is_read=True)) is errors.Unreadable
+    assert type(errors.map_response(403, body)) is errors.Forbidden
+    assert type(errors.map_response(404, body, is_read=True)) is not errors.Unreadable
+
+
 def test_forbidden_is_about_rights_when_no_cause_says_otherwise() -> None:
     error = errors.map_response(403, b"")
     assert isinstance(error, errors.Forbidden)
