@@ -147,7 +147,6 @@ NOTHING_TO_DO = {
     "Run does not leave resolution, Tekton is nudged",
     "Run of a deleted execution deleted after a failure",
     "Run that does not end is deleted",
-    "Run that may not be changed is deleted",
 }
 
 

@@ -64,7 +64,8 @@ class Cause(StrEnum):
     ORPHAN = "orphan"
 
 
-_ORDERLY = frozenset({Cause.USER, Cause.DELETED})
+ORDERLY = frozenset({Cause.USER, Cause.DELETED})
+"""For these a run is asked to end in order first."""
 
 
 class Step(enum.Enum):
@@ -217,7 +218,7 @@ def stopped(spec: Spec, run: api.PipelineRun, limits: Limits, *, cut: bool) -> S
     if cause is None:
         return None
     if run.condition is not None and run.is_done:
-        ends = _STOPPED | {_FAILED} if cut and cause in _ORDERLY else _STOPPED
+        ends = _STOPPED | {_FAILED} if cut and cause in ORDERLY else _STOPPED
         if run.condition.reason not in ends:
             return None
     return explain(cause, spec, run, limits)
@@ -286,6 +287,12 @@ def cause_of(run: api.PipelineRun) -> Cause | None:
     return Cause(text) if text in set(Cause) else None
 
 
+def marked(run: api.PipelineRun, cause: Cause) -> api.PipelineRun:
+    """The run as it would be, had it been told what it is stopped for."""
+    marks = {names.ANNOTATION_CANCEL_CAUSE: cause.value}
+    return run._replace(annotations={**run.annotations, **marks})
+
+
 def asked_at(run: api.PipelineRun) -> datetime.datetime | None:
     """When it was asked to end, None while nobody has."""
     return _at(run, names.ANNOTATION_CANCEL_REQUESTED_AT)
@@ -348,7 +355,7 @@ def next_step(run: api.PipelineRun, cause: Cause, now: datetime.datetime) -> tup
     since = run.started_at or run.created_at
     if since is not None and run.timeout_s:
         left = min(left, _left(since, run.timeout_s, now))
-    return (Step.WAIT, left) if left > 0 and cause in _ORDERLY else (Step.FORCE, 0.0)
+    return (Step.WAIT, left) if left > 0 and cause in ORDERLY else (Step.FORCE, 0.0)
 
 
 def is_stuck(run: api.PipelineRun, now: datetime.datetime) -> bool:
@@ -365,7 +372,7 @@ def change(
     run that has ended is to do is not written: Tekton refuses it.
     """
     at = times.stamp(now)
-    orderly = step is Step.ASK and cause in _ORDERLY and bool(run.children) and not run.is_done
+    orderly = step is Step.ASK and cause in ORDERLY and bool(run.children) and not run.is_done
     marks = {names.ANNOTATION_CANCEL_CAUSE: cause.value}
     if step is Step.ASK:
         marks[names.ANNOTATION_CANCEL_REQUESTED_AT] = at

@@ -113,8 +113,12 @@ class Conclusion:
         """The status of a run that is gone, by what was written down of it before."""
         # Its tasks may be gone.
         cut = details.reason is FailureReason.CANCELLED
-        stop = _stop_of(case, last, self._tools.policy.limits, cut=cut)
-        if stop is not None and last is None:
+        # Of one that had not ended this was written down since it was to be deleted. Where it may
+        # not be changed, it carries no word of that.
+        untold = last is not None and not last.is_done and stopping.cause_of(last) is None
+        told = None if untold else last
+        stop = _stop_of(case, told, self._tools.policy.limits, cut=cut)
+        if stop is not None and told is None:
             stop = dataclasses.replace(stop, message=details.message)
         notes = [ladder.confirmed(stop, last)] if stop is not None else []
         return ended_badly(case, case.status, details, notes, at=ended_at(case, last))

@@ -36,8 +36,6 @@ _log = structlog.get_logger(__name__)
 
 LOOK_AGAIN_S = 30.0
 _SOONEST_S = 1.0
-_UNANSWERED = frozenset({502, 503, 504})
-"""What a gateway says for a server that does not answer."""
 
 
 async def reconcile(
@@ -65,7 +63,8 @@ async def reconcile(
         return Result()
     except errors.ClusterError as error:
         # It is on its way out for long already where no controller ran: one failure is no reason.
-        lasted_s = failing.note(seen.key, tools.clock.now(), _kind(error))
+        kind = "refused" if failures.is_refusal(error) else "unanswered"
+        lasted_s = failing.note(seen.key, tools.clock.now(), kind)
         if not overdue or lasted_s < failures.LASTING_S:
             raise
         if await _is_deleted_at_last(tools, seen):
@@ -182,12 +181,6 @@ async def _is_deleted_at_last(tools: common.Tools, seen: view.Execution) -> bool
         return False
     _log.warning("Run of a deleted execution deleted after a failure", run=run.place)
     return True
-
-
-def _kind(error: errors.ClusterError) -> str:
-    """What goes unanswered, as in an outage, tells nothing of what is refused after it."""
-    is_answer = isinstance(error, errors.ApiError) and error.status not in _UNANSWERED
-    return "refused" if is_answer else "unanswered"
 
 
 async def _is_survived(tools: common.Tools, seen: view.Execution) -> bool:

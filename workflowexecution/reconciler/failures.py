@@ -1,4 +1,4 @@
-"""Failures: for how long something has failed for an execution, as this process has seen it.
+"""Failures: for how long something has failed for an execution or a run, as this process saw it.
 
 Time in which nothing is tried is no time in which it fails. So a restart begins anew, and so does
 an execution that was not tried for longer than any back-off takes, as while the server was away.
@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from workflowexecution.runtime import errors
+
 if TYPE_CHECKING:
     import datetime
 
@@ -18,6 +20,20 @@ LASTING_S = 60.0
 """What fails for so long is not about to pass."""
 SILENCE_S = 180.0
 """No two tries in a row are further apart: three times the longest back-off."""
+
+_UNANSWERED = frozenset({502, 503, 504})
+"""What a gateway says for a server that does not answer."""
+_TO_BE_REPEATED = (errors.Conflict, errors.Throttled)
+
+
+def is_refusal(error: errors.ClusterError) -> bool:
+    """Whether the server said no, and nothing of another try.
+
+    What goes unanswered, as in an outage, tells nothing of what is refused after it.
+    """
+    if not isinstance(error, errors.ApiError) or isinstance(error, _TO_BE_REPEATED):
+        return False
+    return error.status not in _UNANSWERED
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +46,9 @@ class _Row:
 
 
 class Failures:
-    """Remembers, for executions of which something fails, since when it does.
+    """Remembers, for those of which something fails, since when it does.
 
+    The rows are in the order of their last tries: what is not tried any more goes by itself.
     Lock-free: it changes only between awaits.
     """
 
@@ -40,14 +57,16 @@ class Failures:
         self._rows: dict[ObjectKey, _Row] = {}
 
     def __len__(self) -> int:
-        """Count the executions of which something fails."""
+        """Count those of which something fails."""
         return len(self._rows)
 
     def note(self, key: ObjectKey, now: datetime.datetime, kind: str = "") -> float:
         """Note a failure; returns for how many seconds those of its kind have gone on."""
-        row = self._rows.get(key)
+        row = self._rows.pop(key, None)
         first = now if row is None or row.kind != kind or _is_over(row, now) else row.first
         self._rows[key] = _Row(kind, first, now)
+        while _is_over(self._rows[oldest := next(iter(self._rows))], now):
+            del self._rows[oldest]
         return (now - first).total_seconds()
 
     def lasted_s(self, key: ObjectKey, now: datetime.datetime) -> float:

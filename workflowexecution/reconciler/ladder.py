@@ -12,8 +12,9 @@ import structlog
 
 from workflowexecution.api.status import ConditionReason, ConditionStatus, ConditionType
 from workflowexecution.domain import status, stopping
+from workflowexecution.reconciler import failures
 from workflowexecution.reconciler import tools as common
-from workflowexecution.runtime import errors
+from workflowexecution.runtime import errors, resource
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 _STILL_THERE = "was told to end and deleted, and is still there: the target stays locked. "
+_REFUSED = ". So far the API server refuses that: "
 
 AGAIN_S = 1.0
 STUCK_AGAIN_S = 30.0
@@ -43,8 +45,45 @@ async def climb(
     Raises:
         ClusterError: the step failed, or its outcome is not known.
     """
-    step, left_s = stopping.next_step(run, cause, tools.clock.now())
-    return step, await take(tools, key, run, cause, step, left_s)
+    due, left_s = stopping.next_step(run, cause, tools.clock.now())
+    step, refusal = await tell(tools, key, run, cause, due)
+    result = Result()
+    if refusal is None:
+        result, refusal = await take(tools, key, run, cause, step, left_s)
+    if refusal is not None:
+        raise refusal
+    return due, result
+
+
+async def tell(
+    tools: common.Tools,
+    key: ObjectKey,
+    run: tekton.PipelineRun,
+    cause: stopping.Cause,
+    step: stopping.Step,
+) -> tuple[stopping.Step, errors.ApiError | None]:
+    """Tell a run to end, where that is the step.
+
+    Returns:
+        The step that is left to take, and why it cannot be: the server's refusal. A run that may
+        not be told, as where a policy keeps runs from being changed or Tekton's webhook is not
+        there, is to be deleted once that has lasted: no webhook of Tekton is asked about that.
+
+    Raises:
+        ClusterError: nobody knows whether it was told, or it is to be tried again.
+    """
+    if step not in (stopping.Step.ASK, stopping.Step.FORCE):
+        return step, None
+    _log.info("Run is told to end", run=run.place, cause=cause.value, step=step.name)
+    changes = stopping.change(run, step, cause, tools.clock.now())
+    refusal = await _change(tools, key, run, changes)
+    orderly = step is stopping.Step.ASK and cause in stopping.ORDERLY
+    # By then an end in order would have been waited for in vain.
+    patience_s = stopping.GRACE_S + stopping.FORCED_S if orderly else failures.LASTING_S
+    if refusal is None or not is_refused_for(tools, run, patience_s):
+        return step, refusal
+    _log.warning("Run that may not be changed is deleted", run=run.place, error=str(refusal))
+    return stopping.Step.DELETE, None
 
 
 async def take(
@@ -54,28 +93,33 @@ async def take(
     cause: stopping.Cause,
     step: stopping.Step,
     left_s: float,
-) -> Result:
-    """Take a step as `stopping.next_step` has given it; returns when to come again.
+) -> tuple[Result, errors.ApiError | None]:
+    """Take the step that `tell` has left; returns when to come again, or the server's refusal.
 
     Raises:
-        ClusterError: the step failed, or its outcome is not known.
+        ClusterError: nobody knows whether it was taken, or it is to be tried again.
     """
     match step:
         case stopping.Step.ASK | stopping.Step.FORCE:
-            _log.info("Run is told to end", run=run.place, cause=cause.value, step=step.name)
-            changes = stopping.change(run, step, cause, tools.clock.now())
-            await _change(tools, key, run, changes)
             left_s = AGAIN_S
         case stopping.Step.DELETE:
             _log.warning("Run that does not end is deleted", run=run.place, cause=cause.value)
-            await tools.engine.delete(key, run)
+            try:
+                await tools.engine.delete(key, run)
+            except errors.ApiError as error:
+                return Result(), _noted(tools, run, error)
             left_s = stopping.DELETED_S
         case stopping.Step.WAIT:
             pass
         case stopping.Step.STUCK:
             _log.error("Run cannot be ended", run=run.place, cause=cause.value)
             left_s = STUCK_AGAIN_S
-    return Result(requeue_after_s=left_s)
+    return Result(requeue_after_s=left_s), None
+
+
+def is_refused_for(tools: common.Tools, run: tekton.PipelineRun, lasting_s: float) -> bool:
+    """Whether what was tried on a run has been refused for so long, without a break."""
+    return tools.refused.lasted_s(_place(run), tools.clock.now()) >= lasting_s
 
 
 def note(step: stopping.Step, stop: stopping.Stop, run: tekton.PipelineRun) -> status.Note:
@@ -96,9 +140,28 @@ def note(step: stopping.Step, stop: stopping.Stop, run: tekton.PipelineRun) -> s
     )
 
 
+def refused(
+    step: stopping.Step, stop: stopping.Stop, error: errors.ApiError, *, lasts: bool
+) -> status.Note:
+    """The condition of a run of which a step is refused: even the last one, if that lasts."""
+    is_last = step is stopping.Step.DELETE and lasts
+    return status.Note(
+        ConditionType.CANCEL_CONFIRMED,
+        ConditionStatus.FALSE if is_last else ConditionStatus.UNKNOWN,
+        ConditionReason.STILL_ALIVE if is_last else ConditionReason.CANCELLING,
+        f"{stop.message}{_REFUSED}{error}",
+    )
+
+
+def is_told(said: Condition, note: status.Note) -> bool:
+    """Whether a refusal is said already: the server's words may be others with each try."""
+    both = _REFUSED in said.message and _REFUSED in note.message
+    return both and said.status is note.status
+
+
 def why(said: Condition) -> str:
     """What a run is stopped for, in the words of the condition that says how far that has come."""
-    return said.message.rpartition(_STILL_THERE)[2]
+    return said.message.rpartition(_STILL_THERE)[2].partition(_REFUSED)[0]
 
 
 def confirmed(stop: stopping.Stop, run: tekton.PipelineRun | None) -> status.Note:
@@ -140,18 +203,37 @@ def concluded(after: Status, moment: status.Moment) -> Status:
 async def nudge(tools: common.Tools, key: ObjectKey, run: tekton.PipelineRun) -> None:
     """Make Tekton look again at a run that does not leave resolution."""
     _log.warning("Run does not leave resolution, Tekton is nudged", run=run.place)
-    await _change(tools, key, run, stopping.nudge(tools.clock.now()))
+    refusal = await _change(tools, key, run, stopping.nudge(tools.clock.now()))
+    if refusal is not None:
+        raise refusal
 
 
 async def _change(
     tools: common.Tools, key: ObjectKey, run: tekton.PipelineRun, changes: dict[str, object]
-) -> None:
-    """Change the run; a refusal because it has ended meanwhile is no failure.
+) -> errors.ApiError | None:
+    """Change the run; returns the server's refusal, but for one because it has ended meanwhile.
 
     Source: Tekton's validating webhook, "Once the PipelineRun is complete, no updates are allowed".
+
+    Raises:
+        ClusterError: nobody knows whether it is changed, or it is to be tried again.
     """
     try:
         await tools.engine.change(key, run, changes)
-    except errors.ApiError:
+    except errors.ApiError as error:
         if await common.read_unended(tools, run) is not None:
-            raise
+            return _noted(tools, run, error)
+    tools.refused.forget(_place(run))
+    return None
+
+
+def _noted(tools: common.Tools, run: tekton.PipelineRun, error: errors.ApiError) -> errors.ApiError:
+    """Note that something was tried on a run, and refused; what is no refusal is raised."""
+    if not failures.is_refusal(error):
+        raise error
+    tools.refused.note(_place(run), tools.clock.now(), run.uid)
+    return error
+
+
+def _place(run: tekton.PipelineRun) -> ObjectKey:
+    return resource.ObjectKey(run.namespace, run.name)

@@ -43,7 +43,6 @@ class WorkflowExecutionReconciler:
             self._retention.forget(key)
             self._failing.forget(key)
             self._tools.unanswered.forget(key)
-            self._tools.refused.forget(key)
             return Result()
         logcontext.bind({
             "namespace": key.namespace,

@@ -19,7 +19,7 @@ from workflowexecution.api.status import (
 )
 from workflowexecution.domain import failure, stalling, status, stopping
 from workflowexecution.domain.events import Reason
-from workflowexecution.reconciler import conclusion, glimpses, health, ladder, pacing
+from workflowexecution.reconciler import conclusion, failures, glimpses, health, ladder, pacing
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors
 from workflowexecution.runtime.controller import Result
@@ -182,29 +182,50 @@ class Mirror:
         children: Sequence[tekton.TaskRun],
         stop: stopping.Stop,
     ) -> Result:
-        """Take the ladder's next step, and say where it stands."""
+        """Take the ladder's next step, and say where it stands.
+
+        Raises:
+            ClusterError: the step was refused, which is said, or what has come of it is not known.
+        """
+        tools, key = self._tools, case.seen.key
+        due, left_s = stopping.next_step(run, stop.cause, case.moment.now)
+        step, refusal = await ladder.tell(tools, key, run, stop.cause, due)
+        result = Result()
+        if refusal is None:
+            # Whoever deletes a run that is being stopped takes the cause with it.
+            is_going = run.deleting and stopping.cause_of(run) is not None
+            no_word = is_going and case.status.failure_details is None
+            told = run if step is due else stopping.marked(run, stop.cause)
+            is_last = step is stopping.Step.DELETE or no_word
+            if is_last and await self._say_last(case, told, children):
+                # Written before the proof is deleted, and looked at once more after that.
+                return common.LOOK_AT_ONCE
+            result, refusal = await ladder.take(tools, key, run, stop.cause, step, left_s)
+        if refusal is None:
+            note = ladder.note(step, stop, run)
+            return common.sooner(result, await self._say_step(case, after, stop, note))
+        lasts = ladder.is_refused_for(tools, run, failures.LASTING_S)
+        await self._say_step(case, after, stop, ladder.refused(step, stop, refusal, lasts=lasts))
+        raise refusal
+
+    async def _say_step(
+        self, case: common.Case, after: Status, stop: stopping.Stop, note: status.Note
+    ) -> Result:
+        """Write how far the ladder has been climbed, at once if that is news."""
         tools = self._tools
-        step, left_s = stopping.next_step(run, stop.cause, case.moment.now)
-        # Whoever deletes a run that is being stopped takes the cause with it.
-        is_going = run.deleting and stopping.cause_of(run) is not None
-        is_last = step is stopping.Step.DELETE or (is_going and case.status.failure_details is None)
-        if is_last and await self._say_last(case, run, children):
-            # Written before the proof is deleted, and looked at once more after that.
-            return common.LOOK_AT_ONCE
-        before = case.status.condition(ConditionType.CANCEL_CONFIRMED)
-        result = await ladder.take(tools, case.seen.key, run, stop.cause, step, left_s)
-        note = ladder.note(step, stop, run)
+        before = case.status.condition(note.type)
         if before is None:
             common.remark(tools, case.seen, Reason.CANCEL_REQUESTED, stop.message)
         is_news = before is None or before.status is not note.status
-        after = status.noted(after, case.moment, [note])
+        if before is None or not ladder.is_told(before, note):
+            after = status.noted(after, case.moment, [note])
         if before is not None and before == after.condition(note.type):
-            return common.sooner(result, await self._progress(case, after))
+            return await self._progress(case, after)
         await common.write(tools, case, after)
         if is_news and note.status is ConditionStatus.FALSE:
             tools.metrics.cancel_stuck()
         self._pace.moved(case.seen.key)
-        return result
+        return Result()
 
     async def _say_last(
         self, case: common.Case, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]

@@ -14,23 +14,20 @@ import structlog
 
 from workflowexecution.domain import locking, stopping
 from workflowexecution.domain.events import Reason
-from workflowexecution.reconciler import failures, ladder
+from workflowexecution.reconciler import ladder
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors
-from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from workflowexecution.api import tekton
     from workflowexecution.reconciler import view
+    from workflowexecution.runtime.controller import Result
 
 _log = structlog.get_logger(__name__)
 
 STALE_S = 1.0
-
-# Steps that write to the run.
-_CHANGES = (stopping.Step.ASK, stopping.Step.FORCE)
 
 
 def going_on(tools: common.Tools, seen: view.Execution) -> Sequence[tekton.PipelineRun]:
@@ -110,26 +107,10 @@ async def _stop(tools: common.Tools, seen: view.Execution, cached: tekton.Pipeli
     # Beside the run of one that is not over, its name does not make another run its own.
     is_copy = run.name != seen.lock or not seen.ended
     cause = stopping.Cause.COPY if is_copy else stopping.Cause.LATE
-    try:
-        step, result = await ladder.climb(tools, seen.key, run, cause)
-        if step in _CHANGES:
-            tools.refused.forget(seen.key)
-    except errors.ApiError as error:
-        if not _is_refused_for_good(tools, seen, error):
-            raise
-        # Who may not be told to end, as where a policy keeps runs from being changed, still goes.
-        _log.warning("Run that may not be changed is deleted", run=run.place, error=str(error))
-        await tools.engine.delete(seen.key, run)
-        step, result = stopping.Step.ASK, Result(requeue_after_s=stopping.DELETED_S)
+    step, result = await ladder.climb(tools, seen.key, run, cause)
     if step is stopping.Step.ASK:
         _tell(tools, seen, run, is_copy=is_copy)
     return result
-
-
-def _is_refused_for_good(tools: common.Tools, seen: view.Execution, error: errors.ApiError) -> bool:
-    if isinstance(error, (errors.Conflict, errors.Throttled, errors.ServerError)):
-        return False
-    return tools.refused.note(seen.key, tools.clock.now()) >= failures.LASTING_S
 
 
 def _tell(

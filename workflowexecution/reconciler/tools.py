@@ -102,7 +102,7 @@ class Tools:
     marks: ports.RunMarks
     unanswered: unanswered.Unanswered = field(default_factory=unanswered.Unanswered)
     refused: failures.Failures = field(default_factory=failures.Failures)
-    """Of executions of which a surplus run may not be told to end."""
+    """Of runs, by where they are, that may not be changed."""
 
     @property
     def policy(self) -> Policy:

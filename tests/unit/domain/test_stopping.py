@@ -272,6 +272,11 @@ def test_an_end_on_another_digest_is_told(wanted: str, resolved: str, told: bool
         assert wanted in found.message
 
 
+def test_a_run_that_may_not_be_told_is_looked_at_as_if_it_had_been() -> None:
+    seen = stopping.marked(run(marks={ASKED: builders.stamp()}), Cause.DEADLINE)
+    assert (stopping.cause_of(seen), stopping.asked_at(seen)) == (Cause.DEADLINE, NOW)
+
+
 def test_a_run_that_does_not_leave_resolution_is_nudged_once() -> None:
     assert not stopping.is_to_nudge(run())
     assert not stopping.is_to_nudge(run(condition=("Unknown", "Running", "")))

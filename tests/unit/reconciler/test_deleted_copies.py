@@ -9,7 +9,8 @@ import pytest
 from tests import builders
 from tests.unit.reconciler import fakes
 from tests.unit.reconciler.test_deleted import GONE_SOON, LOCK, finalizers, reconcile, world
-from workflowexecution.reconciler import deleted, failures
+from workflowexecution.domain import stopping
+from workflowexecution.reconciler import failures
 from workflowexecution.runtime import errors
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ async def test_it_is_released_before_its_runs_when_each_of_them_is_stuck() -> No
     assert made.witness.incidents == ["deletion_given_up"]
 
 
-async def test_a_copy_is_deleted_at_last_when_every_other_step_fails() -> None:
+async def test_a_copy_is_deleted_at_last_when_it_may_not_be_told_to_end() -> None:
     made, failing = with_copy(None, copy()), failures.Failures()
     made.engine.change_error = fakes.refusal(errors.Forbidden)
     made.clock.advance(600)
@@ -68,6 +69,6 @@ async def test_a_copy_is_deleted_at_last_when_every_other_step_fails() -> None:
         with pytest.raises(errors.Forbidden):
             await reconcile(made, failing)
     made.clock.advance(1)
-    assert (await reconcile(made, failing)).requeue_after_s == deleted.LOOK_AGAIN_S
+    assert (await reconcile(made, failing)).requeue_after_s == stopping.DELETED_S
     assert made.journal[-1] == f"delete {COPY}"
     assert finalizers(made) is not None

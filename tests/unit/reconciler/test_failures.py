@@ -9,7 +9,7 @@ import pytest
 from tests import builders
 from tests.unit.reconciler import fakes
 from workflowexecution.reconciler import failures
-from workflowexecution.runtime import resource
+from workflowexecution.runtime import errors, resource
 
 OTHER = resource.ObjectKey("payment", "other")
 
@@ -53,3 +53,30 @@ def test_what_is_forgotten_begins_anew() -> None:
     known.forget(fakes.KEY)
     known.forget(fakes.KEY)
     assert known.note(fakes.KEY, at(60)) == 0
+
+
+@pytest.mark.parametrize(("silent_s", "left"), [(180, 2), (181, 1)])
+def test_what_is_tried_no_more_goes_by_itself(silent_s: float, left: int) -> None:
+    known = failures.Failures()
+    known.note(OTHER, at(-100))
+    known.note(fakes.KEY, at(-50))
+    known.note(OTHER, at(0))
+    known.note(fakes.KEY, at(silent_s))
+    assert len(known) == left
+
+
+@pytest.mark.parametrize(
+    ("error", "is_one"),
+    [
+        pytest.param(fakes.refusal(errors.Forbidden), True, id="forbidden"),
+        pytest.param(fakes.refusal(errors.ServerError), True, id="webhook"),
+        pytest.param(fakes.refusal(errors.Conflict), False, id="conflict"),
+        pytest.param(fakes.refusal(errors.Throttled), False, id="throttled"),
+        pytest.param(errors.ServerError(errors.Refusal(status=503)), False, id="gateway"),
+        pytest.param(errors.TransportError("lost"), False, id="unanswered"),
+    ],
+)
+def test_a_refusal_is_what_the_server_has_said_for_good(
+    error: errors.ClusterError, *, is_one: bool
+) -> None:
+    assert failures.is_refusal(error) is is_one

@@ -81,6 +81,7 @@ async def test_a_person_is_given_an_orderly_end_and_a_deadline_none() -> None:
     assert asked == ["CancelledRunFinally", "Cancelled"]
 
 
+LOST = errors.TransportError("lost")
 REFUSED = fakes.refusal(errors.BadRequest, "Once the PipelineRun is complete, no updates allowed")
 
 
@@ -117,10 +118,68 @@ async def test_any_other_refusal_is_a_failure(error: errors.ApiError) -> None:
 
 async def test_a_step_whose_outcome_is_not_known_is_a_failure() -> None:
     world = fakes.World()
-    world.engine.change_error = errors.TransportError("lost")
+    world.engine.change_error = LOST
     with pytest.raises(errors.TransportError):
         await climb(world, run())
     assert world.journal == [CHANGE]
+
+
+@pytest.mark.parametrize(
+    ("seen", "cause", "waits_s"),
+    [
+        pytest.param(run(), Cause.USER, 420, id="in-order"),
+        pytest.param(run(OVERDUE), Cause.USER, 60, id="no-more-in-order"),
+        pytest.param(run(), Cause.DEADLINE, 60, id="at-once"),
+    ],
+)
+async def test_a_run_that_may_not_be_told_is_deleted_when_that_lasts(
+    seen: tekton.PipelineRun, cause: Cause, waits_s: float
+) -> None:
+    world = fakes.World()
+    world.engine.change_error, world.engine.live[LOCK] = REFUSED, seen
+    for _ in range(int(waits_s / 30)):
+        with pytest.raises(errors.BadRequest):
+            await climb(world, seen, cause)
+        world.clock.advance(30)
+    _, again = await climb(world, seen, cause)
+    assert again == high(stopping.DELETED_S)
+    assert world.journal[-3:] == [CHANGE, "read", DELETE]
+
+
+async def test_refusals_that_have_passed_do_not_last() -> None:
+    world = fakes.World()
+    world.engine.live[LOCK] = run()
+    for error in (REFUSED, None, REFUSED):
+        world.engine.change_error = error
+        if error is None:
+            await climb(world, run(), Cause.DEADLINE)
+        else:
+            with pytest.raises(errors.BadRequest):
+                await climb(world, run(), Cause.DEADLINE)
+        world.clock.advance(90)
+    assert DELETE not in world.journal
+
+
+async def test_refusals_of_one_run_are_none_of_another_by_its_name() -> None:
+    world = fakes.World()
+    world.engine.change_error = REFUSED
+    for uid in ("first", "second"):
+        seen = world.engine.live[LOCK] = run(uid=uid)
+        with pytest.raises(errors.BadRequest):
+            await climb(world, seen, Cause.DEADLINE)
+        world.clock.advance(90)
+    assert DELETE not in world.journal
+
+
+async def test_nothing_follows_from_a_refusal_of_a_run_that_may_have_ended() -> None:
+    world = fakes.World()
+    world.engine.change_error = REFUSED
+    world.engine.read_error = fakes.refusal(errors.Unreadable)
+    for _ in range(4):
+        with pytest.raises(errors.Unreadable):
+            await climb(world, run(), Cause.DEADLINE)
+        world.clock.advance(30)
+    assert DELETE not in world.journal
 
 
 async def test_a_run_that_does_not_leave_resolution_is_touched() -> None:

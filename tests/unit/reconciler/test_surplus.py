@@ -100,15 +100,20 @@ async def test_a_target_is_taken_while_a_copy_works_on_it(
 
 
 @pytest.mark.parametrize(
-    ("kind", "deletes"),
-    [(errors.Forbidden, 1), (errors.Conflict, 0), (errors.Throttled, 0), (errors.ServerError, 0)],
-    ids=["refused", "conflict", "throttled", "broken"],
+    ("error", "deletes"),
+    [
+        pytest.param(fakes.refusal(errors.Forbidden), 1, id="refused"),
+        pytest.param(fakes.refusal(errors.ServerError), 1, id="webhook"),
+        pytest.param(fakes.refusal(errors.Conflict), 0, id="conflict"),
+        pytest.param(fakes.refusal(errors.Throttled), 0, id="throttled"),
+        pytest.param(errors.ServerError(errors.Refusal(status=503)), 0, id="gateway"),
+    ],
 )
 async def test_a_copy_is_deleted_when_it_may_not_be_told_to_end(
-    kind: type[errors.ApiError], deletes: int
+    error: errors.ApiError, deletes: int
 ) -> None:
-    made = world(builders.run(condition=OVER), copy())
-    made.engine.change_error = fakes.refusal(kind)
+    made, kind = world(builders.run(condition=OVER), copy()), type(error)
+    made.engine.change_error = error
     for step_s in (0, 59):
         made.clock.advance(step_s)
         with pytest.raises(kind):

@@ -163,6 +163,17 @@ async def test_a_run_that_cannot_be_swept_keeps_no_other_from_it() -> None:
     assert (await it.sweep()).count(CHANGE) == 2
 
 
+async def test_a_run_of_nobody_that_may_not_be_told_to_end_is_deleted() -> None:
+    it = Swept()
+    it.world.engine.change_error = fakes.refusal(errors.ServerError, "failed calling webhook")
+    for _ in range(2):
+        assert DELETE not in await it.sweep()
+        assert it.world.metrics.counted == []
+        it.world.clock.advance(sweeper.SWEEP_EVERY_S)
+    assert (await it.sweep())[-1] == DELETE
+    assert it.world.metrics.counted == ["late_run_cancelled"]
+
+
 async def test_it_sweeps_now_and_then_until_it_is_cancelled() -> None:
     it = Swept()
     async with asyncio.TaskGroup() as group:

@@ -1,0 +1,113 @@
+"""Runs that are to end and may not be changed: a policy, a webhook that is away, no right."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import builders
+from tests.component import hands, pasts, world
+from tests.fake import faults, kinds
+from tests.fake.paths import Match
+
+if TYPE_CHECKING:
+    from tests.component.world import World
+    from tests.fake.statuses import JsonObject
+
+pytestmark = pytest.mark.looptime
+
+CHANGE = Match(verbs=("patch",), resource="pipelineruns", agent=world.AGENT)
+WEBHOOK = faults.Answer(
+    500, '{"kind":"Status","code":500,"message":"failed calling webhook: connection refused"}'
+)
+DENIED = faults.Answer(403, '{"kind":"Status","code":403,"message":"runs are immutable"}')
+BACK_S = 70.0
+"""The longest back-off, and a little."""
+
+
+def refuse(here: World, answer: faults.Answer) -> None:
+    here.cluster.faults.add(answer, CHANGE, times=None)
+
+
+def cancel(here: World) -> None:
+    asked = {"spec": {"cancel": {"requestedBy": "jane", "reason": "no"}}}
+    here.cluster.patch(kinds.EXECUTIONS, world.TEAM, "restart-payment", asked)
+
+
+def said(here: World, kind: str) -> JsonObject:
+    return pasts.condition((here.execution() or {})["status"], kind)
+
+
+async def running(here: World) -> JsonObject:
+    here.ask()
+    await here.until_phase("Running")
+    run = here.run() or {}
+    hands.Hands(here.cluster).begin(run, stubborn=True)
+    return run
+
+
+async def until_deleted(here: World, *, after_s: float, since_s: float) -> None:
+    """Wait for the deletion of the run, which comes no sooner than that."""
+    await world.until(here.deletions, within_s=after_s + 2 * BACK_S)
+    assert here.deletions()[0].at - since_s >= after_s
+
+
+@pytest.mark.parametrize("answer", [WEBHOOK, DENIED], ids=["webhook", "denied"])
+async def test_cancelled_run_that_may_not_be_told_is_deleted_when_its_time_is_over(
+    here: World, answer: faults.Answer
+) -> None:
+    async with here.controller():
+        run = await running(here)
+        refuse(here, answer)
+        since_s = asyncio.get_running_loop().time()
+        cancel(here)
+        await asyncio.sleep(5)
+        told = said(here, "CancelConfirmed")
+        assert (told["status"], told["reason"]) == ("Unknown", "Cancelling")
+        assert "jane: no. So far the API server refuses that: " in told["message"]
+        assert "CancelRequested" in [it["reason"] for it in here.cluster.items(kinds.EVENTS)]
+        await until_deleted(here, after_s=420, since_s=since_s)
+        assert (here.execution() or {})["status"]["phase"] == "Running"
+        hands.Hands(here.cluster).end_pod(run["metadata"]["uid"])
+        status = await here.until_phase("Failed")
+    assert status["outcome"] == "Cancelled"
+    assert status["failureDetails"]["message"] == "The execution was cancelled by jane: no"
+    assert status["failureDetails"]["wasExecutionFailure"] is True
+    assert said(here, "CancelConfirmed")["status"] == "True"
+    assert len(here.deletions()) == 1
+
+
+async def test_cancelled_run_has_its_end_in_order_when_the_webhook_is_back(here: World) -> None:
+    async with here.controller():
+        await running(here)
+        refuse(here, WEBHOOK)
+        cancel(here)
+        await asyncio.sleep(330)
+        here.cluster.faults.heal()
+        await world.until(here.told, within_s=BACK_S)
+        assert here.told() == "CancelledRunFinally"
+        await asyncio.sleep(290)
+        assert here.deletions() == []
+
+
+async def test_overdue_run_that_may_not_be_told_is_deleted(here: World) -> None:
+    async with here.controller(execution__defaultTimeout="10m", limits__deadlineGrace="2m"):
+        run = await running(here)
+        refuse(here, DENIED)
+        since_s = asyncio.get_running_loop().time()
+        await until_deleted(here, after_s=720 + 60, since_s=since_s - 2)
+        hands.Hands(here.cluster).end_pod(run["metadata"]["uid"])
+        status = await here.until_phase("Failed")
+    assert status["outcome"] == "Timeout"
+    assert status["failureDetails"]["reason"] == "DeadlineExceeded"
+
+
+async def test_run_of_nobody_that_may_not_be_told_is_deleted(here: World) -> None:
+    lost = builders.raw_run(owner="gone", condition=("Unknown", "Running", "x"))
+    async with here.controller():
+        here.cluster.create(lost)
+        refuse(here, WEBHOOK)
+        await world.until(here.deletions, within_s=200)
+    assert here.run() is None

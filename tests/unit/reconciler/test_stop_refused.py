@@ -1,0 +1,205 @@
+"""A running execution whose run may not be told to end, or not even be deleted."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests import builders
+from tests.unit.reconciler import fakes
+from tests.unit.reconciler.test_running import LOCK, SUCCESS, later
+from tests.unit.reconciler.test_stopped import (
+    CANCEL,
+    CANCELLED,
+    CONFIRMED,
+    Stopping,
+)
+from workflowexecution.api import names
+from workflowexecution.api.status import ConditionStatus, Outcome, Phase
+from workflowexecution.domain import stopping
+from workflowexecution.reconciler import failures, ladder
+from workflowexecution.reconciler.tools import LOOK_AT_ONCE
+from workflowexecution.runtime import errors
+from workflowexecution.runtime.controller import Result
+
+pytestmark = pytest.mark.looptime
+
+DELETE = f"delete {LOCK}"
+WEBHOOK = fakes.refusal(errors.ServerError, "failed calling webhook: connection refused")
+POLICY = fakes.refusal(errors.Forbidden, "runs are immutable here")
+PATIENCE_S = stopping.GRACE_S + stopping.FORCED_S
+FORCED = {
+    names.ANNOTATION_CANCEL_CAUSE: "user",
+    names.ANNOTATION_CANCEL_REQUESTED_AT: builders.stamp(),
+    names.ANNOTATION_CANCEL_FORCED_AT: builders.stamp(),
+}
+
+
+def cancelled(error: errors.ClusterError = WEBHOOK) -> Stopping:
+    """A person wants its end, and the run may not be changed."""
+    it = Stopping(spec=CANCEL)
+    it.has()
+    it.world.engine.change_error = error
+    return it
+
+
+def overdue(error: errors.ClusterError = WEBHOOK) -> Stopping:
+    """Tekton has not ended the run in its time, and it may not be changed."""
+    it = Stopping()
+    it.world.clock.advance(900)
+    it.has(timeout="1m")
+    it.world.engine.change_error = error
+    return it
+
+
+async def fails(it: Stopping, error: errors.ClusterError = WEBHOOK, *, for_s: float) -> None:
+    """It is tried again and again for so long, in vain."""
+    for _ in range(int(for_s / 20)):
+        with pytest.raises(type(error)):
+            await it.reconcile()
+        it.world.clock.advance(20)
+        await later(20)
+
+
+async def test_a_refusal_is_said_once_whatever_its_words_are() -> None:
+    it = cancelled()
+    with pytest.raises(errors.ServerError):
+        await it.reconcile()
+    said = it.world.said(CONFIRMED)
+    assert (said.status, said.reason) == (ConditionStatus.UNKNOWN, "Cancelling")
+    assert said.message.startswith(CANCELLED)
+    assert "failed calling webhook" in said.message
+    told = fakes.ABOUT + CANCELLED
+    assert it.world.events.said == [("restart-payment", "CancelRequested", told)]
+    it.world.engine.change_error = POLICY
+    with pytest.raises(errors.Forbidden):
+        await it.reconcile()
+    assert it.world.journal.count("status") == 1
+    assert len(it.world.events.said) == 1
+
+
+async def test_what_was_refused_is_no_reason_of_a_run_that_went_unseen() -> None:
+    it = cancelled()
+    with pytest.raises(errors.ServerError):
+        await it.reconcile()
+    it.vanish()
+    await it.reconcile()
+    details = it.world.status.failure_details
+    assert details is not None
+    assert details.message == CANCELLED
+
+
+async def test_progress_is_told_while_the_stop_is_refused() -> None:
+    it = cancelled()
+    await later()
+    with pytest.raises(errors.ServerError):
+        await it.reconcile()
+    it.has(("Unknown", "Running", "one task more"))
+    await later()
+    with pytest.raises(errors.ServerError):
+        await it.reconcile()
+    assert it.world.status.message == "one task more"
+    assert "failed calling webhook" in it.world.said(CONFIRMED).message
+
+
+async def test_a_refusal_that_passes_leads_to_an_end_in_order() -> None:
+    it = cancelled()
+    await fails(it, for_s=PATIENCE_S - 20)
+    assert it.world.said(CONFIRMED).status is ConditionStatus.UNKNOWN
+    it.world.engine.change_error = None
+    assert await it.reconcile() == Result(requeue_after_s=ladder.AGAIN_S)
+    assert it.world.engine.changes[-1]["spec"] == {"status": "CancelledRunFinally"}
+    assert it.world.said(CONFIRMED).message == CANCELLED
+    assert DELETE not in it.world.journal
+
+
+async def test_a_refusal_that_passes_at_the_last_moment_leads_to_one_as_well() -> None:
+    it = cancelled()
+    await fails(it, for_s=PATIENCE_S)
+    assert await it.reconcile() == LOOK_AT_ONCE
+    it.world.engine.change_error = None
+    await it.reconcile()
+    assert it.world.engine.changes[-1]["spec"] == {"status": "CancelledRunFinally"}
+    assert DELETE not in it.world.journal
+    it.children = (builders.task(condition=("True", "Succeeded", "")),)
+    it.has(SUCCESS, marks=it.marks())
+    await it.reconcile()
+    assert it.phase() is Phase.COMPLETED
+    assert it.world.status.failure_details is None
+
+
+@pytest.mark.parametrize("seen_gone", [True, False])
+@pytest.mark.parametrize("error", [WEBHOOK, POLICY], ids=["webhook", "policy"])
+async def test_a_cancelled_run_is_deleted_when_its_refusals_last(
+    error: errors.ApiError, *, seen_gone: bool
+) -> None:
+    it = cancelled(error)
+    await fails(it, error, for_s=PATIENCE_S)
+    # Why it ends is written first: nothing on the run will tell.
+    assert await it.reconcile() == LOOK_AT_ONCE
+    assert it.world.status.failure_reason is None
+    assert await it.reconcile() == Result(requeue_after_s=stopping.DELETED_S)
+    assert it.world.journal[-2:] == [DELETE, "status"]
+    it.has(deleted=True)
+    await it.reconcile()
+    assert it.phase() is Phase.RUNNING
+    it.world.engine.gone = dict(it.world.engine.cached) if seen_gone else {}
+    it.vanish()
+    await it.reconcile()
+    now = it.world.status
+    assert (now.phase, now.outcome) == (Phase.FAILED, Outcome.CANCELLED)
+    assert now.requires_manual_review
+    assert now.failure_details is not None
+    assert now.failure_details.message == CANCELLED
+    said = it.world.said(CONFIRMED)
+    assert (said.status, said.message) == (ConditionStatus.TRUE, CANCELLED)
+
+
+async def test_an_overdue_run_is_deleted_after_a_minute_of_refusals() -> None:
+    it = overdue()
+    await fails(it, for_s=failures.LASTING_S)
+    assert await it.reconcile() == LOOK_AT_ONCE
+    assert it.world.status.failure_details is not None
+    await it.reconcile()
+    assert DELETE in it.world.journal
+    it.vanish()
+    await it.reconcile()
+    now = it.world.status
+    assert (now.outcome, now.failure_reason) == (Outcome.TIMEOUT, "DeadlineExceeded")
+    assert "API server refuses" not in (now.message or "")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        fakes.refusal(errors.Conflict),
+        fakes.refusal(errors.Throttled),
+        errors.ServerError(errors.Refusal(status=503)),
+        errors.TransportError("lost"),
+    ],
+    ids=["conflict", "throttled", "gateway", "unanswered"],
+)
+async def test_nothing_follows_from_what_is_no_refusal(error: errors.ClusterError) -> None:
+    it = overdue(error)
+    await fails(it, error, for_s=10 * PATIENCE_S)
+    assert {"status", DELETE}.isdisjoint(it.world.journal)
+    assert it.world.events.said == []
+
+
+async def test_a_run_that_may_not_even_be_deleted_is_said_to_go_on() -> None:
+    it = Stopping(spec=CANCEL)
+    it.has(marks=FORCED)
+    it.world.clock.advance(stopping.FORCED_S)
+    it.world.engine.delete_error = POLICY
+    # The last words.
+    assert await it.reconcile() == LOOK_AT_ONCE
+    await fails(it, POLICY, for_s=failures.LASTING_S)
+    said = it.world.said(CONFIRMED)
+    assert (said.status, said.reason) == (ConditionStatus.UNKNOWN, "Cancelling")
+    assert "runs are immutable here" in said.message
+    for _ in range(2):
+        with pytest.raises(errors.Forbidden):
+            await it.reconcile()
+    said = it.world.said(CONFIRMED)
+    assert (said.status, said.reason) == (ConditionStatus.FALSE, "StillAlive")
+    assert it.world.metrics.counted == ["cancel_stuck"]
+    assert it.phase() is Phase.RUNNING
