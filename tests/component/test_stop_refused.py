@@ -111,3 +111,19 @@ async def test_run_of_nobody_that_may_not_be_told_is_deleted(here: World) -> Non
         refuse(here, WEBHOOK)
         await world.until(here.deletions, within_s=200)
     assert here.run() is None
+
+
+async def test_run_that_may_not_be_nudged_is_warned_of_and_given_up(here: World) -> None:
+    async with here.controller(limits__stallAfter="5m", execution__defaultTimeout="2h"):
+        here.ask()
+        await here.until_phase("Running")
+        refuse(here, WEBHOOK)
+        here.end_run(("Unknown", "ResolvingPipelineRef", "awaits remote resource"))
+        since_s = asyncio.get_running_loop().time()
+        await asyncio.sleep(310)
+        assert said(here, "Progressing")["reason"] == "Stalled"
+        # A webhook that is away refuses the stop as it refuses the nudge.
+        await until_deleted(here, after_s=598, since_s=since_s)
+        status = await here.until_phase("Failed")
+    assert status["failureDetails"]["reason"] == "DeadlineExceeded"
+    assert "did not resolve the pipeline" in status["failureDetails"]["message"]

@@ -29,6 +29,7 @@ _REFUSED = ". So far the API server refuses that: "
 
 AGAIN_S = 1.0
 STUCK_AGAIN_S = 30.0
+NUDGE_AGAIN_S = 60.0
 
 
 async def climb(
@@ -200,12 +201,24 @@ def concluded(after: Status, moment: status.Moment) -> Status:
     return status.noted(after, moment, [over])
 
 
-async def nudge(tools: common.Tools, key: ObjectKey, run: tekton.PipelineRun) -> None:
-    """Make Tekton look again at a run that does not leave resolution."""
+async def nudge(tools: common.Tools, key: ObjectKey, run: tekton.PipelineRun) -> Result:
+    """Make Tekton look again at a run that does not leave resolution.
+
+    Whether that can be done or not: what is to be said of the run does not wait for it.
+
+    Returns:
+        When to try again, where it failed.
+    """
     _log.warning("Run does not leave resolution, Tekton is nudged", run=run.place)
-    refusal = await _change(tools, key, run, stopping.nudge(tools.clock.now()))
-    if refusal is not None:
-        raise refusal
+    failed: errors.ClusterError | None
+    try:
+        failed = await _change(tools, key, run, stopping.nudge(tools.clock.now()))
+    except errors.ClusterError as error:
+        failed = error
+    if failed is None:
+        return Result()
+    _log.warning("Tekton cannot be nudged", run=run.place, error=str(failed))
+    return common.later(NUDGE_AGAIN_S)
 
 
 async def _change(

@@ -25,6 +25,7 @@ from workflowexecution.runtime import errors
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Sequence
 
     from workflowexecution.api import tekton
@@ -166,13 +167,29 @@ class Mirror:
         if stop is not None:
             return await self._stop(case, after, run, children, stop)
         stall = "" if run.is_done else stalling.stall_of(run, children, now, limits.stall_after_s)
+        nudge = Result()
         if stall and stopping.is_to_nudge(run):
-            await ladder.nudge(self._tools, case.seen.key, run)
+            nudge = await ladder.nudge(self._tools, case.seen.key, run)
+            if self._is_given_up(run, children, now):
+                stop = stopping.explain(stopping.Cause.RESOLUTION, case.execution.spec, run, limits)
+                return await self._stop(case, after, run, children, stop)
         after, look = _moving(case, after, stall), Result()
         if not run.is_done:
             after, look = await self._health.told(case, after, children)
         result = await self._progress(case, after, (case.seen.resource_version, run, children))
-        return common.sooner(result, look, pacing.wake(self._tools, run, children))
+        return common.sooner(result, nudge, look, pacing.wake(self._tools, run, children))
+
+    def _is_given_up(
+        self,
+        run: tekton.PipelineRun,
+        children: Sequence[tekton.TaskRun],
+        now: datetime.datetime,
+    ) -> bool:
+        """Whether a run that may not be nudged has stood still for as long as one that was."""
+        patience_s = 2 * self._tools.policy.limits.stall_after_s
+        if stalling.left_s(run, children, now, patience_s) > 0:
+            return False
+        return ladder.is_refused_for(self._tools, run, failures.LASTING_S)
 
     async def _stop(
         self,

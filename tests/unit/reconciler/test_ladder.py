@@ -189,6 +189,17 @@ async def test_a_run_that_does_not_leave_resolution_is_touched() -> None:
     assert world.engine.changes == [{"metadata": {"annotations": marks}}]
 
 
+@pytest.mark.parametrize(
+    "error", [fakes.refusal(errors.Forbidden), fakes.refusal(errors.Conflict), LOST]
+)
+async def test_a_nudge_that_fails_is_only_a_nudge_not_made(error: errors.ClusterError) -> None:
+    world = fakes.World()
+    world.engine.change_error = error
+    world.engine.live[LOCK] = run()
+    again = await ladder.nudge(world.tools, fakes.KEY, run())
+    assert again.requeue_after_s == ladder.NUDGE_AGAIN_S
+
+
 @pytest.mark.parametrize("step", [Step.ASK, Step.FORCE, Step.DELETE, Step.WAIT])
 def test_a_stopping_under_way_is_confirmed_by_nobody(step: Step) -> None:
     note = ladder.note(step, STOP, run())
