@@ -191,6 +191,9 @@ class AuditTrail(Protocol):
         Args:
             event: what is to be kept.
             doubtful: it may have been sent before, so that it is looked for first.
+
+        Raises:
+            OSError: its place is the log, which takes nothing now.
         """
         ...
 

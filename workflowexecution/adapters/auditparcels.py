@@ -66,6 +66,20 @@ class Seen:
 
 
 @dataclass(slots=True)
+class Counts:
+    """What became of events since the start, for metrics."""
+
+    recorded: int = 0
+    found: int = 0
+    """Of those: were there already, when they were looked for."""
+    refused: int = 0
+    untaken: int = 0
+    """The dialect has no word for them; they are on the log."""
+    shed: int = 0
+    failed_attempts: int = 0
+
+
+@dataclass(slots=True)
 class Parcel:
     """A record on its way.
 
@@ -75,8 +89,8 @@ class Parcel:
         doubtful: whether it may be in the store.
         ripe_at: before that the store may still be busy with it.
         share: with how many at most it travels, itself included.
-        is_suspect: whether the store has failed of it alone where others went through. It travels
-            by itself from then on, ever more seldom.
+        is_suspect: whether the store has failed of it alone where others went through, or refused
+            it and no log took it. It travels by itself from then on, ever more seldom.
         failures: in how many spans the store has failed of it, and was well else.
         why: the store's last words on it.
     """
@@ -116,8 +130,16 @@ class Parcel:
         elif among == 1 and seen.passed > self._then.passed:
             self._failed_alone(self._then, seen, now)
         if self.is_suspect:
-            self.ripe_at = max(self.ripe_at, now + self._pause_s)
-            self._pause_s = min(self._pause_s * 2, MAX_PAUSE_S)
+            self._rest(now)
+
+    def set_apart(self, now: float) -> None:
+        """Let it travel by itself from now on, ever more seldom."""
+        self.is_suspect, self.share = True, 1
+        self._rest(now)
+
+    def _rest(self, now: float) -> None:
+        self.ripe_at = max(self.ripe_at, now + self._pause_s)
+        self._pause_s = min(self._pause_s * 2, MAX_PAUSE_S)
 
     def _failed_alone(self, then: Seen, seen: Seen, now: float) -> None:
         if not self.is_suspect:

@@ -56,20 +56,6 @@ class Limits:
     settle_s: float
 
 
-@dataclass(slots=True)
-class Counts:
-    """What became of events since the start, for metrics."""
-
-    recorded: int = 0
-    found: int = 0
-    """Of those: were there already, when they were looked for."""
-    refused: int = 0
-    untaken: int = 0
-    """The dialect has no word for them; they are on the log."""
-    shed: int = 0
-    failed_attempts: int = 0
-
-
 class HttpTrail:
     """The `AuditTrail` into a Data Storage.
 
@@ -107,7 +93,7 @@ class HttpTrail:
         self._turned_away = False
         self._stopped = asyncio.Event()
         self._quiet_at = clock() + limits.settle_s
-        self.counts = Counts()
+        self.counts = auditparcels.Counts()
 
     @property
     def pending(self) -> int:
@@ -357,10 +343,17 @@ class HttpTrail:
             listener.recorded(event)
 
     def _refused(self, parcel: Parcel, why: str) -> None:
-        del self._sending[parcel.event.key]
+        key = parcel.event.key
+        try:
+            auditlog.write(parcel.event, why=why)
+        except OSError:
+            # It is nowhere yet: it stays due, and keeps no other one waiting.
+            parcel.set_apart(self._clock())
+            self._waiting[key] = self._sending.pop(key)
+            return
+        del self._sending[key]
         self.counts.refused += 1
-        _log.error("Audit event refused", event_key=parcel.event.key, error=why)
-        auditlog.write(parcel.event, why=why)
+        _log.error("Audit event refused", event_key=key, error=why)
         for listener in self._listeners:
             listener.refused(parcel.event, why)
 

@@ -62,7 +62,8 @@ class Drain:
             try:
                 for part in range(outbox.PARTS):
                     await self._drain(part)
-            except errors.ClusterError as error:
+            except (errors.ClusterError, OSError) as error:
+                # Where the log is the store, it may have no room as the cluster may.
                 wait_s = delays.next_s()
                 _log.warning("Audit outbox cannot be drained", error=str(error), retry_s=wait_s)
             else:
@@ -75,6 +76,7 @@ class Drain:
 
         Raises:
             ClusterError: it cannot be read or written.
+            OSError: a record goes onto the log, which takes none now.
         """
         kept = await self._outbox.load(part)
         while kept:
@@ -99,9 +101,14 @@ class Drain:
             if key in self._under_way:
                 continue
             self._under_way.add(key)
-            if not self._trail.offer(event, doubtful=True):
+            taken = False
+            try:
+                taken = self._trail.offer(event, doubtful=True)
+            finally:
+                if not taken:
+                    self._under_way.discard(key)
+            if not taken:
                 # The trail says when there is room.
-                self._under_way.discard(key)
                 break
         return awaited
 

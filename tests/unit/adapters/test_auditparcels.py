@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.unit.adapters.test_auditstore import Bed
-from workflowexecution.adapters import breaker
+from workflowexecution.adapters import auditlog, breaker
+
+if TYPE_CHECKING:
+    from workflowexecution.domain.auditevent import Event
 
 pytestmark = pytest.mark.looptime
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """No record can be written to the log, until it is undone."""
+
+    def write(event: Event, *, why: str = "") -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(auditlog, "write", write)
+    return monkeypatch
 
 
 async def test_a_record_that_fails_alone_delays_none_of_the_others() -> None:
@@ -56,3 +72,32 @@ async def test_several_records_of_which_the_store_fails_are_found_in_a_stream_of
     wanted = [str(number) for number in range(60)]
     assert sorted(bed.store.rows + list(bed.store.poison)) == sorted(wanted)
     assert bed.trail.counts.refused == 4
+
+
+async def test_a_refused_record_that_no_log_takes_stays_due(full_disk: pytest.MonkeyPatch) -> None:
+    bed = Bed()
+    bed.store.bad = {"b"}
+    bed.offer(*"abcd")
+    async with bed.running(3600.0):
+        assert bed.store.rows == ["a", "c", "d"]
+        assert bed.listener.heard == [f"recorded {name}" for name in "acd"]
+        assert (bed.trail.counts.refused, bed.trail.pending) == (0, 1)
+        # Ever more seldom, and a minute after the last try at most.
+        assert 60 < bed.store.batches.count(["b"]) < 70
+        full_disk.undo()
+        await asyncio.sleep(62)
+    assert bed.listener.heard[3:] == ["refused b: 400 bad"]
+    assert (bed.trail.counts.refused, bed.trail.pending) == (1, 0)
+
+
+async def test_a_hopeless_record_that_no_log_takes_stays_due(full_disk: pytest.MonkeyPatch) -> None:
+    bed = Bed()
+    bed.store.poison = {"b"}
+    bed.offer(*"ab")
+    async with bed.running():
+        await bed.offer_each(20.0, times=60)
+        assert (bed.trail.counts.refused, bed.trail.pending) == (0, 1)
+        full_disk.undo()
+        await bed.offer_each(20.0, times=4)
+    assert bed.listener.heard.count("refused b: 500 choked") == 1
+    assert bed.trail.pending == 0

@@ -97,9 +97,12 @@ class SlowTrail(auditlog.LogTrail):
         super().__init__()
         self.offered: list[str] = []
         self.full = False
+        self.error: OSError | None = None
 
     def offer(self, event: Event, *, doubtful: bool) -> bool:
         assert doubtful
+        if self.error is not None:
+            raise self.error
         if not self.full:
             self.offered.append(audits.name_of(event))
         return not self.full
@@ -289,6 +292,20 @@ async def test_what_finds_no_room_or_is_shed_is_offered_when_there_is_room() -> 
         bed.trail.answer("room")
         await asyncio.sleep(1)
         assert bed.trail.offered == ["one", "one"]
+
+
+async def test_what_a_full_log_does_not_take_is_offered_again() -> None:
+    bed = Bed()
+    bed.trail.error = OSError("no space left")
+    await bed.outbox.put([ONE])
+    async with bed.draining():
+        assert bed.trail.offered == []
+        bed.trail.error = None
+        await asyncio.sleep(60)
+        assert bed.trail.offered == ["one"]
+        bed.trail.answer("recorded", ONE)
+        await asyncio.sleep(1)
+        assert bed.cluster.keys == []
 
 
 LACKING = {
