@@ -71,6 +71,10 @@ class Failing(Unavailable):
     """Not now, and perhaps never: another request may go through, so it is no outage for sure."""
 
 
+class Silent(Failing):
+    """A question had no answer: its own fault, or the server does not answer at all."""
+
+
 class Rejected(StoreError):
     """Never: one of these records at least is not what the server takes."""
 
@@ -155,6 +159,7 @@ class AuditClient:
 
         Raises:
             Unavailable: it cannot be told now.
+            Failing: of that, what may be the fault of the question; Silent without an answer.
             NotAskable: the question is refused.
         """
         asked = {
@@ -172,7 +177,12 @@ class AuditClient:
 
     async def _page(self, asked: Mapping[str, str]) -> list[Any]:
         request = _Request("GET", QUERY_PATH, params=asked)
-        status, body, retry_after_s = await self._exchange(request)
+        try:
+            status, body, retry_after_s = await self._exchange(request)
+        except Unavailable as error:
+            if error.outcome is not Outcome.UNDECIDED:
+                raise
+            raise Silent(str(error)) from error
         if 400 <= status < 500 and status not in _PASSING:
             message = f"{status} {_detail(body)}"
             raise NotAskable(message)
@@ -182,8 +192,7 @@ class AuditClient:
             answer = None
         if status != 200 or not isinstance(answer, dict):
             message = f"query: {status} {_detail(body)}"
-            kind = Failing if status in _FAILING else Unavailable
-            raise kind(message, retry_after_s=retry_after_s)
+            raise _kind_of_question(status)(message, retry_after_s=retry_after_s)
         rows = answer.get("data")
         return rows if isinstance(rows, list) else []
 
@@ -254,6 +263,12 @@ def _outcome(status: int) -> Outcome:
     if status in _GATEWAY_GAVE_UP:
         return Outcome.UNDECIDED
     return Outcome.UNKNOWN if status >= 500 or status == 408 else Outcome.NOTHING
+
+
+def _kind_of_question(status: int) -> type[Unavailable]:
+    if status in _GATEWAY_GAVE_UP:
+        return Silent
+    return Failing if status in _FAILING else Unavailable
 
 
 def _detail(body: bytes) -> str:

@@ -37,7 +37,7 @@ MAX_PAUSE_S = 60.0
 
 IN_A_ROW = 2
 """So many requests of which the store fails, and none between that goes through, are an outage; one
-fewer may be the fault of what was in it."""
+fewer may be the fault of what was in it. All questions about one correlation are one."""
 
 
 @dataclass(slots=True)
@@ -48,13 +48,19 @@ class Seen:
         passed: those that stored something.
         failed: those that did not, but for the tries of suspects, which tell nothing of the store.
         answered: questions that were answered.
-        unanswered: those of which the store failed, but for suspects again.
+        unanswered: those of which the store failed; of those about suspects, the ones to which it
+            was silent.
     """
 
     passed: int = 0
     failed: int = 0
     answered: int = 0
     unanswered: int = 0
+
+    @property
+    def through(self) -> int:
+        """All that went through."""
+        return self.passed + self.answered
 
     def is_well_since(self, then: Seen) -> bool:
         """Whether hardly anything has failed."""
@@ -113,7 +119,7 @@ class Parcel:
         """Whether the store fails of it, and of it alone."""
         return self.failures >= MAX_LONELY_FAILURES
 
-    def failed(self, *, among: int, seen: Seen, now: float, why: str) -> None:
+    def failed(self, *, among: int, seen: Seen, now: float, why: str, asked: bool = False) -> None:
         """Note that the store failed of a request with it.
 
         Args:
@@ -122,12 +128,15 @@ class Parcel:
                 part in it.
             now: the time.
             why: the store's words.
+            asked: it was a question, which may fail alone among those that are answered, too.
         """
         self.share = (among + 1) // 2
         self.why = why
         if self._then is None:
             self._begin(seen, now)
-        elif among == 1 and seen.passed > self._then.passed:
+        elif among == 1 and (
+            seen.passed > self._then.passed or (asked and seen.answered > self._then.answered)
+        ):
             self._failed_alone(self._then, seen, now)
         if self.is_suspect:
             self._rest(now)

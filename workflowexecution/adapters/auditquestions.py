@@ -52,35 +52,42 @@ class Questions:
         self._refused_key = ""
         """Of the record whose question was refused the last."""
 
-    async def clear(self, parcels: Iterable[Parcel], *, now: float) -> dict[str, Failing]:
+    async def clear(
+        self, parcels: Iterable[Parcel], *, clock: Callable[[], float]
+    ) -> dict[str, Failing]:
         """Ask for those that are in doubt. Where nobody can know, they stay so, and are sent.
+
+        While none is answered, two questions that fail are an outage, but for those about one
+        correlation, of which the store may fail together.
 
         Args:
             parcels: some of which may be in doubt.
-            now: the time.
+            clock: the loop's time.
 
         Returns:
-            The keys of those that are better not sent now: the store fails of the question alone.
+            Those that are better not sent now, by their keys: the store fails of their question
+            alone, or they were not asked for since it has been silent.
 
         Raises:
             auditclient.Unavailable: nothing can be told now.
         """
         failing: dict[str, Failing] = {}
-        failed_in_a_row = unknown_in_a_row = 0
-        for parcel in parcels:
-            if not parcel.doubtful:
-                continue
+        failed_of: set[str] = set()
+        unknown_in_a_row = 0
+        before = self._seen.answered
+        doubtful = [it for it in parcels if it.doubtful]
+        for number, parcel in enumerate(doubtful):
             try:
                 there = await self._is_there(parcel.event)
             except auditclient.Failing as error:
-                self._seen.unanswered += not parcel.is_suspect
-                parcel.failed(among=1, seen=self._seen, now=now, why=str(error))
                 failing[parcel.event.key] = error
-                failed_in_a_row += 1
-                if failed_in_a_row == auditparcels.IN_A_ROW:
+                failed_of |= self._failed(parcel, error, clock())
+                if isinstance(error, auditclient.Silent):
+                    # Each of the others may take as long, and what is not in doubt waits for them.
+                    return failing | {it.event.key: error for it in doubtful[number:]}
+                if len(failed_of) == auditparcels.IN_A_ROW and self._seen.answered == before:
                     raise
                 continue
-            failed_in_a_row = 0
             if there is None:
                 unknown_in_a_row += 1
                 if unknown_in_a_row == auditparcels.IN_A_ROW:
@@ -93,6 +100,17 @@ class Questions:
             if there:
                 self._found(parcel)
         return failing
+
+    def _failed(self, parcel: Parcel, error: Failing, now: float) -> set[str]:
+        """Note that the store failed of a question; returns the correlation that it was about.
+
+        Nothing where that tells nothing of the store, as it was a suspect's.
+        """
+        tells = not parcel.is_suspect
+        # Silence tells even so: it ends the asking, and no other question does.
+        self._seen.unanswered += tells or isinstance(error, auditclient.Silent)
+        parcel.failed(among=1, seen=self._seen, now=now, why=str(error), asked=True)
+        return {str(parcel.event.document["correlation_id"])} if tells else set()
 
     async def _is_there(self, event: Event) -> bool | None:
         """Whether a record is there; None when nobody can know.

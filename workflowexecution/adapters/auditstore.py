@@ -8,6 +8,7 @@ end what it may still be doing with it.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -191,27 +192,28 @@ class HttpTrail:
     def _take(self) -> dict[str, Parcel]:
         """The oldest parcels that may be sent now."""
         now = self._clock()
-        batch: dict[str, Parcel] = {}
-        for key, parcel in self._waiting.items():
-            if len(batch) == self._limits.batch_size:
-                break
-            if parcel.ripe_at <= now:
-                batch[key] = parcel
+        ripe = ((key, it) for key, it in self._waiting.items() if it.ripe_at <= now)
+        batch = dict(itertools.islice(ripe, self._limits.batch_size))
         for key in batch:
             del self._waiting[key]
         return batch
 
     async def _deliver(self, batch: dict[str, Parcel]) -> bool:
-        """Bring a batch into the store, or back to the front of the queue; whether any went."""
+        """Bring a batch into the store, or back into the queue; whether any went."""
         self._sending = batch
         try:
             went = await self._persist()
         finally:
-            self._waiting = {**self._sending, **self._waiting}
-            self._sending = {}
+            self._put_back()
         self._shed()
         self._offer_room()
         return went
+
+    def _put_back(self) -> None:
+        """What the store has failed of alone goes behind all others, the rest before them."""
+        first = {key: it for key, it in self._sending.items() if it.share > 1}
+        self._waiting = {**first, **self._waiting, **self._sending}
+        self._sending = {}
 
     async def _persist(self) -> bool:
         """Try as often as is allowed; whether the store took anything."""
@@ -233,6 +235,9 @@ class HttpTrail:
             left -= 1
             # A stop ends the wait before the next attempt.
             await waiting.set_within(self._stopped, wait_s)
+            # The server may still be busy with some of these; what is ripe goes on.
+            self._put_back()
+            self._sending = self._take()
 
     def _says_nothing(self, error: auditclient.Unavailable) -> bool:
         # What suspects fail of is theirs, while others have shown that the store is there.
@@ -245,7 +250,6 @@ class HttpTrail:
         Raises:
             auditclient.Unavailable: some are still in `_sending`.
         """
-        self._set_unripe_aside()
         if not self._sending:
             # Nothing was asked, so nothing is known about the store.
             return
@@ -257,22 +261,16 @@ class HttpTrail:
         self._breaker.succeeded()
 
     async def _attempt(self) -> None:
-        passed = self._seen.passed
-        failing = await self._questions.clear(list(self._sending.values()), now=self._clock())
+        through = self._seen.through
+        failing = await self._questions.clear(list(self._sending.values()), clock=self._clock)
         for parcel in list(self._sending.values()):
-            if parcel.is_hopeless:
+            silent = isinstance(failing.get(parcel.event.key), auditclient.Silent)
+            if parcel.is_hopeless and not silent:
                 self._refused(parcel, parcel.why)
         ready = [it for key, it in self._sending.items() if key not in failing]
         await self._send_all(auditparcels.portions(ready))
-        if failing and self._seen.passed == passed:
+        if failing and self._seen.through == through:
             raise next(iter(failing.values()))
-
-    def _set_unripe_aside(self) -> None:
-        """What the server may still be busy with waits; the rest goes on."""
-        now = self._clock()
-        for key, parcel in list(self._sending.items()):
-            if parcel.ripe_at > now:
-                self._waiting[key] = self._sending.pop(key)
 
     async def _send_all(self, portions: list[list[Parcel]]) -> None:
         """Send portions; one of which the store fails keeps no other one back.

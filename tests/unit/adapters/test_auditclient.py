@@ -19,6 +19,7 @@ from workflowexecution.adapters.auditclient import (
     NotAskable,
     Outcome,
     Rejected,
+    Silent,
     Unavailable,
 )
 from workflowexecution.runtime import errors
@@ -282,14 +283,39 @@ async def test_a_record_that_is_not_there_is_not_found(body: dict[str, Any]) -> 
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(401, Unavailable), (403, NotAskable), (404, NotAskable), (500, Failing), (503, Unavailable)],
+    [
+        (401, Unavailable),
+        (403, NotAskable),
+        (404, NotAskable),
+        (500, Failing),
+        (503, Unavailable),
+        (504, Silent),
+    ],
 )
 async def test_a_question_that_is_refused(status: int, error: type[auditclient.StoreError]) -> None:
     server = Server()
     server.answer = problem(status)
     async with client(server) as it:
-        with pytest.raises(error):
+        with pytest.raises(error) as caught:
             await it.find(EVENT)
+    assert caught.type is error
+
+
+@pytest.mark.looptime
+async def test_a_question_without_an_answer_meets_silence() -> None:
+    server = Server()
+    server.takes_s = 3600.0
+    async with client(server) as it:
+        with pytest.raises(Silent, match="Timeout"):
+            await it.find(EVENT)
+
+
+async def test_a_question_to_a_server_that_is_not_there_meets_an_outage() -> None:
+    it = auditclient.AuditClient(url="http://127.0.0.1:1", timeout_s=PATIENT_S, user_agent="test")
+    with pytest.raises(Unavailable) as caught:
+        await it.find(EVENT)
+    await it.close()
+    assert caught.type is Unavailable
 
 
 async def test_an_answer_that_is_not_json_is_none() -> None:

@@ -1,0 +1,122 @@
+"""Questions of which a store fails, among those that it answers."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.unit.adapters.test_auditstore import Bed
+from workflowexecution.adapters.auditclient import Failing, Silent
+
+pytestmark = pytest.mark.looptime
+
+CHOKED = Failing("query: 500 choked")
+SILENT = Silent("TimeoutError")
+
+
+@pytest.mark.parametrize("doubtful", [True, False])
+async def test_questions_about_one_execution_that_fail_keep_no_other_record_back(
+    *, doubtful: bool
+) -> None:
+    bed = Bed(settle_s=0.0, batch_size=8)
+    bed.store.unaskable = dict.fromkeys(("x1", "x2", "x3"), CHOKED)
+    bed.offer("x1", "x2", "x3", doubtful=True, of="x")
+    bed.offer("a", "b", doubtful=doubtful)
+    async with bed.running(30.0):
+        assert sorted(bed.store.rows) == ["a", "b"]
+        assert bed.trail.is_working
+        # As those of any other, they are put aside where all else goes through.
+        await bed.offer_each(5.0, times=240)
+    assert bed.trail.counts.refused == 3
+    assert bed.trail.pending == 0
+
+
+@pytest.mark.parametrize("batch_size", [8, 100])
+async def test_failing_questions_about_several_executions_go_behind_all_others(
+    batch_size: int,
+) -> None:
+    bed = Bed(settle_s=0.0, batch_size=batch_size)
+    for execution in "xyz":
+        names = [f"{execution}{number}" for number in range(3)]
+        bed.store.unaskable |= dict.fromkeys(names, CHOKED)
+        bed.offer(*names, doubtful=True, of=execution)
+    bed.offer(*"abcd", doubtful=True)
+    async with bed.running(600.0):
+        assert sorted(bed.store.rows) == list("abcd")
+        assert bed.trail.counts.refused == 0
+        assert bed.trail.pending == 9
+
+
+async def test_a_store_that_answers_other_questions_is_not_away() -> None:
+    bed = Bed(settle_s=0.0)
+    stored = [f"stored-{number}" for number in range(40)]
+    bed.store.rows = list(stored)
+    bed.store.unaskable = {"x": CHOKED, "y": CHOKED}
+    bed.offer("x", "y", *stored, doubtful=True)
+    async with bed.running(10.0):
+        assert bed.trail.counts.found == 40
+        # Of two that fail alone the store is not away, either.
+        await asyncio.sleep(600)
+        assert bed.trail.is_working
+        bed.offer("a")
+        await asyncio.sleep(2)
+    assert bed.store.rows == [*stored, "a"]
+
+
+async def test_silence_about_one_execution_delays_others_by_two_questions_at_most() -> None:
+    bed = Bed(settle_s=0.0)
+    bed.store.unaskable = dict.fromkeys(("x1", "x2", "x3"), SILENT)
+    bed.store.silent_s = 10.0
+    bed.offer("x1", "x2", "x3", doubtful=True, of="x")
+    async with bed.running():
+        for number in range(100):
+            bed.offer(f"{number}")
+            await asyncio.sleep(25.0)
+            assert f"{number}" in bed.store.rows
+        assert bed.trail.is_working
+        bed.store.unaskable = {}
+        await asyncio.sleep(120)
+    assert sorted(bed.store.rows)[-3:] == ["x1", "x2", "x3"]
+    assert bed.trail.counts.refused == 0
+
+
+async def test_others_in_doubt_are_asked_for_before_the_one_that_met_silence() -> None:
+    bed = Bed(settle_s=0.0)
+    bed.store.unaskable = {"x": SILENT}
+    bed.store.silent_s = 10.0
+    bed.store.rows = ["a"]
+    bed.offer("x", "a", "b", doubtful=True)
+    async with bed.running(30.0):
+        assert bed.store.asked[:4] == ["x", "a", "b", "x"]
+        assert bed.store.rows == ["a", "b"]
+
+
+async def test_no_record_is_put_aside_while_every_question_meets_silence() -> None:
+    bed = Bed(settle_s=0.0)
+    bed.store.query_error = SILENT
+    bed.offer(*"abc", doubtful=True)
+    async with bed.running():
+        await bed.offer_each(5.0, times=720)
+        assert (bed.trail.counts.refused, bed.trail.pending) == (0, 3)
+        bed.store.query_error = None
+        await asyncio.sleep(120)
+    assert {"a", "b", "c"} < set(bed.store.rows)
+
+
+async def test_a_hopeless_record_is_not_put_aside_while_nobody_says_whether_it_is_there() -> None:
+    bed = Bed()
+    bed.store.poison = {"a"}
+    async with bed.running():
+        bed.offer("a")
+        while not any(it.is_hopeless for it in bed.trail._waiting.values()):
+            await bed.offer_each(5.0, times=1)
+        # Its last try has stored it after all.
+        bed.store.rows.append("a")
+        bed.store.unaskable = {"a": SILENT}
+        await bed.offer_each(5.0, times=60)
+        assert (bed.trail.counts.refused, bed.trail.pending) == (0, 1)
+        bed.store.unaskable = {}
+        await bed.offer_each(5.0, times=24)
+    assert "recorded a" in bed.listener.heard
+    assert bed.trail.counts.refused == 0
