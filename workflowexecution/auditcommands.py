@@ -182,10 +182,12 @@ async def _replay(settings: Settings, events: list[auditevent.Event]) -> int:
 
 
 async def _offer_all(sender: auditstore.HttpTrail, left: list[auditevent.Event]) -> None:
-    """Return when each record is answered, or the store is not there."""
-    while (left or sender.pending) and sender.is_working:
+    """Return when each record is answered or fails again and again, or the store is not there."""
+    while sender.is_working:
         while left and sender.has_room():
             sender.offer(left.pop(), doubtful=True)
+        if sender.is_through:
+            return
         await asyncio.sleep(LOOK_EVERY_S)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import io
 import json
@@ -12,6 +13,7 @@ import pytest
 
 from tests import builders
 from tests.unit.adapters import audits, fakes
+from tests.unit.adapters.test_auditstore import SETTLE_S, Bed
 from workflowexecution import auditcommands, logs, settings
 from workflowexecution.api import names
 from workflowexecution.domain import auditcheck, auditevent
@@ -256,3 +258,31 @@ def test_a_replay_counts_the_lines_that_it_cannot_read(
     said = capsys.readouterr()
     assert "1 line of" in said.err
     assert said.out.startswith("0 records")
+
+
+@pytest.mark.looptime
+async def test_a_replay_ends_though_the_store_fails_of_a_record(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bed = Bed()
+    bed.store.poison = {"b"}
+    events = [audits.event(name) for name in "abc"]
+    async with bed.running(), asyncio.timeout(300):
+        await auditcommands._offer_all(bed.trail, events)
+    assert auditcommands._told(bed.trail, 3) == auditcommands.EXIT_FOUND
+    said = capsys.readouterr().out
+    assert said == "3 records: 0 were there, 2 sent, 0 refused, 1 left\n"
+
+
+@pytest.mark.looptime
+async def test_a_replay_tries_again_what_the_store_fails_of_for_a_while() -> None:
+    bed = Bed()
+    bed.store.poison = {"b"}
+    events = [audits.event(name) for name in "abc"]
+    async with bed.running():
+        replay = asyncio.create_task(auditcommands._offer_all(bed.trail, events))
+        await asyncio.sleep(SETTLE_S + 10)
+        assert bed.store.batches.count(["b"]) > 2
+        bed.store.poison.clear()
+        await asyncio.wait_for(replay, 300)
+    assert auditcommands._told(bed.trail, 3) == auditcommands.EXIT_OK

@@ -119,6 +119,11 @@ class Parcel:
         """Whether the store fails of it, and of it alone."""
         return self.failures >= MAX_LONELY_FAILURES
 
+    @property
+    def is_stubborn(self) -> bool:
+        """Whether it was tried by itself again and again, and its pauses grow no more."""
+        return self._pause_s == MAX_PAUSE_S
+
     def failed(self, *, among: int, seen: Seen, now: float, why: str, asked: bool = False) -> None:
         """Note that the store failed of a request with it.
 

@@ -107,6 +107,11 @@ class HttpTrail:
         return self._breaker.is_closed
 
     @property
+    def is_through(self) -> bool:
+        """Whether all are answered, but for those that fail by themselves again and again."""
+        return not self._sending and all(it.is_stubborn for it in self._waiting.values())
+
+    @property
     def breaker_state(self) -> breaker.State:
         """Whether the store is left alone."""
         return self._breaker.state
