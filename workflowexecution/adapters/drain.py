@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY_S = 600.0
 _AGAIN_S = 30.0
+_PATIENCE_S = 60.0
+"""How long the other parts wait while no answer comes about one."""
 
 _log = structlog.get_logger(__name__)
 
@@ -32,7 +34,7 @@ class Drain:
         self._outbox = outbox
         self._trail = trail
         self._under_way: set[str] = set()
-        """Offered from the part at hand, and not answered."""
+        """Offered from the part at hand, or from one that was left, and not answered."""
         self._answered: set[str] = set()
         self._news = asyncio.Event()
         trail.listen(self)
@@ -58,21 +60,28 @@ class Drain:
         delays = backoff.Backoff(base_s=_AGAIN_S, cap_s=_LOOK_EVERY_S)
         while True:
             self._outbox.filled.clear()
-            wait_s = _LOOK_EVERY_S
+            left: set[str] = set()
             try:
                 for part in range(outbox.PARTS):
-                    await self._drain(part)
+                    left |= await self._drain(part)
             except (errors.ClusterError, OSError) as error:
                 # Where the log is the store, it may have no room as the cluster may.
                 wait_s = delays.next_s()
                 _log.warning("Audit outbox cannot be drained", error=str(error), retry_s=wait_s)
             else:
                 delays.reset()
-                self._answered.clear()
+                wait_s = _AGAIN_S if left else _LOOK_EVERY_S
+                # Of what is left that is still to be known; all else is there no more.
+                self._answered &= left
             await waiting.set_within(self._outbox.filled, wait_s)
 
-    async def _drain(self, part: int) -> None:
+    async def _drain(self, part: int) -> set[str]:
         """Offer what a part holds, and take off what is answered, until nothing is left of it.
+
+        Or until no answer comes for a while, so that no record keeps those of other parts waiting.
+
+        Returns:
+            What is left of it, by its keys.
 
         Raises:
             ClusterError: it cannot be read or written.
@@ -80,16 +89,23 @@ class Drain:
         """
         kept = await self._outbox.load(part)
         while kept:
-            done = [key for key, event in kept.items() if event is None or key in self._answered]
-            if done and not self._under_way:
-                await self._outbox.remove(part, done)
-                _log.info("Audit events taken off the outbox", events=len(done))
-                self._answered.difference_update(done)
-                for key in done:
-                    del kept[key]
+            if self._under_way.isdisjoint(kept):
+                await self._take_off(part, kept)
             self._news.clear()
-            if self._offered(kept):
-                await self._news.wait()
+            if not self._offered(kept) or not await waiting.set_within(self._news, _PATIENCE_S):
+                await self._take_off(part, kept)
+                break
+        return set(kept)
+
+    async def _take_off(self, part: int, kept: dict[str, Event | None]) -> None:
+        done = [key for key, event in kept.items() if event is None or key in self._answered]
+        if not done:
+            return
+        await self._outbox.remove(part, done)
+        _log.info("Audit events taken off the outbox", events=len(done))
+        self._answered.difference_update(done)
+        for key in done:
+            del kept[key]
 
     def _offered(self, kept: dict[str, Event | None]) -> bool:
         """Offer what is neither answered nor under way; whether there is anything to wait for."""

@@ -121,6 +121,11 @@ class Bed:
         self.trail = SlowTrail()
         self.drain = drain.Drain(outbox=self.outbox, trail=self.trail)
 
+    def keep(self, part: int, *events: Event) -> None:
+        """Put events into this part, past everybody."""
+        data = {event.key: outbox._dump(event) for event in events}
+        self.cluster.put(outbox.part_names()[part], **data)
+
     @contextlib.asynccontextmanager
     async def draining(self) -> AsyncIterator[None]:
         task = asyncio.create_task(self.drain.run())
@@ -306,6 +311,45 @@ async def test_what_a_full_log_does_not_take_is_offered_again() -> None:
         bed.trail.answer("recorded", ONE)
         await asyncio.sleep(1)
         assert bed.cluster.keys == []
+
+
+async def test_a_record_without_an_answer_keeps_no_other_one_waiting() -> None:
+    bed = Bed()
+    three = audits.event("three")
+    bed.keep(0, ONE)
+    bed.keep(1, TWO)
+    async with bed.draining():
+        assert bed.trail.offered == ["one"]
+        await bed.outbox.put([three])
+        await asyncio.sleep(60)
+        assert bed.trail.offered == ["one", "two"]
+        bed.trail.answer("refused", TWO, "400")
+        await asyncio.sleep(1)
+        assert bed.cluster.keys == sorted([ONE.key, three.key])
+        assert bed.trail.offered == ["one", "two", "three"]
+        bed.trail.answer("recorded", three)
+        await asyncio.sleep(240)
+        assert bed.cluster.keys == [ONE.key]
+        bed.trail.answer("recorded", ONE)
+        await asyncio.sleep(120)
+        assert bed.cluster.keys == []
+    # Each once: what is under way is known whichever part is at hand.
+    assert bed.trail.offered == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize("after_s", [65, 125], ids=["another-part", "no-part"])
+async def test_what_is_answered_once_its_part_was_left_is_not_offered_again(after_s: float) -> None:
+    bed = Bed()
+    three = audits.event("three")
+    bed.keep(0, ONE, TWO)
+    bed.keep(1, three)
+    async with bed.draining():
+        await asyncio.sleep(after_s)
+        assert bed.trail.offered == ["one", "two", "three"]
+        bed.trail.answer("recorded", ONE)
+        await asyncio.sleep(300)
+        assert bed.cluster.keys == sorted([TWO.key, three.key])
+    assert bed.trail.offered == ["one", "two", "three"]
 
 
 LACKING = {
