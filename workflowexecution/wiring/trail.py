@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from workflowexecution import identity as who
-from workflowexecution.adapters import auditclient, auditlog, auditstore, drain, outbox
+from workflowexecution.adapters import (
+    auditclient,
+    auditlog,
+    auditparcels,
+    auditstore,
+    drain,
+    outbox,
+)
 from workflowexecution.adapters.prometheus import records
 from workflowexecution.domain import auditevent
 from workflowexecution.reconciler import auditing, duty, parting
@@ -63,7 +70,7 @@ class Trail:
 
     def counts(self) -> dict[str, int]:
         """What became of records since the start, for metrics; always of the same results."""
-        sent = self.sender.counts if self.sender is not None else auditstore.Counts()
+        sent = self.sender.counts if self.sender is not None else auditparcels.Counts()
         parted = self.auditor.counts if self.auditor is not None else parting.Counts()
         return dataclasses.asdict(sent) | dataclasses.asdict(parted)
 
