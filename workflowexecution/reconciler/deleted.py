@@ -72,8 +72,8 @@ async def reconcile(
             return common.later(LOOK_AGAIN_S)
         if waits := await _released(tools, seen, overdue=True):
             return waits
-        # The run, should there be one, stays and holds its target.
-        place = f"{tools.policy.defaults.namespace}/{seen.lock}"
+        # The run, should there be one, stays and holds its name.
+        place = f"{seen.run_namespace or tools.policy.defaults.namespace}/{seen.lock}"
         _log.error("Deleted execution released after a failure", run=place, error=str(error))
         why = f"Released without PipelineRun {place} being deleted: {error}"
         return _given_up(tools, seen, why)
@@ -241,10 +241,13 @@ async def _own_run(
             raise
         # No create comes before the claim: there is nothing that could be hidden.
         return None
-    if found is None:
-        return None
     # By its UID too: the labels may have been taken off.
-    return found if found.owner_uid == seen.uid or found.uid == seen.run_uid else None
+    if found is not None and (found.owner_uid == seen.uid or found.uid == seen.run_uid):
+        return found
+    why = common.elsewhere(tools, seen)
+    if why:
+        raise errors.ClusterError(why)
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,6 +137,9 @@ class Retention:
         if not seen.held or self._tools.engine.unavailable():
             # Without the engine "no run" is not known; its return wakes this again.
             return Result()
+        if common.elsewhere(self._tools, seen):
+            # Neither is it here. Whoever deletes the execution does not wait for it for ever.
+            return Result()
         if not self._tools.audit.may_go(seen):
             # The last answer of the audit store wakes this again.
             return Result()

@@ -300,6 +300,9 @@ class Mirror:
         Raises:
             ClusterError: nothing is known; the execution stays as it is.
         """
+        why = common.elsewhere(self._tools, case.seen)
+        if why:
+            return await self._wait(case, why)
         ref = case.status.pipeline_run_ref
         run, why = await common.look_up(self._tools, ref.name if ref else case.seen.lock)
         if run is None and not why:

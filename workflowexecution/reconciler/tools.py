@@ -185,6 +185,17 @@ async def look_up(tools: Tools, name: str) -> tuple[tekton.PipelineRun | None, s
         return None, tools.engine.closed()
 
 
+def elsewhere(tools: Tools, seen: view.Execution) -> str:
+    """Why nothing can be said of the run of an execution, where others are looked at, or nothing.
+
+    Its namespace is not looked into any more, so that no answer tells that the run is gone.
+    """
+    there, here = seen.run_namespace, tools.policy.defaults.namespace
+    if there in {"", here}:
+        return ""
+    return f"Its run is in namespace {there!r}, and execution.namespace is {here!r}"
+
+
 async def read_unended(tools: Tools, run: tekton.PipelineRun) -> tekton.PipelineRun | None:
     """The run as the server has it; None once it has ended or is gone.
 

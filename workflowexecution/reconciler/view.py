@@ -72,6 +72,7 @@ class Execution(NamedTuple):
         cancelling: whether somebody asked that it ends.
         failing: whether its run could not be created so far.
         run_uid: UID of its run, once it has one.
+        run_namespace: where that is; empty while it has none.
         past: what it means for later executions, once it has ended.
         clearance: how far a clearance on it has come.
         completion_time: as written, for an execution that has ended.
@@ -100,6 +101,7 @@ class Execution(NamedTuple):
     cancelling: bool
     failing: bool
     run_uid: str
+    run_namespace: str
     past: history.Past | None
     clearance: Clearance
     completion_time: str
@@ -190,6 +192,7 @@ def projection(
             served = False
         deleting = "deletionTimestamp" in metadata
         target = str(spec.get("targetResource", ""))
+        run = _mapping(said.get("pipelineRunRef"))
         return Execution(
             key=resource.ObjectKey(intern(namespace), metadata["name"]),
             uid=metadata["uid"],
@@ -205,7 +208,8 @@ def projection(
             cancelling=bool(spec.get("cancel")),
             failing=_condition_status(said, ConditionType.TEKTON_PIPELINE_CREATED)
             == ConditionStatus.FALSE,
-            run_uid=str(_mapping(said.get("pipelineRunRef")).get("uid") or ""),
+            run_uid=str(run.get("uid") or ""),
+            run_namespace=intern(str(run.get("namespace") or "")),
             past=_past(raw, said, target) if phase in _FINISHED else None,
             clearance=_clearance(said) if ended else Clearance.NONE,
             phase=phase,

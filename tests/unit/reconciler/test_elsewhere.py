@@ -1,0 +1,104 @@
+"""An execution whose run is in another namespace than runs are looked for: nobody knows of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests import builders
+from tests.unit.reconciler import fakes, test_deleted
+from tests.unit.reconciler.test_deleted import finalizers
+from tests.unit.reconciler.test_running import REF, Running
+from tests.unit.reconciler.test_vanished import AWAY
+from workflowexecution.api import names
+from workflowexecution.api.status import ConditionStatus, ConditionType, Phase
+from workflowexecution.domain import pipelinerun
+from workflowexecution.reconciler import ended, failures, pending
+from workflowexecution.runtime import errors
+from workflowexecution.runtime.controller import Result
+
+pytestmark = pytest.mark.looptime
+
+FORMER = REF | {"namespace": "former"}
+WHY = "Its run is in namespace 'former', and execution.namespace is 'kubernaut-workflows'"
+WORKS = {"phase": "Running", "startTime": builders.stamp(), "pipelineRunRef": FORMER}
+HELD = {"finalizers": [names.FINALIZER]}
+
+
+async def test_a_running_one_waits_and_says_why_and_asks_for_nothing() -> None:
+    it = Running(pipelineRunRef=FORMER)
+    assert [await it.reconcile() for _ in range(3)] == [AWAY] * 3
+    assert it.phase() is Phase.RUNNING
+    said = it.world.said(ConditionType.ENGINE_AVAILABLE)
+    assert (said.status, said.message) == (ConditionStatus.FALSE, WHY)
+    assert it.world.journal == ["status"]
+
+
+async def test_it_goes_on_where_its_run_is_looked_for_again() -> None:
+    it = Running(pipelineRunRef=FORMER)
+    await it.reconcile()
+    defaults = pipelinerun.Defaults("former", fakes.ACCOUNT, 1800.0)
+    it.world.policy = fakes.World(defaults=defaults).policy
+    assert await it.reconcile() == Result()
+    assert it.phase() is Phase.FAILED
+
+
+async def test_nothing_starts_beside_it_and_a_person_is_needed() -> None:
+    world = fakes.World()
+    world.other("first", status=WORKS)
+    world.put()
+    await pending.Start(world.tools).reconcile(world.case())
+    assert "create" not in world.journal
+    details = world.status.skip_details
+    assert details is not None
+    assert (details.reason, details.retry_at) == ("ResourceBusy", None)
+    assert f"payment/first through PipelineRun former/{REF['name']}" in details.message
+
+
+async def test_an_ended_one_keeps_its_finalizer() -> None:
+    world = fakes.World()
+    done = {"phase": "Completed", "completionTime": builders.stamp(), "pipelineRunRef": FORMER}
+    world.put(metadata=HELD, status=done)
+    world.clock.advance(10**6)
+    assert await ended.Retention(world.tools).reconcile(world.sync()) == Result()
+    assert world.journal == []
+
+
+@pytest.mark.parametrize("said", [WORKS, WORKS | {"phase": "Failed"}], ids=["running", "ended"])
+async def test_a_deleted_one_is_let_go_when_it_is_given_up_and_that_is_told(
+    said: dict[str, Any],
+) -> None:
+    made, failing = test_deleted.world(said), failures.Failures()
+
+    async def fails() -> None:
+        with pytest.raises(errors.ClusterError, match="Its run is in namespace 'former'"):
+            await test_deleted.reconcile(made, failing)
+
+    if said["phase"] == "Running":
+        await test_deleted.reconcile(made, failing)
+        assert made.status.phase is Phase.FAILED
+        assert made.status.requires_manual_review
+        assert "what has become of its run is not known" in str(made.status.message)
+    await fails()
+    made.clock.advance(600)
+    for _ in range(2):
+        await fails()
+        made.clock.advance(30)
+    assert made.witness.incidents == []
+    assert finalizers(made) == [names.FINALIZER]
+    assert await test_deleted.reconcile(made, failing) == Result()
+    assert finalizers(made) is None
+    ((reason, kind, message),) = made.witness.events
+    assert (reason, kind) == ("CleanupFailed", "Warning")
+    assert f"Released without PipelineRun former/{REF['name']} being deleted: {WHY}" in message
+    assert made.witness.incidents == ["deletion_given_up"]
+
+
+async def test_what_carries_its_name_and_labels_here_is_ended_with_it_first() -> None:
+    made = test_deleted.world(WORKS | {"phase": "Failed"})
+    copy = builders.run(condition=("True", "Succeeded", ""), metadata={"uid": "another"})
+    made.engine.live[test_deleted.LOCK] = copy
+    assert await test_deleted.reconcile(made) == test_deleted.LATER
+    assert made.journal == ["read", test_deleted.DELETE]
+    assert finalizers(made) == [names.FINALIZER]
