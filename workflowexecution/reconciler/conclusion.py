@@ -22,7 +22,7 @@ from workflowexecution.domain import (
     status,
     stopping,
 )
-from workflowexecution.reconciler import evidence, health, ladder, view
+from workflowexecution.reconciler import closing, evidence, health, ladder, view
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors
 
@@ -203,6 +203,7 @@ class Conclusion:
             others = tools.executions.by_index(view.BY_LOCK_PAST, seen.lock)
             pasts = await common.pasts(tools, (it for it in others if it.uid != seen.uid))
         after = ladder.concluded(history.ended(after, pasts, tools.policy.history), case.moment)
+        after = closing.ended(after, case.moment)
         await common.write(tools, case, after)
         _log.info(
             "Execution ended", phase=after.phase, outcome=after.outcome, duration=after.duration

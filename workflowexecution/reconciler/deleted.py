@@ -19,7 +19,7 @@ from workflowexecution.api.status import (
 )
 from workflowexecution.domain import failure, status, stopping
 from workflowexecution.domain.events import Reason
-from workflowexecution.reconciler import conclusion, ended, failures, ladder, surplus
+from workflowexecution.reconciler import closing, conclusion, ended, failures, ladder, surplus
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors
 from workflowexecution.runtime.controller import Result
@@ -310,7 +310,7 @@ async def _say(tools: common.Tools, seen: view.Execution, sight: _Sight) -> None
     )
     before = case.status
     # Nobody says of one that it had no run without knowing so.
-    never_begun = common.never_begun(before) if sight.is_certain else []
+    never_begun = closing.never_begun(before) if sight.is_certain else []
     notes = [note] if had_run else never_begun
     if known is not None and before.pipeline_run_ref is None:
         # Nobody could say yet that it was started: its pods hold the target, records tell of it.
@@ -349,7 +349,7 @@ def _end_of(
     before = conclusion.mirrored(case, run, children)
     if run.is_successful and stopping.mismatch(case.execution.spec, run) is None:
         after = status.completed(before, case.moment, conclusion.ended_at(case, run))
-        return ladder.concluded(after, case.moment)
+        return closing.ended(ladder.concluded(after, case.moment), case.moment)
     facts = failure.Facts(run, children, conclusion.started(case), lingers=True)
     facts, stop = conclusion.attributed(case, facts, tools.policy.limits)
     details = before.failure_details or failure.classify_run(facts, case.subject, now)

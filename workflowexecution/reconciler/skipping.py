@@ -16,7 +16,7 @@ from workflowexecution.api.status import (
     SkipReason,
 )
 from workflowexecution.domain import pipelinerun, status, stopping
-from workflowexecution.reconciler import admission
+from workflowexecution.reconciler import admission, closing
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import queue
 from workflowexecution.runtime.controller import Result
@@ -148,6 +148,6 @@ async def _skip(tools: common.Tools, case: common.Case, details: SkipDetails, ve
         details.message,
     )
     _log.info("Execution skipped", reason=details.reason.value, message=details.message)
-    notes = [*common.never_begun(case.status), note]
+    notes = [*closing.never_begun(case.status), note]
     after = status.skipped(case.status, case.moment, details, notes)
     await common.write(tools, case, after, version=version)

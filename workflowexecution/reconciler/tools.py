@@ -18,7 +18,7 @@ from workflowexecution.api.status import (
     PipelineRunRef,
 )
 from workflowexecution.domain import claim, events, failure, history, status, summary
-from workflowexecution.reconciler import failures, unanswered
+from workflowexecution.reconciler import closing, failures, unanswered
 from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
 
@@ -35,31 +35,6 @@ _log = structlog.get_logger(__name__)
 
 # A run that is met, not made, may be over already: nothing further would wake its execution.
 LOOK_AT_ONCE = Result(requeue_after_s=0.0)
-
-# What kept it waiting does so no more: its run is there, or it has ended without one.
-_BEGUN = (
-    status.Note(
-        ConditionType.ENGINE_AVAILABLE, ConditionStatus.TRUE, ConditionReason.ENGINE_AVAILABLE
-    ),
-    status.Note(ConditionType.SUSPENDED, ConditionStatus.FALSE, ConditionReason.EXECUTING),
-    status.Note(ConditionType.RESOURCE_LOCKED, ConditionStatus.TRUE, ConditionReason.EXECUTING),
-)
-_NO_RUN = "The execution has ended without a run"
-_NEVER_BEGUN = tuple(
-    status.Note(kind, answer, ConditionReason.COMPLETED, _NO_RUN)
-    for kind, answer in (
-        # Nobody looks at it for this execution any more.
-        (ConditionType.ENGINE_AVAILABLE, ConditionStatus.UNKNOWN),
-        (ConditionType.SUSPENDED, ConditionStatus.FALSE),
-        (ConditionType.RESOURCE_LOCKED, ConditionStatus.FALSE),
-    )
-)
-_NOT_CREATED = status.Note(
-    ConditionType.TEKTON_PIPELINE_CREATED,
-    ConditionStatus.FALSE,
-    ConditionReason.COMPLETED,
-    _NO_RUN,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,26 +278,9 @@ async def refuse(
         details,
         outcome=failure.outcome_of(reason),
         at=now,
-        notes=[*never_begun(case.status), *notes],
+        notes=[*closing.never_begun(case.status), *notes],
     )
     await write(tools, case, after, version=version)
-
-
-def never_begun(before: Status) -> Sequence[status.Note]:
-    """What is to be said of what kept an execution waiting that ends without a run.
-
-    What its create failed of stays; that it waits to be tried again does not.
-    """
-    notes = _said(before, _NEVER_BEGUN)
-    created = before.condition(ConditionType.TEKTON_PIPELINE_CREATED)
-    if created is None or created.status is not ConditionStatus.UNKNOWN:
-        return notes
-    return [*notes, _NOT_CREATED]
-
-
-def _said(before: Status, notes: Iterable[status.Note]) -> Sequence[status.Note]:
-    """Those on something that was said before."""
-    return [note for note in notes if before.condition(note.type) is not None]
 
 
 def remark(tools: Tools, seen: view.Execution, reason: events.Reason, message: str) -> None:
@@ -334,8 +292,8 @@ def adopt(case: Case, run: tekton.PipelineRun) -> Status:
     """The status of an execution whose run exists: Running, whatever the run says by now."""
     ref = PipelineRunRef(namespace=run.namespace, name=run.name, uid=run.uid)
     at = run.created_at or case.moment.now
-    over = _said(case.status, _BEGUN)
-    return status.started(case.status, case.moment, ref, at=at, notes=over)
+    notes = closing.begun(case.status)
+    return status.started(case.status, case.moment, ref, at=at, notes=notes)
 
 
 def waits(case: Case, note: status.Note) -> Status:

@@ -1,0 +1,79 @@
+"""Closing: what was said on the way to a run, or to its end, is said no longer than it is so.
+
+What was never said is not said here either.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from workflowexecution.api.status import ConditionReason, ConditionStatus, ConditionType, Phase
+from workflowexecution.domain import status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workflowexecution.api.status import Status
+
+_BEGUN = (
+    status.Note(
+        ConditionType.ENGINE_AVAILABLE, ConditionStatus.TRUE, ConditionReason.ENGINE_AVAILABLE
+    ),
+    status.Note(ConditionType.SUSPENDED, ConditionStatus.FALSE, ConditionReason.EXECUTING),
+    status.Note(ConditionType.RESOURCE_LOCKED, ConditionStatus.TRUE, ConditionReason.EXECUTING),
+)
+_Kind: TypeAlias = tuple[ConditionType, ConditionStatus, ConditionStatus | None]
+"""What is said of it at an end, unless it says already what is well."""
+
+# Nobody looks at these for an execution that has ended.
+_OVER: Sequence[_Kind] = (
+    (ConditionType.ENGINE_AVAILABLE, ConditionStatus.UNKNOWN, ConditionStatus.TRUE),
+    (ConditionType.PROGRESSING, ConditionStatus.UNKNOWN, ConditionStatus.TRUE),
+    (ConditionType.SUSPENDED, ConditionStatus.FALSE, ConditionStatus.FALSE),
+    (ConditionType.RESOURCE_LOCKED, ConditionStatus.FALSE, None),
+)
+# What a pod has waited for may be why a run has failed, so of a success alone.
+_SUCCEEDED: Sequence[_Kind] = (
+    *_OVER,
+    (ConditionType.PODS_HEALTHY, ConditionStatus.TRUE, ConditionStatus.TRUE),
+)
+_NO_RUN = "The execution has ended without a run"
+_NOT_CREATED = status.Note(
+    ConditionType.TEKTON_PIPELINE_CREATED,
+    ConditionStatus.FALSE,
+    ConditionReason.COMPLETED,
+    _NO_RUN,
+)
+
+
+def begun(before: Status) -> Sequence[status.Note]:
+    """What is to be said of what kept an execution waiting whose run is there."""
+    return [note for note in _BEGUN if before.condition(note.type) is not None]
+
+
+def never_begun(before: Status) -> Sequence[status.Note]:
+    """What is to be said of what kept an execution waiting that ends without a run.
+
+    What its create failed of stays; that it waits to be tried again does not.
+    """
+    notes = _over(before, _NO_RUN)
+    created = before.condition(ConditionType.TEKTON_PIPELINE_CREATED)
+    if created is not None and created.status is ConditionStatus.UNKNOWN:
+        notes.append(_NOT_CREATED)
+    return notes
+
+
+def ended(after: Status, moment: status.Moment) -> Status:
+    """The terminal status of an execution whose run is over, without what is so no more."""
+    kinds = _SUCCEEDED if after.phase is Phase.COMPLETED else _OVER
+    notes = _over(after, "The execution has ended", kinds)
+    return status.noted(after, moment, notes) if notes else after
+
+
+def _over(before: Status, words: str, kinds: Sequence[_Kind] = _OVER) -> list[status.Note]:
+    said = ((kind, before.condition(kind), answer, well) for kind, answer, well in kinds)
+    return [
+        status.Note(kind, answer, ConditionReason.COMPLETED, words)
+        for kind, it, answer, well in said
+        if it is not None and it.status is not well
+    ]
