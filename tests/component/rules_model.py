@@ -70,6 +70,8 @@ class Run:
     removed_at: float | None = None
     noted: bool = False
     """Why it failed, or is deleted, was written down while it was there."""
+    lingers_from: float = 0.0
+    """When it was, of one that has ended and goes on."""
     dated: bool = True
     """When it ended is known."""
     stuck: bool = False
@@ -275,7 +277,7 @@ class Rules:
             steps = (run.asked_at, ORDERLY_S), (run.forced_at, FORCED_S)
             yield from ((at + span, 5.0) for at, span in steps if at is not None)
             if run.works and run.end is not None:
-                yield run.ended_at + run.patience_s, 12.0
+                yield run.lingers_from + run.patience_s, 12.0
             if run.removed_at is not None:
                 yield run.removed_at + DELETED_S, 35.0
 
@@ -368,8 +370,9 @@ class Rules:
         """What lingers of a run that has failed is deleted after a while; why is written down."""
         if run.exists and not run.noted:
             # A pod that has not begun by then does not: its task is over.
-            run.noted, run.owner.harmed = True, run.worked
-        if not run.exists or run.removed_at is not None or self.now < run.ended_at + run.patience_s:
+            run.noted, run.lingers_from, run.owner.harmed = True, self.now, run.worked
+        is_early = self.now < run.lingers_from + run.patience_s
+        if not run.exists or run.removed_at is not None or is_early:
             return False
         run.remove(self.now)
         return True

@@ -95,15 +95,22 @@ class Stop:
     message: str
 
 
-def due(spec: Spec, run: api.PipelineRun, now: datetime.datetime, limits: Limits) -> Stop | None:
-    """Why a run that goes on is to be stopped now, if it is.
+def due(
+    spec: Spec,
+    run: api.PipelineRun,
+    now: datetime.datetime,
+    limits: Limits,
+    *,
+    lingers_since: datetime.datetime | None,
+) -> Stop | None:
+    """Why a run that goes on, or of which something does, is to be stopped now, if it is.
 
-    Args:
-        spec: what was asked for.
-        run: as last seen.
-        now: the server's time.
-        limits: from the settings.
+    What outlives its end has a while from when that was first said, by the server's time: when the
+    end was, Tekton says by a clock of its own. For all else see `due_for`.
     """
+    if run.is_done and (since := lingers_since or run.completed_at) is not None:
+        is_over = now >= times.shifted(since, _patience_s(run))
+        return explain(Cause.LINGERING, spec, run, limits) if is_over else None
     cancelled, digest = spec.cancel is not None, spec.workflow_ref.container_digest or ""
     cause = due_for(run, now, limits, cancelled=cancelled, digest=digest)
     return None if cause is None else explain(cause, spec, run, limits)
@@ -126,9 +133,6 @@ def due_for(
         cancelled: whether a person has asked for its end.
         digest: of the bundle that was asked for; empty: any.
     """
-    if run.is_done and run.completed_at is not None:
-        lingers_at = times.shifted(run.completed_at, _patience_s(run))
-        return Cause.LINGERING if now >= lingers_at else None
     if cancelled:
         return Cause.USER
     if _is_another(digest, run):

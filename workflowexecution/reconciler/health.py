@@ -144,16 +144,27 @@ def survived(case: common.Case, left: Sequence[tekton.TaskRun]) -> Status:
 
 
 def _lingering(case: common.Case, after: Status, message: str) -> Status:
+    if lingers_since(after) is None:
+        # That they waited to start was another trouble: this one has a time of its own.
+        others = (it for it in after.conditions or () if it.type != ConditionType.PODS_HEALTHY)
+        after = after.model_copy(update={"conditions": tuple(others)})
     note = status.Note(
         ConditionType.PODS_HEALTHY, ConditionStatus.FALSE, ConditionReason.PODS_LINGERING, message
     )
     return status.noted(after, case.moment, [note])
 
 
+def lingers_since(said: Status) -> datetime.datetime | None:
+    """When it was first said that pods linger, by the server's time; None: it is not."""
+    told = said.condition(ConditionType.PODS_HEALTHY)
+    if told is None or told.reason != ConditionReason.PODS_LINGERING:
+        return None
+    return told.last_transition_time
+
+
 def ended(before: Status) -> list[status.Note]:
     """What is to be said of pods that have lingered, once all of them have ended."""
-    told = before.condition(ConditionType.PODS_HEALTHY)
-    if told is None or told.reason != ConditionReason.PODS_LINGERING:
+    if lingers_since(before) is None:
         return []
     return [
         status.Note(ConditionType.PODS_HEALTHY, ConditionStatus.TRUE, ConditionReason.PODS_ENDED)

@@ -63,6 +63,15 @@ def pinned(digest: str) -> dict[str, Any]:
     return {"workflowRef": reference | {"containerDigest": digest}}
 
 
+def due(
+    asked: Spec,
+    seen: tekton.PipelineRun,
+    now: datetime.datetime,
+    lingers_since: datetime.datetime | None = None,
+) -> stopping.Stop | None:
+    return stopping.due(asked, seen, now, LIMITS, lingers_since=lingers_since)
+
+
 def cause(found: stopping.Stop | None) -> Cause | None:
     return found.cause if found else None
 
@@ -97,16 +106,16 @@ def cause(found: stopping.Stop | None) -> Cause | None:
 def test_a_run_is_stopped_for_a_cause(
     asked: dict[str, Any], seen: tekton.PipelineRun, now_s: float, expected: Cause | None
 ) -> None:
-    assert cause(stopping.due(spec(**asked), seen, at(now_s), LIMITS)) is expected
+    assert cause(due(spec(**asked), seen, at(now_s))) is expected
 
 
 def test_causes_have_an_order() -> None:
     """What a person asks for is said of a run that is stopped for other causes as well."""
     seen = run(digest=OTHER_DIGEST, marks={CAUSE: "deadline"})
     asked = pinned(builders.DIGEST)
-    assert cause(stopping.due(spec(**asked, **CANCEL), seen, at(10**6), LIMITS)) is Cause.USER
-    assert cause(stopping.due(spec(**asked), seen, at(10**6), LIMITS)) is Cause.DIGEST
-    assert cause(stopping.due(spec(), seen, NOW, LIMITS)) is Cause.DEADLINE
+    assert cause(due(spec(**asked, **CANCEL), seen, at(10**6))) is Cause.USER
+    assert cause(due(spec(**asked), seen, at(10**6))) is Cause.DIGEST
+    assert cause(due(spec(), seen, NOW)) is Cause.DEADLINE
 
 
 @pytest.mark.parametrize(
@@ -243,10 +252,18 @@ def test_what_outlives_a_run_has_longer_where_it_was_told_to_end() -> None:
     for marks, patience_s, said in (({}, 60, "1m0s"), ({CAUSE: "user"}, 120, "2m0s")):
         seen = run(condition=("False", "Cancelled", ""), marks=marks)
         ended_s = (seen.completed_at - builders.NOW).total_seconds() if seen.completed_at else 0.0
-        assert stopping.due(spec(), seen, at(ended_s + patience_s - 1), LIMITS) is None
-        found = stopping.due(spec(), seen, at(ended_s + patience_s), LIMITS)
+        assert due(spec(), seen, at(ended_s + patience_s - 1)) is None
+        found = due(spec(), seen, at(ended_s + patience_s))
         assert found is not None
         assert (found.cause, said in found.message) == (Cause.LINGERING, True)
+
+
+@pytest.mark.parametrize("ended", [builders.stamp(-3600), builders.stamp(3600), None])
+def test_what_outlives_a_run_has_its_time_from_when_that_was_said(ended: str | None) -> None:
+    """When the run ended Tekton says by a clock of its own."""
+    seen = run(condition=("False", "Failed", ""), status={"completionTime": ended})
+    assert due(spec(**CANCEL), seen, at(159), at(100)) is None
+    assert cause(due(spec(**CANCEL), seen, at(160), at(100))) is Cause.LINGERING
 
 
 @pytest.mark.parametrize(

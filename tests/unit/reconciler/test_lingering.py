@@ -9,7 +9,7 @@ import pytest
 
 from tests import builders
 from tests.unit.reconciler import fakes
-from tests.unit.reconciler.test_running import FAILURE, LOCK, REF, later
+from tests.unit.reconciler.test_running import FAILURE, LOCK, ONE, REF, later
 from tests.unit.reconciler.test_stopped import (
     CANCEL,
     CANCELLED,
@@ -20,6 +20,7 @@ from tests.unit.reconciler.test_stopped import (
 from workflowexecution.api import names, tekton
 from workflowexecution.api.status import ConditionStatus, ConditionType, Outcome, Phase
 from workflowexecution.domain import stopping
+from workflowexecution.reconciler import running
 from workflowexecution.reconciler.tools import LOOK_AT_ONCE
 from workflowexecution.runtime import errors
 from workflowexecution.runtime.controller import Result
@@ -29,6 +30,10 @@ pytestmark = pytest.mark.looptime
 HEALTHY = ConditionType.PODS_HEALTHY
 WAITING = builders.step(ran=False, exit_code=1)
 LATE_TASK = ("False", "TaskRunTimeout", "the task took too long")
+WAITED = {
+    "type": "PodsHealthy", "status": "False", "reason": "PodsWaiting", "message": "m",
+    "lastTransitionTime": builders.stamp(-600),
+}  # fmt: skip
 EVICTED = {"reason": "Evicted", "metadata": {"creationTimestamp": builders.stamp(9)}}
 
 
@@ -70,6 +75,29 @@ async def test_run_is_deleted_when_it_lingers_for_a_minute() -> None:
     assert f"delete {LOCK}" in it.world.journal
     assert it.phase() is Phase.RUNNING
     assert "was deleted" in it.world.said(CONFIRMED).message
+
+
+@pytest.mark.parametrize("ended_s", [-1, 3600], ids=["behind", "ahead"])
+@pytest.mark.parametrize("waited", [False, True], ids=["healthy", "waited-before"])
+async def test_minute_is_one_by_the_servers_time_whatever_the_clock_of_tekton_says(
+    ended_s: int, *, waited: bool
+) -> None:
+    it = Lingering(conditions=[WAITED] if waited else [])
+    it.status = ONE | {"completionTime": builders.stamp(ended_s)}
+    it.has(FAILURE)
+    await it.reconcile()
+    assert it.world.said(HEALTHY).last_transition_time == it.world.clock.now()
+    for step in (1, stopping.LINGER_S - 2):
+        it.world.clock.advance(step)
+        await later(step)
+        await it.reconcile()
+    assert f"delete {LOCK}" not in it.world.journal
+    # A restart begins no new minute.
+    it.mirror = running.Mirror(it.world.tools)
+    it.world.clock.advance(1)
+    await later()
+    await it.reconcile()
+    assert f"delete {LOCK}" in it.world.journal
 
 
 async def test_end_is_what_was_written_down_when_the_run_is_gone() -> None:
