@@ -128,9 +128,11 @@ def _copies(execution: bytes, run: bytes, size: int) -> Iterator[tuple[str, byte
 def _aged(execution: JsonObject, age_s: float) -> JsonObject:
     """Let it have ended earlier, as its status says."""
     status = execution["status"]
-    for field in ("startTime", "completionTime"):
-        when = datetime.datetime.fromisoformat(status[field]) - datetime.timedelta(seconds=age_s)
-        status[field] = when.strftime("%Y-%m-%dT%H:%M:%SZ")
+    told = [(status, field) for field in ("startTime", "completionTime")]
+    told += [(said, "lastTransitionTime") for said in status["conditions"]]
+    for said, field in told:
+        when = datetime.datetime.fromisoformat(said[field]) - datetime.timedelta(seconds=age_s)
+        said[field] = when.strftime("%Y-%m-%dT%H:%M:%SZ")
     return execution
 
 

@@ -131,6 +131,8 @@ class Execution:
     """The failures in a row before it, when it failed."""
     next_at: float = 0.0
     ended_at: float = 0.0
+    told_at: float = 0.0
+    """When its end was told, which is later where the program was down."""
     cancelled: bool = False
     cleared_at: float = 0.0
     deleted_at: float | None = None
@@ -273,7 +275,7 @@ class Rules:
                 yield each.deleted_at + GIVE_UP_S, 35.0
         for run in self.runs():
             if run.owner.is_over:
-                yield run.owner.ended_at + RETENTION_S, 5.0
+                yield run.owner.told_at + RETENTION_S, 5.0
             steps = (run.asked_at, ORDERLY_S), (run.forced_at, FORCED_S)
             yield from ((at + span, 5.0) for at, span in steps if at is not None)
             if run.works and run.end is not None:
@@ -382,7 +384,7 @@ class Rules:
         run = it.run
         if run is None or not run.exists or run.removed_at is not None:
             return False
-        if self.now < it.ended_at + RETENTION_S:
+        if self.now < it.told_at + RETENTION_S:
             return False
         run.remove(self.now)
         return True
@@ -457,13 +459,14 @@ class Rules:
     def _complete(self, it: Execution, run: Run) -> bool:
         """It cools down for the same workflow, and ends a row of failures."""
         it.phase, it.outcome, it.ended_at = COMPLETED, "Success", run.ended_at
+        it.told_at = self.now
         it.failures, it.locked_until = 0, it.ended_at + COOLDOWN_S
         return True
 
     def _fail(self, it: Execution, *, harmed: bool, cancelled: bool) -> bool:
         """It blocks, or backs off, or, without a run or cancelled in time, means nothing."""
         it.phase, it.outcome = FAILED, "Cancelled" if cancelled else FAILED
-        it.harmed = harmed
+        it.harmed, it.told_at = harmed, self.now
         run = it.run
         said = run is not None and run.end is not None and run.dated and it.deleted_at is None
         it.ended_at = run.ended_at if run is not None and said else self.now

@@ -150,11 +150,16 @@ class Retention:
         return Result()
 
     def _left(self, seen: view.Execution, retention_s: float) -> float:
-        """Seconds until the run's time has come; an end that cannot be read is long ago."""
+        """Seconds until the run's time has come; an end that cannot be read is long ago.
+
+        They count from when that was told: the run is what a late create meets, for as long as it
+        may be late by the server's time, and when it ended Tekton says by a clock of its own.
+        """
         ended = times.parse(seen.completion_time)
         if ended is None:
             return 0.0
-        return retention_s - (self._tools.clock.now() - ended).total_seconds()
+        since_s = (self._tools.clock.now() - ended).total_seconds()
+        return retention_s + seen.told_late_s - since_s
 
 
 async def release(tools: common.Tools, seen: view.Execution) -> None:

@@ -76,6 +76,7 @@ class Execution(NamedTuple):
         past: what it means for later executions, once it has ended.
         clearance: how far a clearance on it has come.
         completion_time: as written, for an execution that has ended.
+        told_late_s: by how much later its end was told, by the server's time; whole seconds.
         deletion_time: as written, for one that is being deleted.
         claimed: whether a run of it may have been created.
         due: transitions whose audit record is not acknowledged, by the status.
@@ -105,6 +106,7 @@ class Execution(NamedTuple):
     past: history.Past | None
     clearance: Clearance
     completion_time: str
+    told_late_s: int
     deletion_time: str
     claimed: bool
     due: tuple[audit.Transition, ...]
@@ -136,7 +138,7 @@ class Execution(NamedTuple):
     def warnings(self) -> frozenset[ConditionType]:
         """The early warnings that the status of a running one gives."""
         said = _mapping((self.document or {}).get("status"))
-        answers = ((it, _condition_status(said, it)) for it in WARNINGS)
+        answers = ((it, _condition(said, it)) for it in WARNINGS)
         return frozenset(it for it, answer in answers if answer == ConditionStatus.FALSE)
 
     @property
@@ -206,7 +208,7 @@ def projection(
             outcome=intern(str(said.get("outcome") or "")) if ended else "",
             lasted=intern(str(said.get("duration") or "")) if ended else "",
             cancelling=bool(spec.get("cancel")),
-            failing=_condition_status(said, ConditionType.TEKTON_PIPELINE_CREATED)
+            failing=_condition(said, ConditionType.TEKTON_PIPELINE_CREATED)
             == ConditionStatus.FALSE,
             run_uid=str(run.get("uid") or ""),
             run_namespace=intern(str(run.get("namespace") or "")),
@@ -217,6 +219,7 @@ def projection(
             served=served,
             finalizers=tuple(intern(name) for name in metadata.get("finalizers") or ()),
             completion_time=str(said.get("completionTime", "")) if ended else "",
+            told_late_s=_told_late_s(said) if ended else 0,
             deletion_time=metadata.get("deletionTimestamp", ""),
             claimed=names.LABEL_TARGET in labels or "startTime" in said,
             due=audit.due_by(said),
@@ -272,15 +275,23 @@ def _clearance(said: dict[str, Any]) -> Clearance:
         return Clearance.NONE
     if said.get("clearanceRecordedAt"):
         return Clearance.RECORDED
-    unguarded = _condition_status(said, ConditionType.CLEARANCE_UNGUARDED)
+    unguarded = _condition(said, ConditionType.CLEARANCE_UNGUARDED)
     return Clearance.UNGUARDED if unguarded == ConditionStatus.TRUE else Clearance.GIVEN
 
 
-def _condition_status(said: dict[str, Any], kind: ConditionType) -> str:
+def _told_late_s(said: dict[str, Any]) -> int:
+    ended = times.parse(said.get("completionTime"))
+    told = times.parse(_condition(said, ConditionType.READY, "lastTransitionTime"))
+    if ended is None or told is None:
+        return 0
+    return max(0, int((told - ended).total_seconds()))
+
+
+def _condition(said: dict[str, Any], kind: ConditionType, member: str = "status") -> str:
     conditions = said.get("conditions")
     for condition in conditions if isinstance(conditions, list) else ():
         if isinstance(condition, dict) and condition.get("type") == kind:
-            return str(condition.get("status"))
+            return str(condition.get(member))
     return ""
 
 

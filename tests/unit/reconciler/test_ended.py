@@ -201,6 +201,19 @@ async def test_no_empty_list_of_finalizers_is_left() -> None:
     assert made.journal == ["patch"]
 
 
+async def test_a_run_is_kept_from_when_its_end_was_told_by_the_servers_time() -> None:
+    """By the clock of Tekton, which may be behind, it ended long before."""
+    made, retention = world(at=builders.stamp(-240))
+    ready = {"type": "Ready", "status": "True", "reason": "Completed", "message": "",
+             "lastTransitionTime": builders.stamp()}  # fmt: skip
+    made.writer.stored[fakes.KEY]["status"]["conditions"] = [ready]
+    kept = Result(240.0, queue.Priority.LOW)
+    assert await retention.reconcile(made.sync()) == kept
+    made.clock.advance(240)
+    assert await retention.reconcile(made.sync()) == Result()
+    assert made.journal == [DELETE]
+
+
 async def test_the_finalizer_stays_while_the_engine_is_away() -> None:
     made, retention = world()
     made.engine.cached.clear()

@@ -61,6 +61,31 @@ def test_an_ended_execution_keeps_no_document(phase: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("phase", "ended", "told", "late_s"),
+    [
+        pytest.param("Completed", builders.stamp(5), builders.stamp(245), 240, id="late"),
+        pytest.param("Completed", builders.stamp(5), builders.stamp(4), 0, id="early"),
+        pytest.param("Completed", builders.stamp(5), "soon", 0, id="no-time"),
+        pytest.param("Completed", "soon", builders.stamp(5), 0, id="no-end"),
+        pytest.param("Running", builders.stamp(5), builders.stamp(245), 0, id="not-ended"),
+    ],
+)
+def test_an_execution_tells_how_late_its_end_was_told(
+    phase: str, ended: str, told: str, late_s: int
+) -> None:
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": told}
+    made = seen(status={"phase": phase, "completionTime": ended, "conditions": [ready]})
+    assert made.told_late_s == late_s
+
+
+def test_an_execution_tells_where_its_run_is() -> None:
+    run = {"namespace": "runs", "name": "wfe", "uid": "u"}
+    made = seen(status={"phase": "Running", "pipelineRunRef": run})
+    assert (made.run_uid, made.run_namespace) == ("u", "runs")
+    assert (seen().run_uid, seen().run_namespace) == ("", "")
+
+
+@pytest.mark.parametrize(
     ("phase", "counts_as"),
     [
         pytest.param("", Phase.PENDING, id="empty"),
