@@ -14,7 +14,7 @@ from tests.stack import binaries
 from workflowexecution.api import tekton
 from workflowexecution.api import workflowexecution as api
 from workflowexecution.api.status import FailureDetails, Outcome
-from workflowexecution.domain import consistency, failure, stopping, summary
+from workflowexecution.domain import consistency, failure, remains, summary
 
 if TYPE_CHECKING:
     from tests.support.kubectl import JsonObject
@@ -82,7 +82,7 @@ def classify(document: JsonObject) -> Record:
         doubt = consistency.doubt(known.children, known.pods)
         return Record(Outcome.SUCCESS, None, live=False, doubt=doubt, signed=signed)
     live = _is_live(document, known)
-    lingers = live and stopping.may_begin(known.children, known.pods)
+    lingers = live and remains.may_begin(known.children, known.pods)
     known = dataclasses.replace(known, lingers=lingers)
     spec = api.parse_execution(document["workflowExecution"]).spec
     subject = summary.Subject(spec.workflow_ref.workflow_id, spec.target_resource, run.created_at)

@@ -45,9 +45,6 @@ _GRACEFUL, _FORCED = "CancelledRunFinally", "Cancelled"
 _RESOLVING = "ResolvingPipelineRef"
 _FAILED = "Failed"
 _STOPPED = frozenset({"Cancelled", "CancelledRunningFinally", "PipelineRunCancelled"})
-# Reasons of tasks that are over whose pods Tekton has deleted itself. CreateContainerConfigError
-# may be one, and may be what a pod was left with.
-_TAKEN = api.POD_TAKEN | {"PodCreationFailed"}
 
 
 class Cause(StrEnum):
@@ -248,41 +245,6 @@ def unseen(run: api.PipelineRun) -> Sequence[str]:
         return ()
     others = (child for child in run.children if not child.is_task_run)
     return tuple(dict.fromkeys(f"{child.kind} of task {child.task!r}" for child in others))
-
-
-def may_begin(children: Iterable[api.TaskRun], pods: Sequence[api.Pod]) -> bool:
-    """Whether anything of a run that Tekton calls ended might begin yet.
-
-    Args:
-        children: its TaskRuns.
-        pods: those that are there, read after the tasks.
-    """
-    there = {pod.name for pod in pods}
-    unread = (
-        not child.is_done or bool(child.pod_name and child.pod_name not in there)
-        for child in children
-    )
-    return any(unread) or any(pod.may_begin for pod in pods)
-
-
-def went_unseen(children: Iterable[api.TaskRun], pods: Sequence[api.Pod]) -> bool:
-    """Whether a pod of a task that is over is gone, and not by Tekton's hand.
-
-    Tekton tells nothing more of a task that is over, so what began in it since, nobody has seen.
-
-    Args:
-        children: TaskRuns that are all done.
-        pods: those that are there.
-    """
-    there = {pod.name for pod in pods}
-    return any(
-        child.pod_name and child.pod_name not in there and _reason(child) not in _TAKEN
-        for child in children
-    )
-
-
-def _reason(child: api.TaskRun) -> str:
-    return child.condition.reason if child.condition is not None else ""
 
 
 def cause_of(run: api.PipelineRun) -> Cause | None:

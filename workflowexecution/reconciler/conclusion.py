@@ -19,6 +19,7 @@ from workflowexecution.domain import (
     failure,
     history,
     progress,
+    remains,
     status,
     stopping,
 )
@@ -144,7 +145,7 @@ class Conclusion:
         Written while that can be read: what lingers of it may have to go.
         """
         facts = await self.facts(case, run, children)
-        lingers = stopping.may_begin(facts.children, facts.pods)
+        lingers = remains.may_begin(facts.children, facts.pods)
         facts = dataclasses.replace(facts, lingers=lingers)
         details, told = await self._told(case, run, facts)
         return health.lingering(case, told, details.message)
@@ -166,7 +167,7 @@ class Conclusion:
                 raise
             # What works is ended all the same, and has run.
             facts = failure.Facts(run, children, started(case))
-        lingers = not run.is_done or stopping.may_begin(facts.children, facts.pods)
+        lingers = not run.is_done or remains.may_begin(facts.children, facts.pods)
         facts = dataclasses.replace(facts, lingers=lingers)
         known = case.status.failure_details
         if known is not None and known.was_execution_failure != failure.nothing_ran(facts):

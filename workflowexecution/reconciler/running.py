@@ -17,7 +17,7 @@ from workflowexecution.api.status import (
     ConditionStatus,
     ConditionType,
 )
-from workflowexecution.domain import failure, stalling, status, stopping
+from workflowexecution.domain import failure, remains, stalling, status, stopping
 from workflowexecution.domain.events import Reason
 from workflowexecution.reconciler import conclusion, failures, glimpses, health, ladder, pacing
 from workflowexecution.reconciler import tools as common
@@ -153,7 +153,7 @@ class Mirror:
             return await self._end(case, self._conclusion.remembered(case, known, run))
         facts = await self._conclusion.facts(case, run, children)
         if known is not None and known.was_execution_failure:
-            went = stopping.went_unseen(facts.children, facts.pods)
+            went = remains.went_unseen(facts.children, facts.pods)
             facts = dataclasses.replace(facts, lingers=went)
         return await self._end(case, await self._conclusion.failed(case, facts))
 

@@ -202,25 +202,6 @@ def test_a_run_is_cut_where_a_task_of_the_pipeline_was(
     assert stopping.is_cut(seen, children) is expected
 
 
-@pytest.mark.parametrize(
-    ("answer", "pods", "expected"),
-    [
-        pytest.param("False", [("restart", False)], False, id="nothing"),
-        pytest.param("Unknown", [("restart", False)], True, id="task"),
-        pytest.param("False", [("restart", True)], True, id="pod"),
-        pytest.param("False", [("other", False)], True, id="pod-unread"),
-        pytest.param("False", [("restart", False), ("other", True)], True, id="pod-of-no-task"),
-    ],
-)
-def test_what_lingers_may_begin_unless_every_task_and_pod_tells_that_it_will_not(
-    answer: str, pods: list[tuple[str, bool]], expected: bool
-) -> None:
-    child = builders.task("restart", condition=(answer, "CreateContainerConfigError", ""))
-    prefix = child.name.removesuffix("restart")
-    there = [tekton.Pod(f"{prefix}{name}-pod", "", ran=False, may_begin=it) for name, it in pods]
-    assert stopping.may_begin([child], there) is expected
-
-
 COUNTED = ("False", "Failed", "Tasks Completed: 2 (Failed: 1, Cancelled 1), Skipped: 0")
 AT_ONCE = ("False", "Cancelled", 'PipelineRun "x" was cancelled')
 TOLD = {FORCED: builders.stamp()}
