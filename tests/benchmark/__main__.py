@@ -9,21 +9,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tests.benchmark import (
-    cluster,
-    machine,
-    processes,
-    profiling,
-    report,
-    results,
-    targets,
-)
+from tests.benchmark import cluster, machine, profiling, report, results, targets
 from tests.benchmark.catalog import SCENARIOS
 from tests.benchmark.measure import Measurement, Plan
 from tests.benchmark.recording import Audit
 from tests.benchmark.results import Results
 from tests.benchmark.subjects import Subject
 from tests.stack import errors
+from tests.support import processes
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.benchmark import cluster, load, measure, recording, subjects
 from tests.benchmark.auditlog import Request
 from tests.benchmark.measure import Measurement, Plan
-from tests.benchmark.processes import Failed
+from tests.support.processes import Failed
 
 _LEASE = (
     "/apis/coordination.k8s.io/v1/namespaces/kubernaut-system/leases/workflowexecution.kubernaut.ai"

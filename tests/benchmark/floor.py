@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.benchmark import access, client, objects, script
 from tests.benchmark.client import JsonObject
+from tests.support import numbered
 
 FINALIZER = f"{objects.GROUP}/workflowexecution-cleanup"
 
@@ -75,7 +76,7 @@ class Floor:
     async def _start(self, item: JsonObject) -> None:
         metadata = item["metadata"]
         name = metadata["name"]
-        label = objects.target_hash(item["spec"]["targetResource"])
+        label = numbered.target_hash(item["spec"]["targetResource"])
         patched = await self._api.send(
             "PATCH",
             f"{objects.EXECUTIONS}/{name}",

@@ -14,6 +14,7 @@ import kopf
 
 from tests.benchmark import access, client, objects, script
 from tests.benchmark.client import JsonObject
+from tests.support import numbered
 
 AGENT = "kopf/"
 GROUP, VERSION, PLURAL = objects.GROUP, "v1alpha1", "workflowexecutions"
@@ -66,7 +67,7 @@ class Peer:
 
 def _run(body: JsonObject) -> JsonObject:
     spec, metadata = body["spec"], body["metadata"]
-    label = objects.target_hash(spec["targetResource"])
+    label = numbered.target_hash(spec["targetResource"])
     return {
         "apiVersion": "tekton.dev/v1",
         "kind": "PipelineRun",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from tests.benchmark import access, client, objects
 from tests.benchmark.client import JsonObject
+from tests.support import numbered
 from workflowexecution.runtime import manager
 
 USER_AGENT = "load-generator"
@@ -74,8 +75,8 @@ class _Observer:
     def __init__(self, course: Course, size: int) -> None:
         self._course = course
         self._size = size
-        self._numbers = {objects.execution_name(number): number for number in range(size)}
-        self._runs = {objects.run_name(number): number for number in range(size)}
+        self._numbers = {numbered.name(number): number for number in range(size)}
+        self._runs = {numbered.run_name(number): number for number in range(size)}
         self._finished = asyncio.Event()
 
     async def follow_executions(self, api: client.Client, version: str) -> None:
@@ -147,7 +148,8 @@ async def _create(api: client.Client, shape: Shape, course: Course) -> None:
             if shape.rate:
                 await asyncio.sleep(started + number / shape.rate - loop.time())
             course.sent[number] = time.time()
-            await api.send("POST", objects.EXECUTIONS, objects.execution(number))
+            body = numbered.execution(number, objects.EXECUTIONS_NAMESPACE)
+            await api.send("POST", objects.EXECUTIONS, body)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(_CONNECTIONS):
@@ -160,7 +162,7 @@ async def _delete_all(way: access.Access, size: int, limit_s: float) -> int:
 
         async def work() -> None:
             for number in numbers:
-                name = objects.execution_name(number)
+                name = numbered.name(number)
                 await api.send("DELETE", f"{objects.EXECUTIONS}/{name}")
 
         async with asyncio.TaskGroup() as group:

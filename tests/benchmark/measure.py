@@ -9,21 +9,12 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from tests.benchmark import (
-    auditlog,
-    cluster,
-    load,
-    objects,
-    processes,
-    procfs,
-    profiling,
-    recording,
-    subjects,
-)
+from tests.benchmark import auditlog, cluster, load, profiling, recording, subjects
 from tests.benchmark.auditlog import Request
 from tests.benchmark.profiling import Kind, Profile
 from tests.benchmark.recording import Audit
 from tests.benchmark.subjects import Subject
+from tests.support import numbered, processes, procfs
 
 _REST_S = 2.0
 _SETTLED_S = 1.5
@@ -220,8 +211,7 @@ def latencies(course: load.Course, requests: Iterable[Request]) -> dict[str, flo
     starts = [
         max(runs[run] - created[name], 0.0)
         for number in course.sent
-        if (name := objects.execution_name(number)) in created
-        and (run := objects.run_name(number)) in runs
+        if (name := numbered.name(number)) in created and (run := numbered.run_name(number)) in runs
     ]
     ends = [
         max(terminal - course.run_done[number], 0.0)

@@ -1,7 +1,5 @@
 """The objects of a measurement, and where they live."""
 
-import hashlib
-
 from tests.benchmark.client import JsonObject
 
 GROUP = "kubernaut.ai"
@@ -18,54 +16,6 @@ EVENTS = f"/api/v1/namespaces/{EXECUTIONS_NAMESPACE}/events"
 EXECUTION_LABEL = f"{GROUP}/workflow-execution"
 UID_LABEL = f"{GROUP}/workflow-execution-uid"
 TERMINAL = frozenset({"Completed", "Failed", "Skipped"})
-
-_HASH_DIGITS = 16
-
-
-def execution_name(number: int) -> str:
-    """Return the name of an execution; all are equally long."""
-    return f"we-rr-{number:06d}"
-
-
-def target(number: int) -> str:
-    """Return an execution's own target, so that no lock is ever contended."""
-    return f"payment/deployment/api-{number:06d}"
-
-
-def target_hash(text: str) -> str:
-    """Return what the names of runs and the target label are made of."""
-    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_DIGITS]
-
-
-def run_name(number: int) -> str:
-    """Return the name of the PipelineRun that holds an execution's target."""
-    return f"wfe-{target_hash(target(number))}"
-
-
-def execution(number: int) -> JsonObject:
-    """Return an execution as a remediation orchestrator creates it."""
-    return {
-        "apiVersion": f"{GROUP}/v1alpha1",
-        "kind": "WorkflowExecution",
-        "metadata": {"name": execution_name(number), "namespace": EXECUTIONS_NAMESPACE},
-        "spec": {
-            "remediationRequestRef": {
-                "apiVersion": f"{GROUP}/v1alpha1",
-                "kind": "RemediationRequest",
-                "name": f"rr-{number:06d}",
-                "namespace": EXECUTIONS_NAMESPACE,
-            },
-            "workflowRef": {
-                "workflowId": "increase-memory-conservative",
-                "version": "1.0.0",
-                "containerImage": "registry.example/workflows/increase-memory:v1.0.0",
-            },
-            "targetResource": target(number),
-            "parameters": {"MEMORY_LIMIT": "1Gi", "REASON": "OOMKilled", "TIMEOUT": "120"},
-            "confidence": 0.92,
-            "rationale": "Three OOM kills within ten minutes; usage grows with the request rate.",
-        },
-    }
 
 
 def phase(item: JsonObject) -> str:

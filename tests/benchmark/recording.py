@@ -12,7 +12,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.benchmark import cluster, processes
+from tests.benchmark import cluster
+from tests.support import processes
 from tests.support.program import free_port
 
 _READY_S = 60.0

@@ -5,9 +5,10 @@ import os
 import time
 from pathlib import Path
 
-from tests.benchmark import cluster, load, measure, objects, processes, procfs, recording, subjects
+from tests.benchmark import cluster, load, measure, objects, recording, subjects
 from tests.benchmark.measure import Measurement, Plan
 from tests.benchmark.profiling import Kind
+from tests.support import processes, procfs
 
 _STARTED_LIMIT_S = 300.0
 _LOOK_S = 2.0

@@ -17,9 +17,9 @@ from typing import Any
 
 import orjson
 
-from tests.benchmark import cluster, load, objects, procfs, subjects
+from tests.benchmark import cluster, load, objects, subjects
 from tests.benchmark.client import JsonObject
-from tests.support import executions
+from tests.support import executions, numbered, procfs
 
 RUN_BYTES = 8192
 
@@ -60,10 +60,10 @@ def fill(base: cluster.Cluster, size: int, *, extra_runs: int = 0, age_s: float 
         _wait_recorded(base)
     if course.phases.get(0) != "Completed":
         raise RuntimeError(f"the template did not complete: {course.phases}")
-    execution = _get(base, _EXECUTIONS + objects.execution_name(0))
+    execution = _get(base, _EXECUTIONS + numbered.name(0))
     if not executions.is_recorded(orjson.loads(execution)):
         raise RuntimeError("the template's audit records are not acknowledged")
-    run = orjson.dumps(_padded(orjson.loads(_get(base, _RUNS + objects.run_name(0)))))
+    run = orjson.dumps(_padded(orjson.loads(_get(base, _RUNS + numbered.run_name(0)))))
     if age_s:
         execution = orjson.dumps(_aged(orjson.loads(execution), age_s))
     _put(base, _copies(execution, run, size))
@@ -75,7 +75,7 @@ def fill(base: cluster.Cluster, size: int, *, extra_runs: int = 0, age_s: float 
 def _wait_recorded(base: cluster.Cluster) -> None:
     """Wait for the controller's last write on the template."""
     deadline = time.monotonic() + _TEMPLATE_LIMIT_S
-    path = f"{objects.EXECUTIONS}/{objects.execution_name(0)}"
+    path = f"{objects.EXECUTIONS}/{numbered.name(0)}"
     while time.monotonic() < deadline:
         if executions.is_recorded(base.stack.api.json("GET", path)):
             return
@@ -116,13 +116,13 @@ def _cpu_s(base: cluster.Cluster) -> float:
 
 def _copies(execution: bytes, run: bytes, size: int) -> Iterator[tuple[str, bytes]]:
     uids = [orjson.loads(each)["metadata"]["uid"].encode() for each in (execution, run)]
-    template = objects.target_hash(objects.target(0)).encode()
+    template = numbered.target_hash(numbered.target(0)).encode()
     for number in range(1, size):
         swaps = [(uid, str(uuid.uuid4()).encode()) for uid in uids]
-        swaps.append((template, objects.target_hash(objects.target(number)).encode()))
+        swaps.append((template, numbered.target_hash(numbered.target(number)).encode()))
         swaps += _names(number)
-        yield _EXECUTIONS + objects.execution_name(number), _swap(execution, swaps)
-        yield _RUNS + objects.run_name(number), _swap(run, swaps)
+        yield _EXECUTIONS + numbered.name(number), _swap(execution, swaps)
+        yield _RUNS + numbered.run_name(number), _swap(run, swaps)
 
 
 def _aged(execution: JsonObject, age_s: float) -> JsonObject:

@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.benchmark import cluster, measure, procfs, recording, seed, subjects
+from tests.benchmark import cluster, measure, recording, seed, subjects
 from tests.benchmark.auditlog import Request
 from tests.benchmark.measure import Measurement, Plan
-from tests.benchmark.processes import Failed
+from tests.support import procfs
+from tests.support.processes import Failed
 
 _AFTER_START_S = 10.0
 _LATE_S = 30.0

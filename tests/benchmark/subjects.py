@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
-from tests.benchmark import cluster, processes, profiling
+from tests.benchmark import cluster, profiling
 from tests.benchmark.profiling import Kind, Profile
+from tests.support import processes
 from tests.support.program import free_port
 from workflowexecution import settings
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.benchmark import processes
-from tests.support import place, program, workflows
+from tests.support import place, processes, program, workflows
 from tests.support.workflows import Task
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from tests.fake.stage import Pace, Stage
 from tests.fake.tekton import AGENT, SimulatedTekton
 from tests.outage import objects, place, replicas, witness
 from tests.outage.schedule import FAULTS, KILLS, Act
-from tests.support import executions
+from tests.support import executions, numbered
+from workflowexecution.adapters import outbox
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from tests.outage.schedule import Schedule
     from tests.outage.witness import Transitions, Witness
     from tests.stack.cluster import Stack
+    from tests.support.kubectl import JsonObject
 
 RUN_S = 2.0
 DELETE_RUNNING_S, DELETE_ENDED_S = 1.0, 6.0
@@ -168,10 +170,10 @@ class _Stage:
             return False
         return all(executions.is_recorded(it) for it in listed)
 
-    async def _listed(self) -> list[objects.JsonObject]:
+    async def _listed(self) -> list[JsonObject]:
         await self._look_into_outbox()
         reply = await self._api.list(kinds.EXECUTIONS, objects.EXECUTIONS, resourceVersion="0")
-        found: list[objects.JsonObject] = reply.accept()["items"]
+        found: list[JsonObject] = reply.accept()["items"]
         return found
 
     async def _look_into_outbox(self) -> None:
@@ -179,7 +181,7 @@ class _Stage:
         kept = [
             it.get("data") or {}
             for it in reply.accept()["items"]
-            if it["metadata"]["name"].startswith(objects.OUTBOX)
+            if it["metadata"]["name"].startswith(outbox.NAME)
         ]
         self._in_outbox = sum(len(it) for it in kept)
         self.outbox = max(self.outbox, self._in_outbox)
@@ -213,12 +215,12 @@ class _Stage:
             await asyncio.sleep(begin + self.size / self._schedule.rate - loop.time())
 
     async def _create(self, number: int) -> None:
-        body = objects.execution(number)
+        body = numbered.execution(number, objects.EXECUTIONS)
         (await self._api.create(kinds.EXECUTIONS, objects.EXECUTIONS, body)).accept()
 
     async def _delete(self, number: int, after_s: float) -> None:
         await asyncio.sleep(after_s)
-        name = objects.name(number)
+        name = numbered.name(number)
         (await self._api.delete(kinds.EXECUTIONS, objects.EXECUTIONS, name)).accept()
         self.deleted += 1
 
@@ -245,14 +247,14 @@ async def _tekton(endpoint: Endpoint) -> AsyncGenerator[None]:
             task.cancel()
 
 
-def _counted(rows: list[objects.JsonObject]) -> Transitions:
+def _counted(rows: list[JsonObject]) -> Transitions:
     return collections.Counter(
         (row["event_data"]["execution_name"], row["event_type"].rpartition(".")[2]) for row in rows
     )
 
 
 def _verify(
-    rows: list[objects.JsonObject], fleet: Replicas, stack: Stack, folder: Path
+    rows: list[JsonObject], fleet: Replicas, stack: Stack, folder: Path
 ) -> tuple[int, str]:
     """Run `audit verify` as a person would, over an export of the table."""
     export, config = folder / "export.jsonl", folder / "verify.yaml"

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from tests.benchmark import procfs
 from tests.fake import kinds
 from tests.outage import objects
 from tests.outage.schedule import Act
-from tests.support import program
+from tests.support import procfs, program
 
 if TYPE_CHECKING:
     from pathlib import Path

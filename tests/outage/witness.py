@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from tests.outage import objects
-from tests.support import auditfile
+from tests.support import auditfile, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -120,7 +119,7 @@ def _is_done(said: dict[str, Any]) -> bool:
 
 
 def _names(size: int) -> Iterator[tuple[str, str]]:
-    return ((objects.name(number), objects.run_name(number)) for number in range(size))
+    return ((numbered.name(number), numbered.run_name(number)) for number in range(size))
 
 
 def _lasting(spans: Sequence[tuple[float, float]], but: Sequence[Window]) -> list[float]:

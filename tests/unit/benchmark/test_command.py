@@ -11,8 +11,8 @@ from tests.benchmark import __main__ as command
 from tests.benchmark import machine, results
 from tests.benchmark.catalog import Scenario
 from tests.benchmark.measure import Measurement, Plan
-from tests.benchmark.processes import Failed
 from tests.benchmark.subjects import Subject
+from tests.support.processes import Failed
 from tests.unit.benchmark.test_results import FACTS
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.benchmark import failover
 from tests.benchmark.auditlog import Request
-from tests.benchmark.processes import Failed
+from tests.support.processes import Failed
 
 KILLED = 100.0
 LEADER, HEIR = "workflowexecution/1.0 (host-17)", "workflowexecution/1.0 (host-7)"

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.benchmark import access, load, objects
-from tests.benchmark.processes import Failed
 from tests.fake import kinds, threaded
 from tests.fake.threaded import ThreadedCluster
+from tests.support import numbered
+from tests.support.processes import Failed
 
 SIZE = 3
 PLACE = kinds.EXECUTIONS, objects.EXECUTIONS_NAMESPACE
@@ -38,7 +39,7 @@ def there(cluster: ThreadedCluster) -> int:
 
 def end(cluster: ThreadedCluster, number: int) -> None:
     """Play the controller."""
-    place = *PLACE, objects.execution_name(number)
+    place = *PLACE, numbered.name(number)
     ended = {"status": {"phase": "Completed"}}
     cluster.call(lambda it: it.patch(*place, ended, subresource="status"))
 

@@ -7,8 +7,8 @@ import pytest
 from tests.benchmark import load, measure
 from tests.benchmark.auditlog import Request
 from tests.benchmark.measure import Plan
-from tests.benchmark.processes import Failed
 from tests.benchmark.subjects import Subject
+from tests.support.processes import Failed
 
 AGENT = "workflowexecution/"
 

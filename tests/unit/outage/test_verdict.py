@@ -7,13 +7,15 @@ import dataclasses
 
 import pytest
 
-from tests.outage import objects, verdict
+from tests.outage import verdict
 from tests.outage.course import Course
 from tests.outage.replicas import Sample, Seen
 from tests.outage.schedule import KILLS, Act, Schedule
 from tests.outage.witness import Witness
+from tests.support import numbered
 
-WRITTEN = {("we-000000", "created"): 1, ("we-000000", "failed"): 1}
+FIRST, SECOND = numbered.name(0), numbered.name(1)
+WRITTEN = {(FIRST, "created"): 1, (FIRST, "failed"): 1}
 
 
 SCHEDULE = Schedule(1.0)
@@ -26,7 +28,7 @@ def course(
     """A run of 200 executions, of one of which there are records, and what it has left."""
     witness = Witness(
         transitions=collections.Counter(WRITTEN),
-        possible=collections.Counter({("we-000001", "created"): 1}),
+        possible=collections.Counter({(SECOND, "created"): 1}),
     )
     return Course(
         schedule=SCHEDULE,
@@ -56,15 +58,15 @@ def test_each_record_once_is_right() -> None:
 
 
 def test_a_write_whose_outcome_the_server_did_not_know_may_be_recorded() -> None:
-    assert verdict.wrongs(course({**WRITTEN, ("we-000001", "created"): 1})) == []
+    assert verdict.wrongs(course({**WRITTEN, (SECOND, "created"): 1})) == []
 
 
 @pytest.mark.parametrize(
     ("wrong", "word"),
     [
-        (course({("we-000000", "created"): 1}), "missing: ('we-000000', 'failed')"),
-        (course({**WRITTEN, ("we-000000", "created"): 2}), "2 times: ('we-000000', 'created')"),
-        (course({**WRITTEN, ("we-000000", "started"): 1}), "unknown to the witness"),
+        (course({(FIRST, "created"): 1}), f"missing: ('{FIRST}', 'failed')"),
+        (course({**WRITTEN, (FIRST, "created"): 2}), f"2 times: ('{FIRST}', 'created')"),
+        (course({**WRITTEN, (FIRST, "started"): 1}), "unknown to the witness"),
         (course(lost=2), "2 records are on the log alone"),
         (course(verified=1), "audit verify ended with 1: 3 missing"),
     ],
@@ -99,12 +101,12 @@ def test_a_run_without_faults_needs_no_record_that_was_in_doubt() -> None:
 
 def timed(end_s: float, *, rss: int, reconcile_s: float = 0.05) -> Course:
     """A run of 200 executions, each of whose ends takes so long but a few that met a kill."""
-    names = [(f"we-{number:06d}", float(number)) for number in range(200)]
+    names = [(numbered.name(number), float(number)) for number in range(200)]
     made = course()
-    made.witness.done.update({objects.run_name(int(at)): at for _, at in names})
+    made.witness.done.update({numbered.run_name(int(at)): at for _, at in names})
     made.witness.ended.update({name: at + (30 if at < 10 else end_s) for name, at in names})
     made.witness.created.update(dict(names))
-    made.witness.started.update({objects.run_name(int(at)): at + 0.1 for _, at in names})
+    made.witness.started.update({numbered.run_name(int(at)): at + 0.1 for _, at in names})
     made.seen.disturbed.append((0.0, 9.0))
     made.seen.reconciles[1] = {reconcile_s / 2: 0.0, reconcile_s: 100.0, float("inf"): 100.0}
     for term, sizes in enumerate((range(5), range(5, 9))):

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from tests.outage import objects, witness
+from tests.outage import witness
+from tests.support import numbered
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 AGENT = "workflowexecution/1 (me)"
-NAME, RUN = objects.name(0), objects.run_name(0)
+NAME, RUN = numbered.name(0), numbered.run_name(0)
 
 
 def line(
