@@ -9,14 +9,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tests.benchmark import cluster, machine, profiling, report, results, targets
+from tests.benchmark import machine, profiling, report, results, targets
 from tests.benchmark.catalog import SCENARIOS
 from tests.benchmark.measure import Measurement, Plan
 from tests.benchmark.recording import Audit
 from tests.benchmark.results import Results
 from tests.benchmark.subjects import Subject
 from tests.stack import errors
-from tests.support import processes
+from tests.support import controlplane, processes
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,12 +40,13 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     date, facts = results.now(), machine.facts()
+    crd = options.crd or controlplane.CRD
     measurements: list[Measurement] = []
     try:
         for _ in range(options.repeat):
             for plan in _plans(options, measurements):
                 _say(f"{plan.scenario}: {plan.subject.value}, {plan.size} executions ...")
-                measurements.append(SCENARIOS[plan.scenario].take(plan, options.crd or cluster.CRD))
+                measurements.append(SCENARIOS[plan.scenario].take(plan, crd))
     finally:
         # One that fails takes nothing of the hour before with it.
         if measurements:

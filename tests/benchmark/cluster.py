@@ -5,15 +5,13 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import yaml
-
 from tests.benchmark import access, auditlog, objects
-from tests.stack import crds, process
+from tests.stack import process
 from tests.stack import settings as stack_settings
-from tests.stack.cluster import Parts, Stack
+from tests.stack.cluster import Stack
+from tests.support import controlplane
 
 NAME = "bench"
-CRD = Path(__file__).parents[2] / "manifests" / "crd" / "workflowexecutions.kubernaut.ai.yaml"
 
 _BASE_PROCESSES = ("kube-apiserver", "etcd", "kube-controller-manager")
 
@@ -60,16 +58,5 @@ class Cluster:
 @contextlib.contextmanager
 def fresh(crd: Path) -> Iterator[Cluster]:
     """Start a new control plane, and leave nothing of it but logs."""
-    stack = Stack(name=NAME, parts=Parts.CONTROL_PLANE, tekton_crds=True)
-    try:
-        stack.up(fresh=True)
-        crds.install(stack.api, [yaml.safe_load(crd.read_text())])
-        for namespace in objects.NAMESPACES:
-            stack.api.apply({
-                "apiVersion": "v1",
-                "kind": "Namespace",
-                "metadata": {"name": namespace},
-            })
+    with controlplane.fresh(NAME, objects.NAMESPACES, crd=crd) as stack:
         yield Cluster(stack=stack, audit=auditlog.AuditLog(stack.audit_log))
-    finally:
-        stack.down()

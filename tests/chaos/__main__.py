@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 from tests.chaos import plan, results, runner, stage
 from tests.datastorage import postgres
 from tests.integration import people
-from tests.stack.cluster import Parts, Stack
-from tests.support import kubectl
+from tests.support import controlplane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-CRD_FOLDER = Path(__file__).parents[2] / "manifests" / "crd"
+    from tests.stack.cluster import Stack
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,11 +57,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def _cluster() -> Iterator[Stack]:
-    with Stack(name="chaos", parts=Parts.CONTROL_PLANE, tekton_crds=True) as stack:
-        stack.kubectl("apply", "-k", str(CRD_FOLDER))
-        kubectl.wait_served(stack.kubectl)
-        with people.policy(stack):
-            yield stack
+    with controlplane.fresh("chaos") as stack, people.policy(stack):
+        yield stack
 
 
 async def _play(stack: Stack, database: str, seeds: range, keep: Path) -> int:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
 from tests.outage import objects
-from tests.stack.cluster import Parts, Stack
-from tests.support import kubectl
+from tests.support import controlplane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.stack.cluster import Stack
 
 NAME = "outage"
 
-_CRD = Path(__file__).parents[2] / "manifests" / "crd"
 _STATUSES = (
     {"group": "kubernaut.ai", "resources": ["workflowexecutions/status"]},
     {"group": "tekton.dev", "resources": ["pipelineruns/status"]},
@@ -38,20 +38,7 @@ def fresh(folder: Path) -> Iterator[Stack]:
     """A new control plane with both APIs and empty namespaces; nothing is left of it."""
     policy = folder / "audit-policy.yaml"
     policy.write_text(yaml.safe_dump(_POLICY))
-    stack = Stack(
-        name=NAME,
-        parts=Parts.CONTROL_PLANE,
-        tekton_crds=True,
-        # The last one of a name counts.
-        apiserver_flags=(f"--audit-policy-file={policy}",),
-    )
-    try:
-        stack.up(fresh=True)
-        stack.kubectl("apply", "-k", str(_CRD))
-        kubectl.wait_served(stack.kubectl)
-        for namespace in objects.NAMESPACES:
-            metadata = {"name": namespace}
-            stack.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    # The last one of a name counts.
+    flags = (f"--audit-policy-file={policy}",)
+    with controlplane.fresh(NAME, objects.NAMESPACES, apiserver_flags=flags) as stack:
         yield stack
-    finally:
-        stack.down()
