@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.benchmark import access, client, objects, script
 from tests.benchmark.client import JsonObject
 from tests.support import numbered
+from tests.support.executions import is_final
 
 FINALIZER = f"{objects.GROUP}/workflowexecution-cleanup"
 
@@ -57,7 +58,7 @@ class Floor:
             for event in batch:
                 run = event["object"]
                 name = run["metadata"]["labels"][objects.EXECUTION_LABEL]
-                if name in self._done or not objects.is_done(run):
+                if name in self._done or not is_final(run):
                     continue
                 self._done.add(name)
                 if name in self._starting:

@@ -14,7 +14,7 @@ import kopf
 
 from tests.benchmark import access, client, objects, script
 from tests.benchmark.client import JsonObject
-from tests.support import numbered
+from tests.support import executions, numbered
 
 AGENT = "kopf/"
 GROUP, VERSION, PLURAL = objects.GROUP, "v1alpha1", "workflowexecutions"
@@ -52,7 +52,7 @@ class Peer:
 
     async def mirror(self, body: kopf.Body, **_: Any) -> None:  # noqa: ANN401
         """Say that the execution has ended when its run has."""
-        if not objects.is_done(dict(body)):
+        if not executions.is_final(dict(body)):
             return
         labels = body["metadata"]["labels"]
         name = labels[objects.EXECUTION_LABEL]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from tests.benchmark import access, client, objects
 from tests.benchmark.client import JsonObject
 from tests.support import numbered
+from tests.support.executions import has_ended, is_final, phase
 from workflowexecution.runtime import manager
 
 USER_AGENT = "load-generator"
@@ -92,7 +93,7 @@ class _Observer:
                 item = event["object"]
                 number = self._runs[item["metadata"]["name"]]
                 self._course.run_seen.setdefault(number, now)
-                if objects.is_done(item):
+                if is_final(item):
                     self._course.run_done.setdefault(number, now)
 
     async def finished(self, *, limit_s: float) -> None:
@@ -102,11 +103,10 @@ class _Observer:
                 await self._finished.wait()
 
     def _note_execution(self, item: JsonObject, now: float) -> None:
-        phase = objects.phase(item)
-        if phase not in objects.TERMINAL:
+        if not has_ended(item):
             return
         number = self._numbers[item["metadata"]["name"]]
-        self._course.phases[number] = phase
+        self._course.phases[number] = phase(item)
         self._course.terminal.setdefault(number, now)
         if len(self._course.terminal) == self._size:
             self._finished.set()

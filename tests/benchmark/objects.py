@@ -1,6 +1,4 @@
-"""The objects of a measurement, and where they live."""
-
-from tests.benchmark.client import JsonObject
+"""Where the objects of a measurement live, and how they are marked."""
 
 GROUP = "kubernaut.ai"
 EXECUTIONS_NAMESPACE = "benchmark"
@@ -15,15 +13,3 @@ EVENTS = f"/api/v1/namespaces/{EXECUTIONS_NAMESPACE}/events"
 
 EXECUTION_LABEL = f"{GROUP}/workflow-execution"
 UID_LABEL = f"{GROUP}/workflow-execution-uid"
-TERMINAL = frozenset({"Completed", "Failed", "Skipped"})
-
-
-def phase(item: JsonObject) -> str:
-    """Return an execution's phase; empty when none was written yet."""
-    return str(item.get("status", {}).get("phase", ""))
-
-
-def is_done(run: JsonObject) -> bool:
-    """Tell whether Tekton has ended a run."""
-    conditions = run.get("status", {}).get("conditions") or ()
-    return any(each["type"] == "Succeeded" and each["status"] != "Unknown" for each in conditions)

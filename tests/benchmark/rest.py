@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.benchmark import cluster, load, measure, objects, recording, subjects
 from tests.benchmark.measure import Measurement, Plan
 from tests.benchmark.profiling import Kind
-from tests.support import processes, procfs
+from tests.support import executions, processes, procfs
 
 _STARTED_LIMIT_S = 300.0
 _LOOK_S = 2.0
@@ -76,6 +76,6 @@ def _wait_running(base: cluster.Cluster, size: int, running: tuple[processes.Pro
         for process in running:
             process.check()
         items = base.stack.api.json("GET", objects.EXECUTIONS)["items"]
-        left = size - sum(objects.phase(item) == "Running" for item in items)
+        left = size - sum(executions.phase(item) == "Running" for item in items)
     if left:
         raise processes.Failed(f"{left} of {size} executions are not running")

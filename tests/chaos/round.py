@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests.chaos import mishaps, trap, verdict
-from tests.chaos import stage as stage_module
 from tests.chaos.checks import exits
 from tests.chaos.plan import AFTER_S, BUSY_S, Mishap, Plan, Wish
 from tests.fake import kinds
 from tests.fake.tekton import PARAMETER
 from tests.integration import audit, objects, tekton
-from tests.support.executions import is_recorded
+from tests.support.executions import has_ended, is_recorded
 from workflowexecution.adapters import outbox
 from workflowexecution.domain.events import Reason
 
@@ -273,7 +272,7 @@ class Round:
             status = found.get("status") or {}
             if wish.delete_s is not None:
                 left.append(f"{name} is still there: {status}")
-            elif status.get("phase") not in stage_module.TERMINAL or not is_recorded(found):
+            elif not (has_ended(found) and is_recorded(found)):
                 left.append(f"{name}: {status}")
         return left
 

@@ -19,6 +19,7 @@ from tests.fake.tekton import choose_by_parameter
 from tests.integration import tekton
 from tests.integration.world import World, create_namespace
 from tests.proxy.proxy import Proxy
+from tests.support import executions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -33,7 +34,6 @@ LEASE_S, RENEW_S, RETRY_S = 3.0, 2.0, 0.5
 STORE_TIMEOUT = "1s"
 """So a batch without an answer is asked for after 3 s, more than a store may stall."""
 PACE = Pace(start_s=0.1, task_s=0.4, cancel_s=0.1, pod_s=0.1, linger_s=0.3)
-TERMINAL = frozenset({"Completed", "Failed", "Skipped"})
 _AGAIN_S = 0.5
 
 
@@ -157,7 +157,7 @@ class Stage:
     def _see(self, found: dict[str, Any]) -> None:
         name = found["metadata"]["name"]
         self.last[name] = found
-        if (found.get("status") or {}).get("phase") in TERMINAL:
+        if executions.has_ended(found):
             self.ended.setdefault(name, datetime.datetime.now(datetime.UTC))
 
 

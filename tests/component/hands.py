@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tests import builders
 from tests.component import world
 from tests.fake import kinds
+from tests.support import executions
 from workflowexecution.api import names
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ class Witness:
         if change.resource.plural == "pipelineruns":
             run = metadata["uid"]
             self._targets[run] = metadata["name"]
-            is_over = is_over or _is_done(change.item)
+            is_over = is_over or executions.is_final(change.item)
         else:
             run = metadata["labels"][RUN_UID]
             phase = (change.item.get("status") or {}).get("phase")
@@ -162,11 +163,6 @@ class Witness:
         working = [it for it, parts in self._works.items() if parts and self._targets[it] == target]
         if len(working) > 1:
             self.overlaps.append(f"{target} at version {change.version}: {working}")
-
-
-def _is_done(run: JsonObject) -> bool:
-    conditions = (run.get("status") or {}).get("conditions") or []
-    return any(it["type"] == "Succeeded" and it["status"] != "Unknown" for it in conditions)
 
 
 def _place(run: JsonObject, part: str) -> JsonObject:

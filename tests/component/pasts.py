@@ -62,9 +62,3 @@ def failed(
     if next_in_s is not None:
         said["nextAllowedExecution"] = builders.stamp(next_in_s)
     return said
-
-
-def condition(status: JsonObject, kind: str) -> JsonObject:
-    """The condition of a type; empty when it was never said."""
-    found = (it for it in status.get("conditions") or () if it["type"] == kind)
-    return next(found, {})

@@ -16,6 +16,7 @@ from tests.component import replicas, world
 from tests.component.world import SUCCEEDED, World, until
 from tests.fake import kinds
 from tests.fake.paths import Match
+from tests.support import executions
 from workflowexecution import app
 
 if TYPE_CHECKING:
@@ -31,10 +32,8 @@ LOG: dict[str, Any] = {"audit__sink": "log"}
 
 def recorded(here: World, name: str = "restart-payment") -> JsonObject | None:
     """The status of an execution that has nothing due."""
-    said: JsonObject = (here.execution(name) or {}).get("status") or {}
-    conditions = said.get("conditions") or []
-    found = [it for it in conditions if it["type"] == "AuditRecorded" and it["status"] == "True"]
-    return said if found else None
+    found = here.execution(name) or {}
+    return found["status"] if executions.is_recorded(found) else None
 
 
 class Store:

@@ -13,6 +13,7 @@ from tests import builders
 from tests.component import world
 from tests.fake import faults, kinds
 from tests.fake.paths import Match
+from tests.support import executions
 
 if TYPE_CHECKING:
     from tests.component.world import World
@@ -140,9 +141,7 @@ async def test_time_in_which_no_controller_runs_is_no_time_in_which_a_create_fai
 
 def created(here: World) -> str:
     """What the execution says of its create."""
-    conditions = ((here.execution() or {}).get("status") or {}).get("conditions") or ()
-    said = {it["type"]: it["status"] for it in conditions}
-    return str(said.get("TektonPipelineCreated", ""))
+    return executions.answer(here.execution() or {}, "TektonPipelineCreated")
 
 
 @pytest.mark.parametrize(
@@ -180,8 +179,7 @@ async def test_execution_fails_at_once_when_its_create_is_refused(
 
 async def test_all_wait_and_none_fails_while_the_place_of_the_runs_is_closed(here: World) -> None:
     def waits(name: str) -> bool:
-        said = (here.execution(name) or {})["status"].get("conditions") or ()
-        return any((it["type"], it["status"]) == ("EngineAvailable", "False") for it in said)
+        return executions.answer(here.execution(name) or {}, "EngineAvailable") == "False"
 
     async with here.controller():
         here.ask()
@@ -318,8 +316,7 @@ async def test_nothing_new_starts_when_suspended(here: World) -> None:
     assert here.cluster.items(kinds.PIPELINE_RUNS) == []
     async with here.controller():
         await here.until_phase("Running")
-    said = {it["type"]: it["status"] for it in (here.execution() or {})["status"]["conditions"]}
-    assert said["Suspended"] == "False"
+    assert executions.answer(here.execution() or {}, "Suspended") == "False"
 
 
 async def test_run_that_ended_while_the_program_was_down_gets_its_end(here: World) -> None:

@@ -12,6 +12,7 @@ from tests import builders
 from tests.component import world
 from tests.fake import faults, kinds
 from tests.fake.paths import Match
+from tests.support import executions
 from tests.support.program import free_port
 
 if TYPE_CHECKING:
@@ -39,15 +40,13 @@ def on(target: str) -> dict[str, Any]:
 
 
 def is_in(here: World, name: str, phase: str) -> bool:
-    said = (here.execution(name) or {}).get("status") or {}
-    return bool(said.get("phase") == phase)
+    return executions.phase(here.execution(name) or {}) == phase
 
 
 def waits(here: World, name: str, phase: str) -> bool:
     """Whether it says that it waits for the engine, in that phase."""
-    said = (here.execution(name) or {}).get("status") or {}
-    told = [it["status"] for it in said.get("conditions", ()) if it["type"] == "EngineAvailable"]
-    return (said.get("phase"), told) == (phase, ["False"])
+    told = executions.answer(here.execution(name) or {}, "EngineAvailable")
+    return is_in(here, name, phase) and told == "False"
 
 
 async def readiness(port: int) -> tuple[int, str]:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.component import hands, pasts, world
 from tests.fake import kinds
+from tests.support import executions
 from workflowexecution.api import names
 
 if TYPE_CHECKING:
@@ -35,8 +36,7 @@ def mark(here: World, annotation: str) -> float | None:
 
 
 def confirmed(here: World) -> tuple[str, str]:
-    status = (here.execution() or {})["status"]
-    found = pasts.condition(status, "CancelConfirmed")
+    found = executions.condition(here.execution() or {}, "CancelConfirmed")
     return found.get("status", ""), found.get("reason", "")
 
 

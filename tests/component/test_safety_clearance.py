@@ -10,6 +10,7 @@ import pytest
 from tests.component import pasts, world
 from tests.component.pasts import failed
 from tests.fake import kinds
+from tests.support import executions
 
 if TYPE_CHECKING:
     from tests.component.world import World
@@ -24,8 +25,7 @@ def status_of(here: World, name: str) -> JsonObject:
 
 
 def unguarded(here: World) -> str:
-    found = pasts.condition(status_of(here, "bad"), "ClearanceUnguarded")
-    return str(found.get("status", ""))
+    return executions.answer(here.execution("bad") or {}, "ClearanceUnguarded")
 
 
 async def test_cleared_target_is_free_when_the_policy_is_there(here: World) -> None:

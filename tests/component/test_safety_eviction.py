@@ -11,6 +11,7 @@ from tests.component import hands, pasts, world
 from tests.component.pasts import OTHER, WORKFLOW
 from tests.fake import faults, kinds
 from tests.fake.paths import Match
+from tests.support import executions
 from workflowexecution.api import names
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ async def test_execution_waits_for_the_disappearance_and_for_no_timer(here: Worl
         here.cluster.patch(kinds.PIPELINE_RUNS, world.NAMESPACE, world.RUN, HOLD)
         here.ask("second", spec=pasts.spec(OTHER))
         status = await here.until_phase("Pending", "second")
-        released = pasts.condition(status, "ResourceLocked")
+        released = executions.condition_in(status, "ResourceLocked")
         assert (released["status"], released["reason"]) == ("False", "Releasing")
         await asyncio.sleep(7)
         let_go = {"metadata": {"finalizers": None}}
@@ -72,7 +73,7 @@ async def test_execution_waits_for_the_disappearance_and_for_no_timer(here: Worl
         at = asyncio.get_running_loop().time()
         status = await here.until_phase("Running", "second")
         assert asyncio.get_running_loop().time() - at < 1
-    assert pasts.condition(status, "ResourceLocked")["reason"] == "Executing"
+    assert executions.condition_in(status, "ResourceLocked")["reason"] == "Executing"
     assert len(here.deletions()) == 1
 
 

@@ -12,6 +12,7 @@ from tests import builders
 from tests.component import hands, pasts, world
 from tests.component.pasts import OTHER, WORKFLOW, completed, failed
 from tests.fake import kinds
+from tests.support import executions
 
 if TYPE_CHECKING:
     from tests.component.world import World
@@ -49,7 +50,7 @@ async def test_same_workflow_is_refused_when_it_completed_two_minutes_ago(here: 
         "name": "done", "workflowId": WORKFLOW, "completedAt": builders.stamp(-120),
         "outcome": "Success", "targetResource": builders.TARGET, "cooldownRemaining": "3m0s",
     }  # fmt: skip
-    locked = pasts.condition(status, "ResourceLocked")
+    locked = executions.condition_in(status, "ResourceLocked")
     assert (locked["status"], locked["reason"]) == ("True", "RecentlyRemediated")
     assert here.writes("pipelineruns") == []
 

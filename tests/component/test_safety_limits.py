@@ -9,6 +9,7 @@ import pytest
 
 from tests import builders
 from tests.component import hands, pasts, world
+from tests.support import executions
 from workflowexecution.api import names
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def marks(here: World) -> JsonObject:
 
 
 def progressing(here: World) -> JsonObject:
-    return pasts.condition((here.execution() or {})["status"], "Progressing")
+    return executions.condition(here.execution() or {}, "Progressing")
 
 
 async def running(here: World, spec: JsonObject | None = None) -> JsonObject:

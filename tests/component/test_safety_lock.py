@@ -12,6 +12,7 @@ from tests.component import hands, pasts, world
 from tests.component.pasts import OTHER
 from tests.fake import faults, kinds
 from tests.fake.paths import Match
+from tests.support import executions
 
 if TYPE_CHECKING:
     from tests.component.world import World
@@ -66,7 +67,7 @@ async def test_second_execution_is_skipped_when_the_first_runs_in_any_spelling(
         },
         "retryAt": builders.stamp(until),
     }  # fmt: skip
-    locked = pasts.condition(status, "ResourceLocked")
+    locked = executions.condition_in(status, "ResourceLocked")
     assert (locked["status"], locked["reason"]) == ("True", "TargetResourceBusy")
     assert locked["message"] == status["message"] == details["message"]
     assert len(here.writes("pipelineruns")) == 1

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.support import program
+from tests.support import executions, program
 from workflowexecution.api import names
 from workflowexecution.runtime import client, connection, resource
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.demo.screen import Screen
 
 JsonObject = dict[str, Any]
 
 TEAM = "payment"
 GOOD, BAD = "restart-payment-api", "drain-payment-queue"
-CRD = Path(__file__).parents[2] / "manifests" / "crd" / "workflowexecutions.kubernaut.ai.yaml"
 EXECUTIONS = resource.Resource(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
-_ENDED = frozenset({"Completed", "Failed", "Skipped"})
 
 
 class Unexpected(Exception):
@@ -94,7 +93,7 @@ async def _follow(screen: Screen, api: client.Client, version: str) -> dict[str,
             for execution in changed:
                 seen[execution["metadata"]["name"]] = execution
                 _say_change(screen, execution, said)
-            if len(seen) == 2 and all(_phase(it) in _ENDED for it in seen.values()):
+            if len(seen) == 2 and all(map(executions.has_ended, seen.values())):
                 return seen
     message = "the watch ended before the executions did"
     raise Unexpected(message)
@@ -141,24 +140,19 @@ def _execution(name: str, bundle: str) -> JsonObject:
     }
 
 
-def _phase(execution: JsonObject) -> str:
-    return str((execution.get("status") or {}).get("phase", ""))
-
-
 def _line(status: JsonObject) -> str:
     parts = [status.get("phase", "")]
     if status.get("progress"):
         parts.append(f"{status['progress']} tasks")
     if status.get("currentStep"):
         parts.append(f"at {status['currentStep']}")
-    if status.get("phase") in _ENDED:
+    if status.get("phase") in executions.TERMINAL:
         parts.append(status.get("message", ""))
     return "  ".join(part for part in parts if part)
 
 
 def _row(execution: JsonObject) -> tuple[str, ...]:
     spec, status = execution["spec"], execution["status"]
-    ready = next(it for it in status["conditions"] if it["type"] == "Ready")
     return (
         execution["metadata"]["name"],
         status["phase"],
@@ -166,5 +160,5 @@ def _row(execution: JsonObject) -> tuple[str, ...]:
         spec["targetResource"],
         status.get("progress", ""),
         status.get("duration", ""),
-        ready["reason"],
+        executions.condition(execution, "Ready")["reason"],
     )

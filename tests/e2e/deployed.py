@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.stack import imagebuild
 from tests.stack.api import wait_for
-from tests.support import installation, kubectl
+from tests.support import executions, installation, kubectl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,7 +105,7 @@ def seconds_to_ready(pod: JsonObject) -> float:
     """From the start of the container to the pod being ready, to whole seconds as both are kept."""
     (status,) = pod["status"]["containerStatuses"]
     started = status["state"]["running"]["startedAt"]
-    (ready,) = (it for it in pod["status"]["conditions"] if it["type"] == "Ready")
+    ready = executions.condition(pod, "Ready")
     assert ready["status"] == "True"
     since, until = (
         datetime.datetime.fromisoformat(text) for text in (started, ready["lastTransitionTime"])

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.stack import binaries
-from tests.support import installation, keys, place, workflows
+from tests.support import executions, installation, keys, place, workflows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,10 +101,7 @@ def test_signed_bundle_runs(where: place.Place, tmp_path: Path, key: signing.Pri
     status = ended(where, "signed", push(where, tmp_path, "signed", key))
     assert status["phase"] == "Completed", status
     run = where.kubectl.get("pipelinerun", status["pipelineRunRef"]["name"], place.NAMESPACE)
-    (verified,) = (
-        it for it in run["status"]["conditions"] if it["type"] == "TrustedResourcesVerified"
-    )
-    assert verified["status"] == "True"
+    assert executions.answer(run, "TrustedResourcesVerified") == "True"
 
 
 @pytest.mark.requirement(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.stack import binaries
-from tests.support import keys, place, workflows
+from tests.support import executions, keys, place, workflows
 from workflowexecution.bundles import signing
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def ended(where: place.Place, name: str, phase: str, made: JsonObject) -> Any:  
 
 
 def said(status: JsonObject, kind: str) -> tuple[str, str] | None:
-    found = [it for it in status["conditions"] if it["type"] == kind]
-    return (found[0]["status"], found[0]["reason"]) if found else None
+    found = executions.condition_in(status, kind)
+    return (found["status"], found["reason"]) if found else None
 
 
 def test_bundle_that_is_signed_as_the_policy_wants_runs_and_is_told_to_be_verified(

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
-from tests.support import place
+from tests.support import executions, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -128,7 +128,7 @@ class Witness:
 
 def ended(event: Event) -> bool:
     """Whether the execution has a terminal phase."""
-    return event.object.get("status", {}).get("phase") in {"Completed", "Failed", "Skipped"}
+    return executions.has_ended(event.object)
 
 
 def gone(event: Event) -> bool:

@@ -5,6 +5,7 @@ Source: tektoncd/pipeline v1.9.6, pkg/apis/pipeline/v1/pipelinerun_validation.go
 
 from tests.fake import statuses
 from tests.fake.statuses import JsonObject
+from tests.support import executions
 
 _WEBHOOK = 'admission webhook "validation.webhook.pipeline.tekton.dev" denied the request: '
 _STATUSES = {"", "Cancelled", "CancelledRunFinally", "StoppedRunFinally", "PipelineRunPending"}
@@ -22,17 +23,10 @@ def check_run(new: JsonObject, old: JsonObject | None) -> None:
     before = (old or {}).get("spec")
     if before is None or before == spec:
         return
-    if _is_done(new):
+    if executions.is_final(new):
         _deny("invalid value: Once the PipelineRun is complete, no updates are allowed: ")
     if _without_status(before) != _without_status(spec):
         _deny("invalid value: Once the PipelineRun has started, only status updates are allowed: ")
-
-
-def _is_done(run: JsonObject) -> bool:
-    conditions = (run.get("status") or {}).get("conditions") or []
-    return any(
-        each["type"] == "Succeeded" and each["status"] in {"True", "False"} for each in conditions
-    )
 
 
 def _without_status(spec: JsonObject) -> JsonObject:

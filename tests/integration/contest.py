@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from tests.fake import kinds
 from tests.fake.scenarios import End, Scenario, Task
+from tests.support.executions import has_ended
 
 if TYPE_CHECKING:
     from tests.integration.world import JsonObject, World
 
-_TERMINAL = frozenset({"Completed", "Failed", "Skipped"})
 DECIDED_S = 120.0
 _WELL = Scenario(tasks=(Task("apply"),))
 _BADLY = Scenario(tasks=(Task("apply", End.EXITS, exit_code=3),))
@@ -81,7 +81,7 @@ async def _follow(world: World, found: dict[str, JsonObject], pending: set[str])
     """
     listed = (await world.api.list(kinds.EXECUTIONS, world.namespace)).accept()
     found |= {each["metadata"]["name"]: each for each in listed["items"]}
-    pending -= {name for name in pending if phase_of(found[name]) in _TERMINAL}
+    pending -= {name for name in pending if has_ended(found[name])}
     version = listed["metadata"]["resourceVersion"]
     async with world.api.watch(kinds.EXECUTIONS, world.namespace, resourceVersion=version) as watch:
         while pending:
@@ -90,13 +90,7 @@ async def _follow(world: World, found: dict[str, JsonObject], pending: set[str])
                 return
             name = event.object["metadata"]["name"]
             found[name] = event.object
-            pending -= {name} if phase_of(event.object) in _TERMINAL else set()
-
-
-def phase_of(execution: JsonObject) -> str:
-    """Its phase as written."""
-    phase: str = execution.get("status", {}).get("phase", "")
-    return phase
+            pending -= {name} if has_ended(event.object) else set()
 
 
 def is_bad(execution: JsonObject) -> bool:

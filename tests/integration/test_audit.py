@@ -10,6 +10,7 @@ import pytest
 from tests.fake import kinds
 from tests.integration import trail
 from tests.integration.world import COLLECTED_S, delete, until
+from tests.support import executions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,11 +29,10 @@ SLOW_S, PATIENCE = 3.0, "2s"
 async def condition(world: World, name: str) -> tuple[str, str]:
     """Status and reason of AuditRecorded, once it is there."""
 
-    def of(found: JsonObject) -> list[JsonObject]:
-        conditions = (found.get("status") or {}).get("conditions") or []
-        return [it for it in conditions if it["type"] == "AuditRecorded"]
+    def of(found: JsonObject) -> JsonObject:
+        return executions.condition(found, "AuditRecorded")
 
-    (said,) = of(await world.until(name, lambda it: bool(of(it)), deadline_s=trail.WAIT_S))
+    said = of(await world.until(name, lambda it: bool(of(it)), deadline_s=trail.WAIT_S))
     return said["status"], said["reason"]
 
 

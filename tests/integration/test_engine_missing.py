@@ -17,6 +17,7 @@ from tests.integration import world as worlds
 from tests.integration.conftest import CRD_FOLDER
 from tests.stack import crds, tektonfiles
 from tests.stack.cluster import Parts, Stack
+from tests.support import executions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,8 +101,7 @@ def warnings(program: Program) -> list[JsonObject]:
 
 def engine(found: JsonObject) -> str:
     """Status of the condition that speaks of the engine."""
-    said = found.get("status", {}).get("conditions", ())
-    return "".join(it["status"] for it in said if it["type"] == "EngineAvailable")
+    return executions.answer(found, "EngineAvailable")
 
 
 async def test_controller_waits_and_recovers_when_its_own_crd_is_missing(

@@ -13,6 +13,7 @@ import pytest_asyncio
 from tests.fake import kinds
 from tests.integration import tekton
 from tests.integration.world import COLLECTED_S, until, until_gone
+from tests.support import executions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -53,10 +54,7 @@ async def delete_namespace(world: World) -> Place:
 
 
 def _waits_for_finalizers(namespace: JsonObject) -> bool:
-    conditions = namespace["status"].get("conditions", ())
-    return ("NamespaceFinalizersRemaining", "True") in {
-        (it["type"], it["status"]) for it in conditions
-    }
+    return executions.answer(namespace, "NamespaceFinalizersRemaining") == "True"
 
 
 def uninstall(kubeconfig: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -20,6 +20,7 @@ from tests.integration import contest, tekton
 from tests.integration.contest import Load
 from tests.integration.story import CLAIM, Story
 from tests.proxy import calls
+from tests.support.executions import phase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -127,9 +128,9 @@ def check(story: Story, executions: dict[str, JsonObject], cooldown_s: float) ->
     assert story.overlaps() == []
     assert story.cut_short() == []
     assert story.untrue(executions, cooldown_s) == []
-    ran = [it for it in executions.values() if contest.phase_of(it) != "Skipped"]
+    ran = [it for it in executions.values() if phase(it) != "Skipped"]
     wanted = ["Failed" if contest.is_bad(it) else "Completed" for it in ran]
-    assert [contest.phase_of(it) for it in ran] == wanted
+    assert [phase(it) for it in ran] == wanted
     assert len({it["status"]["pipelineRunRef"]["uid"] for it in ran}) == len(ran)
     assert sum(len(lives) for lives in story.lives.values()) == len(ran)
     return len(ran)

@@ -24,6 +24,7 @@ from tests.fake.tekton import AGENT, SimulatedTekton
 from tests.integration.test_metrics import read
 from tests.monitoring.stage import Memory
 from tests.support import program
+from tests.support.executions import is_recorded
 from tests.support.otlp import Collector
 
 if TYPE_CHECKING:
@@ -78,13 +79,8 @@ def ask(cluster: FakeCluster, name: str) -> None:
 
 async def until_over(cluster: FakeCluster) -> None:
     """Wait until every execution has ended, and its records are acknowledged."""
-
-    def is_over(item: JsonObject) -> bool:
-        conditions = (item.get("status") or {}).get("conditions") or []
-        return any(it["type"] == "AuditRecorded" and it["status"] == "True" for it in conditions)
-
     async with asyncio.timeout(DEADLINE_S):
-        while not all(map(is_over, cluster.items(kinds.EXECUTIONS))):  # noqa: ASYNC110 - real time
+        while not all(map(is_recorded, cluster.items(kinds.EXECUTIONS))):  # noqa: ASYNC110 - real time
             await asyncio.sleep(0.1)
 
 

@@ -51,10 +51,8 @@ async def until_refused(world: World, name: str) -> JsonObject:
     """Wait until an execution has ended and the store has refused all its records; returns it."""
 
     def refused(found: JsonObject) -> bool:
-        conditions = (found.get("status") or {}).get("conditions") or []
-        said = [it["message"] for it in conditions if it["type"] == "AuditRecorded"]
-        transitions = ("created", "started", "completed")
-        return all(any(f"{it}: " in message for message in said) for it in transitions)
+        said = executions.condition(found, "AuditRecorded").get("message", "")
+        return all(f"{it}: " in said for it in ("created", "started", "completed"))
 
     return await world.until(name, refused, deadline_s=WAIT_S)
 

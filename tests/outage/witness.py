@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from tests.support import auditfile, numbered
+from tests.support import auditfile, executions, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -96,7 +96,7 @@ def _note(found: Witness, event: dict[str, Any]) -> None:
     elif kind == "create pipelineruns":
         found.started[name] = at
     elif kind == "patch pipelineruns/status":
-        if _is_done(event["requestObject"]["status"]):
+        if executions.is_final(event["requestObject"]):
             found.done.setdefault(name, at)
     elif kind == "patch workflowexecutions/status" and own:
         said = event["requestObject"]["status"]
@@ -111,11 +111,6 @@ def _made(name: str, said: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield name, "started"
     if said.get("phase") in _ENDS:
         yield name, _ENDS[said["phase"]]
-
-
-def _is_done(said: dict[str, Any]) -> bool:
-    conditions = said.get("conditions") or ()
-    return any(it["type"] == "Succeeded" and it["status"] != "Unknown" for it in conditions)
 
 
 def _names(size: int) -> Iterator[tuple[str, str]]:
