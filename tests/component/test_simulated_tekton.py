@@ -14,7 +14,7 @@ from tests.fake.cluster import FakeCluster
 from tests.fake.paths import Match
 from tests.fake.stage import Pace, Stage
 from tests.fake.statuses import JsonObject
-from tests.fake.tekton import AGENT, PARAMETER, SimulatedTekton
+from tests.fake.tekton import AGENT, PARAMETER, playing
 
 pytestmark = pytest.mark.looptime
 
@@ -86,13 +86,11 @@ async def theatre() -> AsyncIterator[Theatre]:
     async with (
         FakeCluster(now=world.virtual_now) as cluster,
         Api(Endpoint(cluster.url), agent=AGENT) as api,
-        asyncio.TaskGroup() as group,
     ):
         logs = cluster.reviews.logs
         stage = Stage(api, pace=PACE, now=world.virtual_now, pods=True, logs=logs)
-        task = group.create_task(SimulatedTekton(stage, NAMESPACE).run())
-        yield Theatre(cluster)
-        task.cancel()
+        async with playing(stage, NAMESPACE):
+            yield Theatre(cluster)
 
 
 ENDS = [

@@ -14,7 +14,7 @@ from tests.fake.paths import Match
 from tests.fake.scenarios import End, Scenario, Task
 from tests.fake.stage import Pace
 from tests.fake.stage import Stage as TektonStage
-from tests.fake.tekton import AGENT, SimulatedTekton
+from tests.fake.tekton import AGENT, playing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from tests.demo.screen import Screen
     from tests.fake.statuses import JsonObject
+    from tests.fake.tekton import SimulatedTekton
 
 RUNS = "kubernaut-workflows"
 DEADLINE_S = 30.0
@@ -66,12 +67,10 @@ async def tell(screen: Screen, folder: Path) -> None:
 async def _cluster() -> AsyncIterator[tuple[FakeCluster, SimulatedTekton]]:
     async with FakeCluster() as cluster:
         cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": story.TEAM}})
-        async with Api(Endpoint(cluster.url), agent=AGENT) as api, asyncio.TaskGroup() as group:
+        async with Api(Endpoint(cluster.url), agent=AGENT) as api:
             stage = TektonStage(api, pace=PACE, logs=cluster.reviews.logs, pods=True)
-            tekton = SimulatedTekton(stage, RUNS, choose=_choose)
-            playing = group.create_task(tekton.run())
-            yield cluster, tekton
-            playing.cancel()
+            async with playing(stage, RUNS, choose=_choose) as tekton:
+                yield cluster, tekton
 
 
 def _check_nothing_runs(cluster: FakeCluster, tekton: SimulatedTekton) -> None:

@@ -6,7 +6,8 @@ of the controller set as a parameter of their execution.
 """
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncGenerator, Callable
 
 import aiohttp
 
@@ -102,3 +103,17 @@ class SimulatedTekton:
         found = self._plays.pop(uid, None)
         if found is not None:
             found[1].cancel()
+
+
+@contextlib.asynccontextmanager
+async def playing(
+    stage: Stage, namespace: str, *, choose: Choose | None = None
+) -> AsyncGenerator[SimulatedTekton]:
+    """Let a simulated Tekton play the runs of a namespace for as long as the block lasts."""
+    tekton = SimulatedTekton(stage, namespace, choose=choose)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(tekton.run())
+        try:
+            yield tekton
+        finally:
+            task.cancel()

@@ -8,11 +8,11 @@ import datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.fake import kinds
+from tests.fake import tekton as simulated
 from tests.fake.api import Api
 from tests.fake.resources import ResourceType
 from tests.fake.scenarios import End, Scenario, Task
 from tests.fake.stage import Pace, Stage
-from tests.fake.tekton import AGENT, SimulatedTekton
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -42,14 +42,11 @@ async def playing(
     endpoint: Endpoint, namespace: str, *, choose: Choose = work_on, pace: Pace | None = None
 ) -> AsyncGenerator[None]:
     """Let the simulated Tekton play the runs of a namespace, with pods."""
-    async with Api(endpoint, agent=AGENT) as api, asyncio.TaskGroup() as group:
+    async with Api(endpoint, agent=simulated.AGENT) as api:
         await pods_admitted(api, namespace)
         stage = Stage(api, pace=pace or Pace(), pods=True)
-        task = group.create_task(SimulatedTekton(stage, namespace, choose=choose).run())
-        try:
+        async with simulated.playing(stage, namespace, choose=choose):
             yield
-        finally:
-            task.cancel()
 
 
 async def pods_admitted(api: Api, namespace: str) -> None:

@@ -20,7 +20,7 @@ from tests.fake.cluster import FakeCluster
 from tests.fake.paths import Match
 from tests.fake.scenarios import End, Refusal, Scenario, Task
 from tests.fake.stage import Stage
-from tests.fake.tekton import AGENT, SimulatedTekton
+from tests.fake.tekton import AGENT, playing
 from tests.integration.test_metrics import read
 from tests.monitoring.stage import Memory
 from tests.support import program
@@ -134,10 +134,8 @@ async def test_planted_secrets_are_in_nothing_that_the_program_writes(
         Collector().running() as collector,
         DataStorage(cast("Table", memory)).running() as storage,
         Api(Endpoint(cluster.url), agent=AGENT) as api,
-        asyncio.TaskGroup() as group,
+        playing(Stage(api, pods=True, logs=cluster.reviews.logs), RUNS, choose=choose),
     ):
-        stage = Stage(api, pods=True, logs=cluster.reviews.logs)
-        tekton = group.create_task(SimulatedTekton(stage, RUNS, choose=choose).run())
         settings["datastorage"]["url"] = storage.url
         settings["tracing"] = {"endpoint": collector.url}
         config = cluster.write_kubeconfig(tmp_path / "kubeconfig")
@@ -148,7 +146,6 @@ async def test_planted_secrets_are_in_nothing_that_the_program_writes(
             metrics = (await asyncio.to_thread(read, port))[1]
         finally:
             await asyncio.to_thread(running.__exit__, None, None, None)
-        tekton.cancel()
     executions = cluster.items(kinds.EXECUTIONS)
     written = {
         "log": started.log.read_text(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +10,7 @@ import pytest_asyncio
 from tests.fake import kinds
 from tests.fake.api import Api
 from tests.fake.stage import Stage
-from tests.fake.tekton import AGENT, PARAMETER, SimulatedTekton
+from tests.fake.tekton import AGENT, PARAMETER, playing
 from tests.integration import world
 
 if TYPE_CHECKING:
@@ -27,10 +26,8 @@ RUNS = kinds.PIPELINE_RUNS
 @pytest_asyncio.fixture
 async def tekton(endpoint: Endpoint, world: World) -> AsyncIterator[None]:
     """A simulated Tekton in the test's own namespace, for as long as the test lasts."""
-    async with Api(endpoint, agent=AGENT) as api, asyncio.TaskGroup() as group:
-        task = group.create_task(SimulatedTekton(Stage(api), world.namespace).run())
+    async with Api(endpoint, agent=AGENT) as api, playing(Stage(api), world.namespace):
         yield
-        task.cancel()
 
 
 async def _play(here: World, scenario: str) -> JsonObject:

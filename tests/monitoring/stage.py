@@ -22,7 +22,7 @@ from tests.fake.api import Api, Endpoint
 from tests.fake.cluster import FakeCluster
 from tests.fake.stage import Pace
 from tests.fake.stage import Stage as Boards
-from tests.fake.tekton import AGENT, PARAMETER, SimulatedTekton
+from tests.fake.tekton import AGENT, PARAMETER, playing
 from tests.monitoring import rules, series
 from tests.support import prometheus
 from tests.support.program import free_port
@@ -181,14 +181,14 @@ async def _play(situation: Situation, folder: pathlib.Path) -> series.Recording:
         asyncio.TaskGroup() as group,
     ):
         boards = Boards(api, pace=situation.pace, now=now, pods=True, logs=cluster.reviews.logs)
-        tekton = group.create_task(SimulatedTekton(boards, world.NAMESPACE).run())
         stage = Stage(world.World(cluster, folder), storage)
-        story = group.create_task(_told(situation, stage))
-        for tick in range(situation.minutes * 60 // SCRAPE_S + 1):
-            await asyncio.sleep(max(0.0, (tick + 1) * SCRAPE_S - asyncio.get_running_loop().time()))
-            tape.add(await stage.scrape())
-        story.cancel()
-        tekton.cancel()
+        async with playing(boards, world.NAMESPACE):
+            story = group.create_task(_told(situation, stage))
+            for tick in range(situation.minutes * 60 // SCRAPE_S + 1):
+                due = (tick + 1) * SCRAPE_S
+                await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
+                tape.add(await stage.scrape())
+            story.cancel()
     return tape.recording(situation.about, SCRAPE_S)
 
 

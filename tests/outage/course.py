@@ -20,7 +20,7 @@ from tests.datastorage.table import Table
 from tests.fake import kinds, scenarios
 from tests.fake.api import Api, Endpoint
 from tests.fake.stage import Pace, Stage
-from tests.fake.tekton import AGENT, SimulatedTekton
+from tests.fake.tekton import AGENT, playing
 from tests.outage import objects, place, replicas, witness
 from tests.outage.schedule import FAULTS, KILLS, Act
 from tests.support import executions, numbered
@@ -237,14 +237,11 @@ async def _storage(url: str) -> AsyncGenerator[DataStorage]:
 
 @contextlib.asynccontextmanager
 async def _tekton(endpoint: Endpoint) -> AsyncGenerator[None]:
-    async with Api(endpoint, agent=AGENT) as api, asyncio.TaskGroup() as group:
-        stage = Stage(api, Pace(task_s=RUN_S))
-        player = SimulatedTekton(stage, objects.RUNS, choose=lambda run: scenarios.PLAIN)
-        task = group.create_task(player.run())
-        try:
-            yield
-        finally:
-            task.cancel()
+    async with (
+        Api(endpoint, agent=AGENT) as api,
+        playing(Stage(api, Pace(task_s=RUN_S)), objects.RUNS, choose=lambda run: scenarios.PLAIN),
+    ):
+        yield
 
 
 def _counted(rows: list[JsonObject]) -> Transitions:
@@ -253,9 +250,7 @@ def _counted(rows: list[JsonObject]) -> Transitions:
     )
 
 
-def _verify(
-    rows: list[JsonObject], fleet: Replicas, stack: Stack, folder: Path
-) -> tuple[int, str]:
+def _verify(rows: list[JsonObject], fleet: Replicas, stack: Stack, folder: Path) -> tuple[int, str]:
     """Run `audit verify` as a person would, over an export of the table."""
     export, config = folder / "export.jsonl", folder / "verify.yaml"
     export.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
