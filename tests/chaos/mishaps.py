@@ -36,10 +36,6 @@ FAR_S = 7200.0
 _LOOK_EVERY_S = 0.05
 
 
-def _is_of_the_lease(call: Call) -> bool:
-    return "/leases" in call.path
-
-
 def _is_first_list(call: Call) -> bool:
     """Whether an informer fills its cache; what is read to decide is always the present."""
     paged = "limit" in call.query and "fieldSelector" not in call.query
@@ -48,14 +44,14 @@ def _is_first_list(call: Call) -> bool:
 
 FITS: dict[str, Callable[[Call], bool]] = {
     "any": calls.any_at_all,
-    "lease": _is_of_the_lease,
+    "lease": calls.is_of_a_lease,
     "watches": calls.watches(),
     "writes": calls.writes(),
     "creates": calls.creates("pipelineruns"),
     "run-creates": calls.creates("pipelineruns"),
     "lists": _is_first_list,
-    "reads": lambda call: call.method == "GET" and not (call.is_watch or _is_of_the_lease(call)),
-    "work": lambda call: call.method != "GET" and not _is_of_the_lease(call),
+    "reads": lambda call: call.method == "GET" and not (call.is_watch or calls.is_of_a_lease(call)),
+    "work": lambda call: call.method != "GET" and not calls.is_of_a_lease(call),
 }
 """Which requests a mishap is for."""
 

@@ -84,7 +84,7 @@ class Stage:
         """Who holds the lease, by its own word and process."""
         holder = await self.holder()
         living = (it for it in self.replicas if it.program.process.poll() is None)
-        return next((it for it in living if holder.endswith(f"-{it.pids[-1]}")), None)
+        return next((it for it in living if it.program.is_called(holder)), None)
 
     async def set_up(self, cooldown_s: int) -> None:
         """Have all replicas run with these settings, and ready."""

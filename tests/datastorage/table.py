@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import datetime
 import json
 import uuid
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS audit_events (
@@ -119,6 +120,13 @@ class Table:
         """Every row, in the order in which they were stored."""
         found = await self._pool.fetch("SELECT * FROM audit_events ORDER BY stored_at")
         return [_shown(row) for row in found]
+
+
+def transitions(rows: Iterable[Row]) -> collections.Counter[tuple[str, str]]:
+    """How often each transition is recorded, by execution and last word of the event type."""
+    return collections.Counter(
+        (row["event_data"]["execution_name"], row["event_type"].rpartition(".")[2]) for row in rows
+    )
 
 
 def _stored(row: Row, column: str) -> object:

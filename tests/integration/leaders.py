@@ -95,7 +95,7 @@ class Leaders:
 
         def led(lease: dict[str, Any]) -> bool:
             holder = lease["spec"].get("holderIdentity")
-            return bool(holder) and not any(is_of(it, holder) for it in others)
+            return bool(holder) and not any(it.is_called(holder) for it in others)
 
         found = await until(self.world.api, self.place, led, deadline_s=deadline_s)
         return str(found["spec"]["holderIdentity"])
@@ -212,11 +212,6 @@ class Leaders:
         """The UIDs of the executions whose runs are there."""
         listed = (await self.world.api.list(kinds.PIPELINE_RUNS, self.world.runs)).accept()
         return {it["metadata"]["labels"][names.LABEL_EXECUTION_UID] for it in listed["items"]}
-
-
-def is_of(program: Program, identity: str) -> bool:
-    """Whether this is what a program calls itself; outside a pod it ends with the process id."""
-    return identity.endswith(f"-{program.process.pid}")
 
 
 def acted_after(when: datetime.datetime, acts: Sequence[Request]) -> float:

@@ -10,12 +10,12 @@ import pytest
 
 from tests.integration import leaders, trail
 from tests.integration.leaders import HANDED_OVER_S, RENEW_S, TAKEN_OVER_S, Leaders, Took
+from tests.proxy import calls
 from tests.proxy.rules import Point
 
 if TYPE_CHECKING:
     from tests.integration.audit import AuditLog
     from tests.integration.controllers import Controllers
-    from tests.proxy.calls import Call
     from tests.stack.cluster import Stack
     from tests.support.program import Program
 
@@ -38,7 +38,7 @@ async def ended(program: Program, *, within_s: float) -> int:
 async def killed_and_stopped(elected: Leaders, audit: AuditLog, turn: int) -> list[Took]:
     """One leader is killed, the next one stopped; how long each time until another acts."""
     async with elected.replicas(3) as (first, *others):
-        assert leaders.is_of(first, await elected.leader())
+        assert first.is_called(await elected.leader())
         async with elected.load(f"load-{turn}"):
             await elected.works(f"before-{turn}")
             assert [len(elected.acts(audit, it)) for it in others] == [0, 0]
@@ -46,7 +46,7 @@ async def killed_and_stopped(elected: Leaders, audit: AuditLog, turn: int) -> li
             killed_at = leaders.now()
             await elected.works(f"after-the-kill-{turn}")
             heir = await elected.leader(first)
-            second, third = sorted(others, key=lambda it: not leaders.is_of(it, heir))
+            second, third = sorted(others, key=lambda it: not it.is_called(heir))
             acts = await elected.acted(audit, second)
             taken_over_s = leaders.acted_after(killed_at, acts)
             assert elected.acts(audit, third) == []
@@ -96,10 +96,6 @@ async def test_frozen_leader_does_nothing_when_it_is_continued(
     await elected.in_time(lambda turn: frozen_and_continued(elected, audit, turn))
 
 
-def _is_of_the_lease(call: Call) -> bool:
-    return "/leases" in call.path
-
-
 async def test_leader_ends_before_another_acts_when_its_way_to_the_lease_is_a_black_hole(
     elected: Leaders, audit: AuditLog
 ) -> None:
@@ -111,7 +107,7 @@ async def test_leader_ends_before_another_acts_when_its_way_to_the_lease_is_a_bl
     ):
         await elected.works("before")
         for _ in range(20):
-            proxy.hold(_is_of_the_lease, Point.BEFORE)
+            proxy.hold(calls.is_of_a_lease, Point.BEFORE)
         assert await ended(first, within_s=RENEW_S + leaders.GONE_S) in LOST
         await elected.works("after")
         assert await elected.in_turn(audit, first, second)
@@ -126,7 +122,7 @@ async def test_leader_keeps_a_lease_that_is_deleted_and_leaves_one_that_is_rewri
         # It is ready before it asks, and one who never saw the lease takes it at once.
         await trail.until(lambda: "get" in elected.asked_for_the_lease(audit, second))
         (await elected.world.api.delete(*elected.place)).accept()
-        assert leaders.is_of(first, await elected.leader())
+        assert first.is_called(await elected.leader())
         await elected.works("deleted")
         await asyncio.sleep(1)
         assert elected.acts(audit, second) == []

@@ -15,13 +15,13 @@ import pytest
 
 from tests.integration import leaders, trail
 from tests.integration.leaders import RENEW_S, TAKEN_OVER_S, Leaders, Took
+from tests.proxy import calls
 from tests.proxy.rules import Point
 from tests.support import sabotage
 
 if TYPE_CHECKING:
     from tests.integration.audit import AuditLog
     from tests.integration.controllers import Controllers
-    from tests.proxy.calls import Call
     from tests.support.program import Program
 
 SABOTAGE = "tests.support.sabotage"
@@ -31,10 +31,6 @@ BLOCK_S = 20.0
 @pytest.fixture
 def elected(controllers: Controllers) -> Leaders:
     return Leaders(controllers)
-
-
-def is_of_the_lease(call: Call) -> bool:
-    return "/leases" in call.path
 
 
 async def ended(program: Program, *, within_s: float) -> int:
@@ -60,12 +56,12 @@ async def test_leader_bears_short_trouble_and_ends_before_another_acts_in_long(
         elected.load(),
     ):
         await elected.works("before")
-        short = proxy.fail(is_of_the_lease, status, Point.BEFORE, times=2)
+        short = proxy.fail(calls.is_of_a_lease, status, Point.BEFORE, times=2)
         await trail.until(lambda: short.left == 0)
         await asyncio.sleep(RENEW_S)
         assert first.process.poll() is None
         assert elected.acts(audit, second) == []
-        proxy.fail(is_of_the_lease, status, Point.BEFORE, times=None)
+        proxy.fail(calls.is_of_a_lease, status, Point.BEFORE, times=None)
         assert await ended(first, within_s=RENEW_S + leaders.GONE_S) == 1
         await elected.works("after")
         assert await elected.in_turn(audit, first, second)

@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from tests.integration import leaders, trail
+from tests.integration import trail
 from tests.integration.leaders import Leaders
 from tests.support import otlp
 from tests.support.otlp import Collector
@@ -104,7 +104,7 @@ async def test_execution_is_one_trace_though_another_leads_at_its_end(
         lease = {"controller": elected.settings(), **sections(collector)}
         async with controllers.running(**lease) as first, controllers.running(**lease) as second:
             holder = await elected.leader()
-            leading, other = (first, second) if leaders.is_of(first, holder) else (second, first)
+            leading, other = (first, second) if first.is_called(holder) else (second, first)
             made = await world.create(world.execution("moved"))
             status = await world.phase("moved", "Running")
             await begun(collector)
@@ -113,7 +113,7 @@ async def test_execution_is_one_trace_though_another_leads_at_its_end(
             await world.phase("moved", "Completed", deadline_s=30)
             await arrived(collector, *LIFE)
             heir = await elected.leader(leading)
-            assert leaders.is_of(other, heir)
+            assert other.is_called(heir)
     check(collector.spans, made)
     assert sender_of(collector, "pending") == holder
     assert sender_of(collector, "execution") == heir

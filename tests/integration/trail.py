@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from tests.datastorage.table import transitions
 from tests.support import executions
 
 if TYPE_CHECKING:
@@ -75,11 +75,7 @@ async def rows_of(storage: DataStorage, name: str) -> dict[str, JsonObject]:
 
 async def counts(storage: DataStorage) -> dict[tuple[str, str], int]:
     """How often each transition of each execution is recorded."""
-    found = collections.Counter(
-        (row["event_data"]["execution_name"], row["event_type"].rpartition(".")[2])
-        for row in await storage.table.all()
-    )
-    return dict(found)
+    return dict(transitions(await storage.table.all()))
 
 
 async def until_counts(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import yaml
 
 from tests.datastorage import postgres
 from tests.datastorage.server import DataStorage
-from tests.datastorage.table import Table
+from tests.datastorage.table import Table, transitions
 from tests.fake import kinds, scenarios
 from tests.fake.api import Api, Endpoint
 from tests.fake.stage import Pace, Stage
@@ -98,7 +97,7 @@ async def _run(
             size=stage.size,
             deleted=stage.deleted,
             witness=witness.read(stack.audit_log),
-            rows=_counted(rows),
+            rows=transitions(rows),
             verified=await asyncio.to_thread(_verify, rows, fleet, stack, folder),
             outbox=stage.outbox,
             drained_s=drained_s,
@@ -242,12 +241,6 @@ async def _tekton(endpoint: Endpoint) -> AsyncGenerator[None]:
         playing(Stage(api, Pace(task_s=RUN_S)), objects.RUNS, choose=lambda run: scenarios.PLAIN),
     ):
         yield
-
-
-def _counted(rows: list[JsonObject]) -> Transitions:
-    return collections.Counter(
-        (row["event_data"]["execution_name"], row["event_type"].rpartition(".")[2]) for row in rows
-    )
 
 
 def _verify(rows: list[JsonObject], fleet: Replicas, stack: Stack, folder: Path) -> tuple[int, str]:

@@ -182,7 +182,7 @@ class Replicas:
     async def _holder(self) -> _Replica | None:
         reply = await self._api.get(kinds.LEASES, objects.OWN, objects.LEASE)
         holder = str(reply.body["spec"].get("holderIdentity")) if reply.status == 200 else ""
-        mine = (it for it in self._living if holder.endswith(f"-{it.program.process.pid}"))
+        mine = (it for it in self._living if it.program.is_called(holder))
         return next(mine, None)
 
     async def _look(self, leader: _Replica) -> None:

@@ -77,6 +77,11 @@ def writes(*plurals: str) -> Callable[[Call], bool]:
     )
 
 
+def is_of_a_lease(call: Call) -> bool:
+    """Whether it is about a lease."""
+    return "/leases" in call.path
+
+
 def any_at_all(call: Call) -> bool:
     """Every request there is."""
     return bool(call.path)

@@ -46,6 +46,10 @@ class Program:
     health_port: int
     environment: dict[str, str] = field(default_factory=dict)
 
+    def is_called(self, identity: str) -> bool:
+        """Whether this is what it calls itself; outside a pod that ends with the process id."""
+        return identity.endswith(f"-{self.process.pid}")
+
     def probe(self, path: str) -> tuple[int, str]:
         """Status and body of a probe; 0 while nothing answers."""
         connection = http.client.HTTPConnection("127.0.0.1", self.health_port, timeout=PROBE_S)

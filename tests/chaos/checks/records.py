@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import collections
 from typing import TYPE_CHECKING
 
 from tests.chaos.checks.evidence import ENDS
+from tests.datastorage.table import transitions
 
 if TYPE_CHECKING:
+    import collections
     from collections.abc import Iterator
 
     from tests.chaos.checks.evidence import Evidence, JsonObject
@@ -24,7 +25,7 @@ def wrong(found: Evidence, *, overlap: bool) -> Iterator[str]:
         found: with the rows of the store.
         overlap: whether two leaders may both have sent what there is twice.
     """
-    there, wanted = _there(found), set[Record]()
+    there, wanted = transitions(found.rows), set[Record]()
     for name in found.targets:
         due = set(_by_status(found.status(name)))
         if found.runs_of(name):
@@ -39,14 +40,7 @@ def wrong(found: Evidence, *, overlap: bool) -> Iterator[str]:
 
 def doubles(found: Evidence) -> int:
     """How many records there are more than once."""
-    return len(_doubles(_there(found)))
-
-
-def _there(found: Evidence) -> collections.Counter[Record]:
-    return collections.Counter(
-        (row["event_data"]["execution_name"], row["event_type"].rpartition(".")[2])
-        for row in found.rows
-    )
+    return len(_doubles(transitions(found.rows)))
 
 
 def _doubles(there: collections.Counter[Record]) -> list[Record]:
