@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from workflowexecution.api import names, tekton
+from workflowexecution.api import names, tekton, times
 from workflowexecution.api import workflowexecution as api
 from workflowexecution.domain import locking
 
@@ -16,7 +16,7 @@ TARGET = "payment/deployment/payment-api"
 
 def stamp(after_s: float = 0.0) -> str:
     """A metav1.Time so many seconds after `NOW`."""
-    return (NOW + datetime.timedelta(seconds=after_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return times.stamp(NOW + datetime.timedelta(seconds=after_s))
 
 
 def raw_execution(

@@ -20,6 +20,7 @@ import orjson
 from tests.benchmark import cluster, load, objects, subjects
 from tests.benchmark.client import JsonObject
 from tests.support import executions, numbered, procfs
+from workflowexecution.api import times
 
 RUN_BYTES = 8192
 
@@ -132,7 +133,7 @@ def _aged(execution: JsonObject, age_s: float) -> JsonObject:
     told += [(said, "lastTransitionTime") for said in status["conditions"]]
     for said, field in told:
         when = datetime.datetime.fromisoformat(said[field]) - datetime.timedelta(seconds=age_s)
-        said[field] = when.strftime("%Y-%m-%dT%H:%M:%SZ")
+        said[field] = times.stamp(when)
     return execution
 
 

@@ -12,18 +12,17 @@ from tests import builders
 from tests.component import world
 from tests.fake import kinds
 from tests.support import executions
-from workflowexecution.api import names
+from workflowexecution.api import tekton
 
 if TYPE_CHECKING:
     from tests.fake.cluster import FakeCluster
     from tests.fake.statuses import JsonObject
     from tests.fake.storage import Change
 
-RUN_UID = "tekton.dev/pipelineRunUID"
 KUBELET = "example.com/kubelet"
 SUCCEEDED = ("True", "Succeeded", "Tasks Completed: 1 (Failed: 0, Cancelled 0), Skipped: 0")
 FAILED = ("False", "Failed", "Tasks Completed: 1 (Failed: 1, Cancelled 0), Skipped: 0")
-CANCELLED = ("False", "Cancelled", 'PipelineRun "wfe" was cancelled')
+CANCELLED = world.CANCELLED
 # What Tekton says of the task, by what it says of the run; of any other run the task was stopped.
 _OF_TASK = {
     "Succeeded": ("True", "Succeeded", "All Steps have completed executing"),
@@ -47,12 +46,13 @@ class Hands:
             worked: the container starts; otherwise the pod waits for its image.
             stubborn: the pod goes on when it is deleted, until `end_pod`.
         """
+        mark = {tekton.RUN_UID_LABEL: run["metadata"]["uid"]}
         task = self._cluster.create({
             "apiVersion": "tekton.dev/v1",
             "kind": "TaskRun",
             "metadata": {
                 **_place(run, "task"),
-                "labels": {**run["metadata"]["labels"], RUN_UID: run["metadata"]["uid"]},
+                "labels": run["metadata"]["labels"] | mark,
                 "ownerReferences": [_owner(run)],
             },
         })
@@ -61,7 +61,7 @@ class Hands:
             "kind": "Pod",
             "metadata": {
                 **_place(run, "pod"),
-                "labels": {RUN_UID: run["metadata"]["uid"]},
+                "labels": mark,
                 "ownerReferences": [_owner(task)],
                 "finalizers": [KUBELET] if stubborn else [],
             },
@@ -83,7 +83,7 @@ class Hands:
     ) -> None:
         """End the run and its task; its pod ends too, unless it lingers."""
         task = self._cluster.get(kinds.TASK_RUNS, world.NAMESPACE, _place(run, "task")["name"])
-        at = {"completionTime": _now()}
+        at = {"completionTime": world.stamp()}
         if task is not None:
             worked = "imageID" in task["status"]["steps"][0]
             code = 0 if condition[0] == "True" else 1
@@ -96,7 +96,7 @@ class Hands:
     def end_pod(self, run_uid: str) -> None:
         """End the pod of a run, which may be gone; the kubelet then lets go of it."""
         for pod in self._cluster.items(kinds.PODS, world.NAMESPACE):
-            if pod["metadata"]["labels"][RUN_UID] == run_uid:
+            if pod["metadata"]["labels"][tekton.RUN_UID_LABEL] == run_uid:
                 name = pod["metadata"]["name"]
                 self._say(kinds.PODS.plural, name, {"phase": "Succeeded"})
                 let_go = {"metadata": {"finalizers": None}}
@@ -118,7 +118,7 @@ class Hands:
         more: JsonObject | None = None,
     ) -> None:
         said = {
-            "startTime": _now(),
+            "startTime": world.stamp(),
             "podName": _place(run, "pod")["name"],
             "steps": [step],
             "conditions": [_condition(condition)],
@@ -155,7 +155,7 @@ class Witness:
             self._targets[run] = metadata["name"]
             is_over = is_over or executions.is_final(change.item)
         else:
-            run = metadata["labels"][RUN_UID]
+            run = metadata["labels"][tekton.RUN_UID_LABEL]
             phase = (change.item.get("status") or {}).get("phase")
             is_over = is_over or phase in {"Succeeded", "Failed"}
         (self._works[run].discard if is_over else self._works[run].add)(what)
@@ -188,12 +188,5 @@ def _condition(condition: tuple[str, str, str]) -> JsonObject:
         "status": status,
         "reason": reason,
         "message": message,
-        "lastTransitionTime": _now(),
+        "lastTransitionTime": world.stamp(),
     }
-
-
-def _now() -> str:
-    return world.virtual_now().strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-UID_LABEL = names.LABEL_EXECUTION_UID

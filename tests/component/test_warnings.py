@@ -69,7 +69,7 @@ class Many:
 
     def tell(self, number: int, why: str) -> None:
         """Play Tekton: the task's only step waits."""
-        at = world.virtual_now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        at = world.stamp()
         step = {**builders.step(ran=False), "waiting": {"reason": why}}
         said = {"startTime": at, "podName": f"{run_of(number)}-pod", "steps": [step]}
         place = kinds.TASK_RUNS, world.NAMESPACE, f"{run_of(number)}-restart"

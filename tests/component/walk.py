@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tests.component import hands, rules_model, world
 from tests.fake import kinds
 from tests.fake.cluster import FakeCluster
+from workflowexecution.api import names
 from workflowexecution.domain import locking
 
 if TYPE_CHECKING:
@@ -274,7 +275,7 @@ class Walk:
 
 
 def _owner(run: JsonObject) -> str:
-    return str(run["metadata"]["labels"][hands.UID_LABEL])
+    return str(run["metadata"]["labels"][names.LABEL_EXECUTION_UID])
 
 
 def _said(execution: JsonObject) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from tests import builders
 from tests.fake import kinds
 from tests.fake.paths import Match
 from workflowexecution import app, config, identity
+from workflowexecution.api import times
 from workflowexecution.domain import locking
 from workflowexecution.runtime import client, clock, connection
 
@@ -40,6 +41,11 @@ FAILED = ("False", "Failed", "Tasks Completed: 2 (Failed: 1, Cancelled 0), Skipp
 def virtual_now() -> datetime.datetime:
     """Wall time that goes with the loop's, so that a day passes in no time."""
     return builders.NOW + datetime.timedelta(seconds=asyncio.get_running_loop().time())
+
+
+def stamp() -> str:
+    """That time as the API writes it."""
+    return times.stamp(virtual_now())
 
 
 async def until(look: Callable[[], T | None], *, within_s: float = 60.0) -> T:
@@ -159,7 +165,7 @@ class World:
     def clear(self, name: str = "restart-payment", *, by: str = "jane") -> None:
         """Clear an execution, as a person who has looked at its target."""
         given = {
-            "clearedAt": _stamp(),
+            "clearedAt": stamp(),
             "clearedBy": by,
             "clearReason": "the target has been put right",
             "clearMethod": "StatusField",
@@ -191,7 +197,7 @@ class World:
 
     def end_run(self, condition: tuple[str, str, str] = SUCCEEDED, **status: Any) -> None:  # noqa: ANN401
         """Play Tekton: the run's condition, and what else its status says."""
-        ended = {} if condition[0] == "Unknown" else {"completionTime": _stamp()}
+        ended = {} if condition[0] == "Unknown" else {"completionTime": stamp()}
         said = builders.raw_run(condition=condition, status={**ended, **status})["status"]
         patch = {"status": said}
         self.cluster.patch(kinds.PIPELINE_RUNS, NAMESPACE, RUN, patch, subresource="status")
@@ -220,7 +226,3 @@ class World:
         return self.cluster.requests.matching(
             Match(verbs=verbs, resource=resource, agent=AGENT, **match)
         )
-
-
-def _stamp() -> str:
-    return virtual_now().strftime("%Y-%m-%dT%H:%M:%SZ")

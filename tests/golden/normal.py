@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from workflowexecution.api import times
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -219,7 +221,7 @@ def _times(text: str) -> str:
     first = min(stamps, default=EPOCH)
 
     def moved(found: re.Match[str]) -> str:
-        return (EPOCH + (_parse(found[0]) - first)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return times.stamp(EPOCH + (_parse(found[0]) - first))
 
     return _TIME.sub(moved, text)
 

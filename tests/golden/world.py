@@ -12,7 +12,7 @@ from tests.golden import refusing, watched
 from tests.golden.case import Signature
 from tests.stack import binaries, bundles
 from tests.support import keys, place, workflows
-from workflowexecution.api import times
+from workflowexecution.api import tekton, times
 from workflowexecution.api import workflowexecution as api
 from workflowexecution.bundles import signing
 from workflowexecution.domain import locking, pipelinerun, validation
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from tests.stack.cluster import Stack
     from tests.support.kubectl import JsonObject
 
-RUN_UID = "tekton.dev/pipelineRunUID"
 END_S = 240
 LINGER_S = 20.0
 LOG_TAIL_BYTES = 4096
@@ -152,7 +151,7 @@ class World:
     def _take(self, namespace: str, run: str, pods: list[JsonObject]) -> JsonObject:
         items = self.where.kubectl.items
         made = self.where.kubectl.get("pipelinerun", run, namespace)
-        own = f"{RUN_UID}={made['metadata']['uid']}"
+        own = f"{tekton.RUN_UID_LABEL}={made['metadata']['uid']}"
         events = items("events", namespace)
         return {
             "pipelineRun": made,

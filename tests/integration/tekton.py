@@ -13,6 +13,7 @@ from tests.fake.api import Api
 from tests.fake.resources import ResourceType
 from tests.fake.scenarios import End, Scenario, Task
 from tests.fake.stage import Pace, Stage
+from workflowexecution.api import times
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -180,7 +181,7 @@ class Run:
 
 def now() -> str:
     """metav1.Time of this moment."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return times.stamp(datetime.datetime.now(datetime.UTC))
 
 
 def _condition(status: str, reason: str, message: str) -> JsonObject:

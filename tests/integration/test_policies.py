@@ -13,6 +13,7 @@ import pytest_asyncio
 from tests.fake import kinds
 from tests.integration import objects, people, tekton
 from tests.integration.world import COLLECTED_S, until_gone
+from workflowexecution.api import times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +89,7 @@ def assert_denied(reply: Reply, message: str, *, status: int = 403) -> None:
 def later(seconds: float) -> str:
     """The time in so many seconds."""
     at = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return times.stamp(at)
 
 
 class TestCancel:

@@ -1,14 +1,7 @@
 """The circuit breaker: opens after failures in a row, probes, closes."""
 
+from tests.unit.clocks import Clock
 from workflowexecution.adapters.breaker import CAP_S, MAX_ASKED_S, THRESHOLD, Breaker, State
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def opened() -> tuple[Breaker, Clock, list[State]]:
@@ -34,7 +27,7 @@ def test_it_opens_at_the_threshold_and_lets_one_probe_go() -> None:
     wait = made.wait_s()
     assert 0 < wait <= CAP_S
     assert not made.is_closed
-    clock.now += wait
+    clock.at += wait
     assert made.wait_s() == 0
     assert made.state is State.HALF_OPEN
     made.succeeded()
@@ -43,7 +36,7 @@ def test_it_opens_at_the_threshold_and_lets_one_probe_go() -> None:
 
 def test_a_probe_that_fails_opens_it_again() -> None:
     made, clock, states = opened()
-    clock.now += made.wait_s()
+    clock.at += made.wait_s()
     made.wait_s()
     made.failed()
     assert states == [State.OPEN, State.HALF_OPEN, State.OPEN]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests import builders
 from tests.fake import objects
+from tests.unit.clocks import WallClock
 from workflowexecution import ports
 from workflowexecution.api import names, tekton
 from workflowexecution.api.status import Condition, ConditionType, Status
@@ -36,19 +37,6 @@ HISTORY = history.Rules(cooldown_s=300.0, base_s=60.0, max_s=600.0, max_exponent
 def refusal(kind: type[errors.ApiError], message: str = "", *causes: str) -> errors.ApiError:
     """An answer of the API server that refuses."""
     return kind(errors.Refusal(status=400, reason="Test", message=message, causes=causes))
-
-
-class FakeClock:
-    """Stands where it is put."""
-
-    def __init__(self) -> None:
-        self.time = builders.NOW + datetime.timedelta(minutes=1)
-
-    def now(self) -> datetime.datetime:
-        return self.time
-
-    def advance(self, seconds: float) -> None:
-        self.time += datetime.timedelta(seconds=seconds)
 
 
 class FakeWriter:
@@ -295,19 +283,11 @@ class FakeGuard:
         return self.guarded
 
 
-@dataclasses.dataclass
-class Witness:
-    """What was said and counted: events as (reason, type, message), incidents by name."""
-
-    events: list[tuple[str, str, str]] = dataclasses.field(default_factory=list)
-    incidents: list[str] = dataclasses.field(default_factory=list)
-
-
 class FakeMetrics:
     """Keeps the names of what was counted."""
 
-    def __init__(self, witness: Witness) -> None:
-        self.counted = witness.incidents
+    def __init__(self) -> None:
+        self.counted: list[str] = []
 
     def lock_evicted(self) -> None:
         self.counted.append("lock_evicted")
@@ -333,16 +313,14 @@ ABOUT = (
 
 
 class FakeEvents:
-    """Keeps what was said, as (name, reason, message)."""
+    """Keeps what was said, as (name, type, reason, message)."""
 
-    def __init__(self, witness: Witness) -> None:
-        self.said: list[tuple[str, str, str]] = []
-        self._witness = witness
+    def __init__(self) -> None:
+        self.said: list[tuple[str, str, str, str]] = []
 
     def record(self, key: resource.ObjectKey, uid: str, story: events.Story) -> None:
-        self.said.append((key.name, story.reason, story.message))
         kind = "Warning" if story.warning else "Normal"
-        self._witness.events.append((story.reason, kind, story.message))
+        self.said.append((key.name, kind, story.reason, story.message))
 
 
 class Listener:
@@ -360,14 +338,13 @@ class World:
 
     def __init__(self, **policy: Any) -> None:  # noqa: ANN401 - members of the policy
         self.journal: list[str] = []
-        self.clock = FakeClock()
+        self.clock = WallClock(builders.NOW + datetime.timedelta(minutes=1))
         self.writer = FakeWriter(self.journal)
         self.engine = FakeEngine(self.journal)
         self.reader = FakeReader(self.journal, self.writer)
         self.guard = FakeGuard()
-        self.witness = Witness()
-        self.metrics = FakeMetrics(self.witness)
-        self.events = FakeEvents(self.witness)
+        self.metrics = FakeMetrics()
+        self.events = FakeEvents()
         self.executions = store.StoreWriter[view.Execution](view.indexes())
         self.busy = False
         self.woken: list[resource.ObjectKey] = []

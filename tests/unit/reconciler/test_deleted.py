@@ -64,9 +64,10 @@ async def test_one_without_a_run_is_released() -> None:
     assert await reconcile(made) == Result()
     assert made.journal == ["read", "patch"]
     assert finalizers(made) == ["other/one"]
-    said = "The execution is deleted; it was Completed"
-    assert made.witness.events == [("WorkflowExecutionDeleted", "Normal", fakes.ABOUT + said)]
-    assert made.witness.incidents == []
+    told = fakes.ABOUT + "The execution is deleted; it was Completed"
+    (said,) = made.events.said
+    assert said == ("restart-payment", "Normal", "WorkflowExecutionDeleted", told)
+    assert made.metrics.counted == []
 
 
 @pytest.mark.parametrize(("since_s", "again_s"), [(0, 1.0), (20, 5.0), (200, deleted.LOOK_AGAIN_S)])
@@ -87,7 +88,7 @@ async def test_one_that_has_gone_meanwhile_is_done() -> None:
     made = world()
     made.writer.error = fakes.refusal(errors.NotFound)
     assert await reconcile(made) == Result()
-    assert made.witness.events == []
+    assert made.events.said == []
 
 
 @pytest.mark.parametrize("claimed", [False, True])
@@ -439,8 +440,8 @@ async def test_one_that_is_let_go_before_its_run_is_told_and_counted() -> None:
     made.engine.show(GOING)
     made.clock.advance(600.1)
     assert await reconcile(made) == Result()
-    ((reason, kind, message),) = made.witness.events
+    ((_, kind, reason, message),) = made.events.said
     assert (reason, kind) == ("CleanupFailed", "Warning")
     assert message.startswith(fakes.ABOUT)
     assert f"kubernaut-workflows/{LOCK}" in message
-    assert made.witness.incidents == ["deletion_given_up"]
+    assert made.metrics.counted == ["deletion_given_up"]

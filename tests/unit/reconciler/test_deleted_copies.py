@@ -57,7 +57,7 @@ async def test_it_is_released_before_its_runs_when_each_of_them_is_stuck() -> No
     made.engine.copied, made.engine.live[COPY] = [going], going
     await reconcile(made)
     assert finalizers(made) is None
-    assert made.witness.incidents == ["deletion_given_up"]
+    assert made.metrics.counted == ["deletion_given_up"]
 
 
 async def test_a_copy_is_deleted_at_last_when_it_may_not_be_told_to_end() -> None:

@@ -150,8 +150,8 @@ async def test_a_run_is_kept_until_its_time_has_come() -> None:
     assert await retention.reconcile(made.sync()) == Result()
     assert made.journal == [DELETE]
     place = f"kubernaut-workflows/{LOCK}"
-    said = f"PipelineRun {place} was kept long enough and is deleted"
-    assert made.events.said == [("restart-payment", "LockReleased", fakes.ABOUT + said)]
+    told = fakes.ABOUT + f"PipelineRun {place} was kept long enough and is deleted"
+    assert made.events.said == [("restart-payment", "Normal", "LockReleased", told)]
 
 
 async def test_a_run_is_kept_with_its_execution_when_retention_is_0() -> None:

@@ -134,13 +134,13 @@ async def test_one_that_is_let_go_after_a_failure_is_told_and_counted() -> None:
     it.world.clock.advance(1)
     with structlog.testing.capture_logs() as logs:
         assert await it.once() == Result()
-    ((reason, kind, message),) = it.world.witness.events
+    ((_, kind, reason, message),) = it.world.events.said
     assert (reason, kind) == ("CleanupFailed", "Warning")
     assert message.startswith(fakes.ABOUT)
     assert "not allowed" in message
     assert f"kubernaut-workflows/{LOCK}" in message
     assert [line["run"] for line in logs] == [f"kubernaut-workflows/{LOCK}"]
-    assert it.world.witness.incidents == ["deletion_given_up"]
+    assert it.world.metrics.counted == ["deletion_given_up"]
 
 
 async def test_a_run_that_works_is_asked_to_end_first_however_late_it_is() -> None:

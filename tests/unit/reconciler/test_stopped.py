@@ -86,7 +86,7 @@ async def test_a_cancelled_one_is_asked_to_end_and_says_so() -> None:
     said = it.world.said(CONFIRMED)
     assert (said.status, said.reason, said.message) == ("Unknown", "Cancelling", CANCELLED)
     told = fakes.ABOUT + CANCELLED
-    assert it.world.events.said == [("restart-payment", "CancelRequested", told)]
+    assert it.world.events.said == [("restart-payment", "Normal", "CancelRequested", told)]
     it.has(marks=it.marks())
     assert (await it.reconcile()).requeue_after_s == 300.0
     assert it.world.journal == [CHANGE, "status"]

@@ -49,7 +49,7 @@ async def test_a_copy_beside_a_run_is_stopped_and_told_while_the_run_goes_on() -
     assert CHANGE in made.journal
     assert f"change {LOCK}" not in made.journal
     assert made.metrics.counted == ["late_run_cancelled"]
-    ((_, reason, message),) = made.events.said
+    ((_, _, reason, message),) = made.events.said
     assert reason == "CancelRequested"
     assert f"{LOCK}-copy is a copy of this execution's run" in message
 
@@ -148,5 +148,5 @@ async def test_a_run_that_is_made_anew_beside_what_is_left_of_the_own_one_is_no_
     (found,) = surplus.beside(made.tools, made.sync())
     made.engine.live[LOCK] = found
     await surplus.stop(made.tools, made.sync(), [found])
-    ((_, _, message),) = made.events.said
+    ((*_, message),) = made.events.said
     assert "is a copy of this execution's run" in message

@@ -15,8 +15,8 @@ def event(kind: str, obj: dict[str, Any]) -> client.WatchEvent:
     return client.WatchEvent(kind, obj)
 
 
-def refusal(status: int, **options: str) -> errors.ApiError:
-    return errors.map_response(status, b"", retry_after=options.get("retry_after"))
+def refusal(status: int, *, retry_after: str | None = None) -> errors.ApiError:
+    return errors.map_response(status, b"", retry_after=retry_after)
 
 
 def now() -> float:

@@ -6,6 +6,7 @@ import pytest
 import structlog.testing
 
 from tests.unit.runtime import objects
+from tests.unit.runtime.sources import refusal
 from workflowexecution.runtime import controller, errors, queue, resource
 
 pytestmark = pytest.mark.looptime
@@ -62,10 +63,6 @@ class Rig:
             group.create_task(self.controller.run())
             await asyncio.sleep(seconds)
             self.controller.stop()
-
-
-def refusal(status: int, retry_after: str | None = None) -> errors.ApiError:
-    return errors.map_response(status, b"", retry_after=retry_after)
 
 
 async def test_controller_reconciles_a_key_once_when_it_succeeds() -> None:
@@ -137,7 +134,7 @@ async def test_controller_never_retries_a_terminal_error() -> None:
 
 
 async def test_controller_waits_as_long_as_the_server_asks() -> None:
-    rig = Rig(refusal(429, "8"))
+    rig = Rig(refusal(429, retry_after="8"))
     rig.queue.add(objects.key())
     await rig.run_for(100)
     assert rig.at == [0, 10]

@@ -1,5 +1,6 @@
 import pytest
 
+from tests.unit.clocks import Clock
 from tests.unit.runtime import servers, sources
 from tests.unit.runtime.conftest import Connect
 from workflowexecution.runtime import client, errors, fence, resource
@@ -8,19 +9,9 @@ WIDGETS = resource.Resource("example.org", "v1", "widgets", "Widget")
 KEY = resource.ObjectKey("space", "one")
 
 
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.at = 1000.0
-
-    def __call__(self) -> float:
-        return self.at
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ import datetime
 
 import pytest
 
+from tests.unit.clocks import Clock
 from workflowexecution.runtime import clock, errors, lease
 
 NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
@@ -84,13 +85,6 @@ def test_timing_leaves_room_for_three_tries_and_for_the_end(
     assert timing.ends_after_s + timing.spare_s < timing.duration_s
 
 
-class Clock:
-    at = 100.0
-
-    def __call__(self) -> float:
-        return self.at
-
-
 def obj(record: lease.Record, version: str = "1", uid: str = "u") -> dict[str, object]:
     return {"metadata": {"resourceVersion": version, "uid": uid}, "spec": record.spec()}
 
@@ -103,7 +97,7 @@ OTHER = lease.Record("other", 20, TEXT, TEXT, 3)
 
 
 def test_view_waits_from_when_the_record_changed() -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     seen = view(clock)
     assert seen.wait_s <= 0
     seen.saw(obj(OTHER))
@@ -121,11 +115,11 @@ def test_view_waits_from_when_the_record_changed() -> None:
 )
 def test_view_refuses_what_is_no_lease(answer: dict[str, object]) -> None:
     with pytest.raises(errors.TransportError, match="not a Lease"):
-        view(Clock()).saw(answer)
+        view(Clock(100.0)).saw(answer)
 
 
 def test_view_tells_its_own_record_by_time_of_acquisition() -> None:
-    seen = view(Clock())
+    seen = view(Clock(100.0))
     mine = seen.next_record(NOW)
     assert (mine, seen.is_mine) == (lease.Record("me", 15, TEXT, TEXT, 0), False)
     seen.saw(obj(mine))
@@ -138,7 +132,7 @@ def test_view_tells_its_own_record_by_time_of_acquisition() -> None:
 
 
 def test_view_counts_transitions_over_a_lease_it_takes() -> None:
-    seen = view(Clock(), duration_s=6.1)
+    seen = view(Clock(100.0), duration_s=6.1)
     seen.saw(obj(OTHER))
     assert seen.next_record(NOW) == lease.Record("me", 7, TEXT, TEXT, 4)
     assert seen.released_record(NOW) == lease.Record("", 1, TEXT, TEXT, 3)

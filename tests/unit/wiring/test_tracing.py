@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.reconciler.fakes import FakeClock
+from tests.unit.clocks import WallClock
 from workflowexecution import settings
 from workflowexecution.wiring import tracing
 
@@ -23,7 +23,7 @@ print([it for it in sys.modules if it.partition(".")[0] in ("opentelemetry", "go
 
 def prepare(**said: Any) -> tracing.Traces:  # noqa: ANN401 - raw settings
     wished = settings.Tracing.model_validate(said)
-    return tracing.prepare(wished, identity="pod-1", clock=FakeClock())
+    return tracing.prepare(wished, identity="pod-1", clock=WallClock())
 
 
 def test_nothing_is_imported_while_it_is_off() -> None:

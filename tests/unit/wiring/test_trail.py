@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.adapters import fakes
-from tests.unit.reconciler.fakes import FakeClock
+from tests.unit.clocks import WallClock
 from workflowexecution import settings
 from workflowexecution.adapters import breaker, executions
 from workflowexecution.reconciler import auditing, duty, view
@@ -33,7 +33,7 @@ async def prepared(wished: settings.Settings) -> AsyncIterator[trail.Trail]:
         api=bed.client,
         executions=store.StoreWriter[view.Execution](view.indexes()),
         writer=executions.Executions(client=bed.client, freshness=bed.freshness),
-        clock=FakeClock(),
+        clock=WallClock(),
         wake=lambda _: None,
         busy=lambda: False,
     )

@@ -9,22 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog.testing
 
-from tests import builders
 from tests.support.otlp import Collector
+from tests.unit.clocks import WallClock
 from workflowexecution.adapters.tracing import exporter, spans
 
 if TYPE_CHECKING:
-    import datetime
     from collections.abc import AsyncIterator
 
 pytestmark = pytest.mark.looptime
 
 SUBJECT = spans.Subject("uid", "payment", "x", "rr-1", "w")
-
-
-class Clock:
-    def now(self) -> datetime.datetime:
-        return builders.NOW
 
 
 class Rig:
@@ -33,7 +27,7 @@ class Rig:
     def __init__(self, url: str) -> None:
         self.exporter = exporter.Exporter(endpoint=url, user_agent="workflowexecution/1")
         self.spans = spans.Spans(
-            processor=self.exporter, clock=Clock(), version="1", identity="pod-1"
+            processor=self.exporter, clock=WallClock(), version="1", identity="pod-1"
         )
 
     def tell(self, count: int = 1) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import TYPE_CHECKING
 
 import pytest
 from opentelemetry.sdk import trace as sdk
 
 from tests import builders
+from tests.unit.clocks import WallClock
 from workflowexecution.adapters.tracing import records, spans
 from workflowexecution.domain import auditevent
 from workflowexecution.domain.audit import Transition
@@ -16,14 +16,6 @@ from workflowexecution.domain.audit import Transition
 if TYPE_CHECKING:
     from workflowexecution import ports
     from workflowexecution.domain.auditevent import Event
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.time = builders.NOW
-
-    def now(self) -> datetime.datetime:
-        return self.time
 
 
 class Kept(sdk.SpanProcessor):
@@ -54,7 +46,7 @@ class Inner:
 
 class Rig:
     def __init__(self, ratio: float = 1.0) -> None:
-        self.clock, self.kept, self.inner = Clock(), Kept(), Inner()
+        self.clock, self.kept, self.inner = WallClock(), Kept(), Inner()
         told = spans.Spans(processor=self.kept, clock=self.clock, version="1", identity="i")
         self.trail = records.TracedTrail(self.inner, spans=told, ratio=ratio)
         style = auditevent.Style()
@@ -64,7 +56,7 @@ class Rig:
         return self.trail.offer(self.event, doubtful=False)
 
     def later(self, seconds: float) -> None:
-        self.clock.time += datetime.timedelta(seconds=seconds)
+        self.clock.advance(seconds)
 
 
 def test_record_lasts_from_its_first_offer_to_the_answer() -> None:
