@@ -10,6 +10,7 @@ import pytest
 from tests.component import hands, pasts, world
 from tests.fake import kinds
 from tests.fake.paths import Match
+from tests.support import executions
 from workflowexecution.api import names
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ async def test_nothing_is_said_to_be_gone_and_nothing_starts_beside_it(here: Wor
         await asyncio.sleep(60)
         status = (here.execution() or {})["status"]
         assert status["phase"] == "Running"
-        assert pasts.condition(status, "EngineAvailable")["status"] == "False"
+        assert executions.condition_in(status, "EngineAvailable")["status"] == "False"
         here.ask("second", spec=pasts.spec(pasts.OTHER))
         skipped = await here.until_phase("Skipped", "second")
         assert skipped["skipDetails"]["conflictingWorkflow"]["name"] == NAME

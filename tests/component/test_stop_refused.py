@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import builders
-from tests.component import hands, pasts, world
+from tests.component import hands, world
 from tests.fake import faults, kinds
 from tests.fake.paths import Match
+from tests.support import executions
 
 if TYPE_CHECKING:
     from tests.component.world import World
@@ -37,7 +38,7 @@ def cancel(here: World) -> None:
 
 
 def said(here: World, kind: str) -> JsonObject:
-    return pasts.condition((here.execution() or {})["status"], kind)
+    return executions.condition(here.execution() or {}, kind)
 
 
 async def running(here: World) -> JsonObject:

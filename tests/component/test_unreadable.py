@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.component import hands, pasts, world
+from tests.component import hands, world
 from tests.fake import faults
 from tests.fake.paths import Match
+from tests.support import executions
 
 if TYPE_CHECKING:
     from tests.component.world import World
@@ -21,7 +22,7 @@ NO = faults.Answer(403, '{"kind":"Status","code":403,"message":"no"}')
 
 
 def said(here: World, kind: str) -> JsonObject:
-    return pasts.condition((here.execution() or {})["status"], kind)
+    return executions.condition(here.execution() or {}, kind)
 
 
 @pytest.mark.parametrize("resource", ["taskruns", "pods"])

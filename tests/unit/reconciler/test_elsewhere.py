@@ -85,14 +85,14 @@ async def test_a_deleted_one_is_let_go_when_it_is_given_up_and_that_is_told(
     for _ in range(2):
         await fails()
         made.clock.advance(30)
-    assert made.witness.incidents == []
+    assert made.metrics.counted == []
     assert finalizers(made) == [names.FINALIZER]
     assert await test_deleted.reconcile(made, failing) == Result()
     assert finalizers(made) is None
-    ((reason, kind, message),) = made.witness.events
+    ((_, kind, reason, message),) = made.events.said
     assert (reason, kind) == ("CleanupFailed", "Warning")
     assert f"Released without PipelineRun former/{REF['name']} being deleted: {WHY}" in message
-    assert made.witness.incidents == ["deletion_given_up"]
+    assert made.metrics.counted == ["deletion_given_up"]
 
 
 async def test_what_carries_its_name_and_labels_here_is_ended_with_it_first() -> None:

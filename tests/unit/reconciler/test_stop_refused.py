@@ -70,7 +70,7 @@ async def test_a_refusal_is_said_once_whatever_its_words_are() -> None:
     assert said.message.startswith(CANCELLED)
     assert "failed calling webhook" in said.message
     told = fakes.ABOUT + CANCELLED
-    assert it.world.events.said == [("restart-payment", "CancelRequested", told)]
+    assert it.world.events.said == [("restart-payment", "Normal", "CancelRequested", told)]
     it.world.engine.change_error = POLICY
     with pytest.raises(errors.Forbidden):
         await it.reconcile()
