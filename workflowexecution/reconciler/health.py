@@ -162,6 +162,16 @@ def lingers_since(said: Status) -> datetime.datetime | None:
     return told.last_transition_time
 
 
+def known_since(said: Status) -> datetime.datetime | None:
+    """From when what lingers has its minute, by the server's time; None: nothing is known yet.
+
+    Not before the failure was written down: the condition may have been False for another trouble.
+    """
+    failed_at = said.failure_details.failed_at if said.failure_details is not None else None
+    known = (lingers_since(said), failed_at)
+    return max((it for it in known if it is not None), default=None)
+
+
 def ended(before: Status) -> list[status.Note]:
     """What is to be said of pods that have lingered, once all of them have ended."""
     if lingers_since(before) is None:

@@ -163,7 +163,7 @@ class Mirror:
         """The run works, or something of it does: say how far it is, and stop it when it is due."""
         now, limits = case.moment.now, self._tools.policy.limits
         after = conclusion.mirrored(case, run, children)
-        lingers_since = health.lingers_since(case.status)
+        lingers_since = health.known_since(case.status)
         stop = stopping.due(case.execution.spec, run, now, limits, lingers_since=lingers_since)
         if stop is not None:
             return await self._stop(case, after, run, children, stop)

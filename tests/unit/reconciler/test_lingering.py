@@ -100,6 +100,26 @@ async def test_minute_is_one_by_the_servers_time_whatever_the_clock_of_tekton_sa
     assert f"delete {LOCK}" in it.world.journal
 
 
+async def test_minute_begins_with_the_failure_where_pods_had_waited_before_that() -> None:
+    """As the status says it where another reason has kept the transition of the one before."""
+    it = Lingering()
+    it.has(FAILURE)
+    await it.reconcile()
+    status = it.world.writer.stored[fakes.KEY]["status"]
+    (healthy,) = (one for one in status["conditions"] if one["type"] == HEALTHY)
+    healthy["lastTransitionTime"] = WAITED["lastTransitionTime"]
+    assert status["failureDetails"]["failedAt"] == builders.stamp(15)
+    it.world.clock.time = builders.NOW
+    it.world.clock.advance(14 + stopping.LINGER_S)
+    await later()
+    await it.reconcile()
+    assert f"delete {LOCK}" not in it.world.journal
+    it.world.clock.advance(1)
+    await later()
+    await it.reconcile()
+    assert f"delete {LOCK}" in it.world.journal
+
+
 async def test_end_is_what_was_written_down_when_the_run_is_gone() -> None:
     it = Lingering()
     it.has(FAILURE)
