@@ -106,7 +106,8 @@ def _held(tools: common.Tools, case: common.Case, holder: view.Execution) -> Ski
 
 def _is_stuck(tools: common.Tools, holder: view.Execution, said: Status) -> bool:
     """Whether it is known that the run of whoever holds the target cannot be ended."""
-    if common.elsewhere(tools, holder):
+    # Another installation has a namespace of its own, and ends what is there.
+    if holder.served and common.elsewhere(tools, holder):
         return True
     stopped = said.condition(ConditionType.CANCEL_CONFIRMED)
     if stopped is not None and stopped.reason == ConditionReason.STILL_ALIVE:

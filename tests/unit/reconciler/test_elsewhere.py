@@ -56,6 +56,17 @@ async def test_nothing_starts_beside_it_and_a_person_is_needed() -> None:
     assert f"payment/first through PipelineRun former/{REF['name']}" in details.message
 
 
+async def test_a_holder_of_another_installation_is_ended_by_that_one() -> None:
+    world = fakes.World()
+    other = {"labels": {names.LABEL_INSTANCE: "blue"}}
+    world.other("first", metadata=other, status=WORKS)
+    world.put()
+    await pending.Start(world.tools).reconcile(world.case())
+    details = world.status.skip_details
+    assert details is not None
+    assert (details.reason, details.retry_at is None) == ("ResourceBusy", False)
+
+
 async def test_an_ended_one_keeps_its_finalizer() -> None:
     world = fakes.World()
     done = {"phase": "Completed", "completionTime": builders.stamp(), "pipelineRunRef": FORMER}
