@@ -86,12 +86,16 @@ async def _step(tools: common.Tools, seen: view.Execution, *, overdue: bool) -> 
         await _say(tools, seen, await _sight(tools, seen, overdue=overdue))
         return common.LOOK_AT_ONCE
     copies: Sequence[tekton.PipelineRun] = ()
+    own: tekton.PipelineRun | None = None
     unknown: errors.ClusterError | None = None
     try:
         copies = await surplus.left(tools, seen)
     except errors.ClusterError as error:
         unknown = error
-    own = await _own_run(tools, seen, live=overdue)
+    try:
+        own = await _own_run(tools, seen, live=overdue)
+    except errors.ClusterError as error:
+        unknown = unknown or error
     runs = copies if own is None else [own, *copies]
     if unknown is None and not runs:
         return await _let_go(tools, seen, overdue=overdue)

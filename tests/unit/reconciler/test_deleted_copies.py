@@ -40,6 +40,16 @@ async def test_the_own_run_is_told_to_end_when_copies_cannot_be_read() -> None:
     assert made.journal == ["read", f"change {LOCK}"]
 
 
+async def test_copies_are_told_to_end_when_nothing_is_known_of_the_own_run() -> None:
+    made = with_copy(None, copy())
+    former = {"name": LOCK, "namespace": "former", "uid": "another"}
+    made.writer.stored[fakes.KEY]["status"] |= {"pipelineRunRef": former}
+    with pytest.raises(errors.ClusterError, match="Its run is in namespace 'former'"):
+        await reconcile(made)
+    assert made.journal == ["read", "read", f"change {COPY}"]
+    assert finalizers(made) is not None
+
+
 async def test_it_is_not_released_when_copies_cannot_be_read() -> None:
     made = with_copy(None, copy())
     made.engine.read_error = errors.TransportError("lost")
