@@ -29,6 +29,8 @@ LABEL_TARGET: Final = "kubernaut.ai/target"
 ANNOTATION_START_ATTEMPT: Final = "kubernaut.ai/start-attempt"
 ANNOTATION_CLAIMED: Final = "kubernaut.ai/claimed"
 """`<name>/<uid>` of the execution that was taken up, so that a restored copy shows as one."""
+ANNOTATION_CLAIMED_IN: Final = "kubernaut.ai/claimed-in"
+"""The namespace in which a run of it may have been created, whatever its status knows of that."""
 
 # On the run: how far its cancellation has come, so that a restart goes on where it was.
 ANNOTATION_CANCEL_CAUSE: Final = "kubernaut.ai/cancel-cause"

@@ -1,4 +1,4 @@
-"""The mark of a claim: which object it was that was taken up.
+"""The marks of a claim: which object it was that was taken up, and where a run of it may be.
 
 A backup brings back metadata and spec, and mostly no status. What comes back looks like an
 execution that nobody has worked on, and would be run once more. Its mark names the UID that it had.
@@ -36,6 +36,13 @@ def marks(metadata: ObjectMeta) -> Mapping[str, str]:
     if metadata.annotations.get(names.ANNOTATION_CLAIMED) == mark:
         return _NONE
     return _NONE if former_uid(metadata) is not None else {names.ANNOTATION_CLAIMED: mark}
+
+
+def namespace(name: str, uid: str, annotations: Mapping[str, str]) -> str:
+    """Where the run of an object was to be created; empty where its own claim tells no place."""
+    if annotations.get(names.ANNOTATION_CLAIMED) != f"{name}/{uid}":
+        return ""
+    return annotations.get(names.ANNOTATION_CLAIMED_IN, "")
 
 
 def refusal(uid: str) -> str:

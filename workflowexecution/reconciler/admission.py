@@ -88,7 +88,7 @@ class Admission:
         verdict = await self._judge(seen, past) if past else None
         turn = self._turn(seen)
         if verdict is None and turn is None:
-            return None
+            return await self._away(seen)
         waits = turn if turn is not None and turn.seconds > 0 else None
         if verdict is None and waits is not None:
             return waits
@@ -142,16 +142,33 @@ class Admission:
     async def _obstacle(
         self, seen: view.Execution, others: Iterable[view.Execution]
     ) -> Held | Forbidden | None:
-        held = next((it for it in others if it.occupies), None)
+        held = next((it for it in others if self._holds(it)), None)
         if held is not None:
             return Held(held)
         verdict = await self._judge(seen, others)
         return Forbidden(verdict) if verdict is not None else None
 
     async def _confirmed(self, cached: view.Execution) -> view.Execution | None:
-        """The execution as it is now, if it still runs."""
+        """The execution as it is now, if it still holds the target."""
         live = await common.read_same(self._tools, cached.key, cached.uid)
-        return live if live is not None and live.occupies else None
+        return live if live is not None and self._holds(live) else None
+
+    async def _away(self, seen: view.Execution) -> Held | Wait | None:
+        """Another that waits, of which a run may work where nobody looks."""
+        for waiting in self._tools.executions.by_index(view.BY_LOCK_WAITING, seen.lock):
+            if waiting.uid != seen.uid and self._holds(waiting):
+                live = await self._confirmed(waiting)
+                return Held(live) if live is not None else self._until_fresh(seen)
+        return None
+
+    def _holds(self, it: view.Execution) -> bool:
+        """Whether a run of it may work on the target.
+
+        Of one that is Pending the name of the run tells that, but for a run in another namespace.
+        """
+        if it.occupies:
+            return True
+        return it.served and not it.ended and bool(common.elsewhere(self._tools, it))
 
     async def _judge(
         self, seen: view.Execution, others: Iterable[view.Execution]

@@ -78,7 +78,13 @@ class Start:
         """Bring a pending execution nearer to its run, or to the reason why it gets none."""
         tools = self._tools
         uid = case.seen.uid
-        run = tools.engine.observe(uid) or tools.engine.last_seen(uid) or _copied(tools, case.seen)
+        run = tools.engine.observe(uid) or tools.engine.last_seen(uid)
+        if run is None and (why := common.elsewhere(tools, case.seen)):
+            # It is neither started nor ended while a run of it may be where nobody looks.
+            self._failing.forget(case.seen.key)
+            await _wait(tools, case, "", why)
+            return common.later(running.UNWATCHED_S)
+        run = run or _copied(tools, case.seen)
         if run is not None:
             # A former life created it and died before it could say so. One that is gone by now was
             # started all the same, and nothing is started twice.
@@ -123,7 +129,9 @@ class Start:
             annotations=tools.marks.annotations(case.seen.uid),
         )
         version = await tools.writer.patch(
-            key, _claim(case, label), resource_version=case.seen.resource_version
+            key,
+            _claim(case, label, tools.policy.defaults.namespace),
+            resource_version=case.seen.resource_version,
         )
         try:
             run = await tools.engine.create(key, manifest)
@@ -302,10 +310,10 @@ def _waiting(tools: common.Tools) -> status.Note | None:
     return None
 
 
-def _claim(case: common.Case, label: str) -> dict[str, Any]:
+def _claim(case: common.Case, label: str, namespace: str) -> dict[str, Any]:
     """The write that goes before a create: it must change the object to be a fence."""
     metadata = case.execution.metadata
-    marks = dict(claim.marks(metadata))
+    marks = {**claim.marks(metadata), names.ANNOTATION_CLAIMED_IN: namespace}
     claimed = (metadata.labels or {}).get(names.LABEL_TARGET) == label
     if claimed and names.FINALIZER in case.seen.finalizers:
         attempt = (metadata.annotations or {}).get(names.ANNOTATION_START_ATTEMPT, "0")
@@ -313,7 +321,7 @@ def _claim(case: common.Case, label: str) -> dict[str, Any]:
         return {"metadata": {"annotations": marks | {names.ANNOTATION_START_ATTEMPT: str(number)}}}
     finalizers = dict.fromkeys([*case.seen.finalizers, names.FINALIZER])
     changes = {"finalizers": list(finalizers), "labels": {names.LABEL_TARGET: label}}
-    return {"metadata": changes | ({"annotations": marks} if marks else {})}
+    return {"metadata": changes | {"annotations": marks}}
 
 
 async def _refused(

@@ -168,7 +168,8 @@ def elsewhere(tools: Tools, seen: view.Execution) -> str:
     there, here = seen.run_namespace, tools.policy.defaults.namespace
     if there in {"", here}:
         return ""
-    return f"Its run is in namespace {there!r}, and execution.namespace is {here!r}"
+    run = "Its run is" if seen.run_uid else "A run of it may be"
+    return f"{run} in namespace {there!r}, and execution.namespace is {here!r}"
 
 
 async def read_unended(tools: Tools, run: tekton.PipelineRun) -> tekton.PipelineRun | None:

@@ -18,7 +18,7 @@ from workflowexecution.api.status import (
     FailureReason,
     Phase,
 )
-from workflowexecution.domain import audit, events, history, locking, status
+from workflowexecution.domain import audit, claim, events, history, locking, status
 from workflowexecution.runtime import resource
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ class Execution(NamedTuple):
         cancelling: whether somebody asked that it ends.
         failing: whether its run could not be created so far.
         run_uid: UID of its run, once it has one.
-        run_namespace: where that is; empty while it has none.
+        run_namespace: where that is, or may be while nobody knows whether there is one; empty
+            where that is not known, or there is none.
         past: what it means for later executions, once it has ended.
         clearance: how far a clearance on it has come.
         completion_time: as written, for an execution that has ended.
@@ -211,7 +212,7 @@ def projection(
             failing=_condition(said, ConditionType.TEKTON_PIPELINE_CREATED)
             == ConditionStatus.FALSE,
             run_uid=str(run.get("uid") or ""),
-            run_namespace=intern(str(run.get("namespace") or "")),
+            run_namespace=intern(str(run.get("namespace") or _claimed_in(metadata, said))),
             past=_past(raw, said, target) if phase in _FINISHED else None,
             clearance=_clearance(said) if ended else Clearance.NONE,
             phase=phase,
@@ -268,6 +269,18 @@ def _past(raw: dict[str, Any], said: dict[str, Any], target: str) -> history.Pas
         next_allowed=times.parse(said.get("nextAllowedExecution")),
         cleared_at=times.parse(clearance.get("clearedAt")),
     )
+
+
+def _claimed_in(metadata: dict[str, Any], said: dict[str, Any]) -> str:
+    """Where the claim of an execution is that may have a run of which its status does not tell.
+
+    Who has ended has none, but for one that only its deletion ended: that waits for no answer.
+    """
+    deletion_time = metadata.get("deletionTimestamp")
+    ended = _phase(said.get("phase")) in status.TERMINAL
+    if ended and not (deletion_time and str(said.get("completionTime", "")) >= deletion_time):
+        return ""
+    return claim.namespace(metadata["name"], metadata["uid"], metadata.get("annotations") or {})
 
 
 def _clearance(said: dict[str, Any]) -> Clearance:

@@ -23,6 +23,7 @@ def test_names_that_clusters_carry_never_change() -> None:
         "LABEL_TARGET": "kubernaut.ai/target",
         "ANNOTATION_START_ATTEMPT": "kubernaut.ai/start-attempt",
         "ANNOTATION_CLAIMED": "kubernaut.ai/claimed",
+        "ANNOTATION_CLAIMED_IN": "kubernaut.ai/claimed-in",
         "ANNOTATION_CANCEL_CAUSE": "kubernaut.ai/cancel-cause",
         "ANNOTATION_CANCEL_REQUESTED_AT": "kubernaut.ai/cancel-requested-at",
         "ANNOTATION_CANCEL_FORCED_AT": "kubernaut.ai/cancel-forced-at",

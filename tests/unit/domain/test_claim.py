@@ -33,6 +33,27 @@ def test_a_mark_with_its_own_name_and_another_uid_is_of_what_was_restored(
     assert claim.marks(metadata) == expected
 
 
+@pytest.mark.parametrize(
+    ("mark", "place"),
+    [
+        pytest.param(OWN, "former", id="own"),
+        pytest.param(f"{NAME}/another", "", id="restored"),
+        pytest.param(f"other/{UID}", "", id="of-another-name"),
+        pytest.param(None, "", id="never-claimed"),
+    ],
+)
+def test_a_place_counts_with_the_mark_of_the_very_object_alone(
+    mark: str | None, place: str
+) -> None:
+    given = {names.ANNOTATION_CLAIMED_IN: "former"}
+    given |= {names.ANNOTATION_CLAIMED: mark} if mark else {}
+    assert claim.namespace(NAME, UID, given) == place
+
+
+def test_no_place_is_known_where_a_claim_tells_none() -> None:
+    assert claim.namespace(NAME, UID, {names.ANNOTATION_CLAIMED: OWN}) == ""
+
+
 @pytest.mark.parametrize(("uid", "named"), [("1-2", "UID 1-2"), ("", "UID unknown")])
 def test_a_refusal_says_what_it_is_and_what_to_do(uid: str, named: str) -> None:
     said = claim.refusal(uid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -13,9 +14,9 @@ from tests.unit.reconciler.test_running import REF, Running
 from tests.unit.reconciler.test_vanished import AWAY
 from workflowexecution.api import names
 from workflowexecution.api.status import ConditionStatus, ConditionType, Phase
-from workflowexecution.domain import pipelinerun
-from workflowexecution.reconciler import ended, failures, pending
-from workflowexecution.runtime import errors
+from workflowexecution.domain import locking, pipelinerun
+from workflowexecution.reconciler import admission, ended, failures, pending
+from workflowexecution.runtime import errors, resource
 from workflowexecution.runtime.controller import Result
 
 pytestmark = pytest.mark.looptime
@@ -23,6 +24,18 @@ pytestmark = pytest.mark.looptime
 FORMER = REF | {"namespace": "former"}
 WHY = "Its run is in namespace 'former', and execution.namespace is 'kubernaut-workflows'"
 WORKS = {"phase": "Running", "startTime": builders.stamp(), "pipelineRunRef": FORMER}
+MAY_BE = "A run of it may be" + WHY.removeprefix("Its run is")
+LOCK = locking.run_name(builders.TARGET)
+MARKS = {
+    names.ANNOTATION_CLAIMED: f"restart-payment/{fakes.UID}",
+    names.ANNOTATION_CLAIMED_IN: "former",
+}
+CLAIMED = {
+    "finalizers": [names.FINALIZER],
+    "labels": {names.LABEL_TARGET: locking.target_label(LOCK)},
+    "annotations": MARKS,
+}
+PENDING = {"phase": "Pending"}
 HELD = {"finalizers": [names.FINALIZER]}
 
 
@@ -113,3 +126,121 @@ async def test_what_carries_its_name_and_labels_here_is_ended_with_it_first() ->
     assert await test_deleted.reconcile(made) == test_deleted.LATER
     assert made.journal == ["read", test_deleted.DELETE]
     assert finalizers(made) == [names.FINALIZER]
+
+
+@pytest.mark.parametrize(
+    ("spec", "blocked"),
+    [
+        pytest.param({}, False, id="to-start"),
+        pytest.param({"cancel": {"requestedBy": "ann", "reason": "r"}}, False, id="cancelled"),
+        pytest.param({"parameters": {"TARGET_RESOURCE": "x"}}, False, id="refused"),
+        pytest.param({}, True, id="to-skip"),
+    ],
+)
+async def test_a_pending_one_waits_where_a_run_of_it_may_be(
+    spec: dict[str, Any], *, blocked: bool
+) -> None:
+    world = fakes.World()
+    world.put(spec=spec, metadata=CLAIMED, status=PENDING)
+    if blocked:
+        world.other("earlier", status={"phase": "Failed", "pipelineRunRef": REF | {"uid": "e"}})
+    world.engine.copied = [builders.run(metadata={"name": "copy", "uid": "copy"})]
+    assert [await pending.Start(world.tools).reconcile(world.case()) for _ in range(2)] == [
+        AWAY
+    ] * 2
+    assert world.status.phase is Phase.PENDING
+    said = world.said(ConditionType.ENGINE_AVAILABLE)
+    assert (said.status, said.message) == (ConditionStatus.FALSE, MAY_BE)
+    assert world.journal == ["status"]
+
+
+async def test_a_run_of_it_that_is_here_is_taken_on_all_the_same() -> None:
+    world = fakes.World()
+    world.put(metadata=CLAIMED, status=PENDING)
+    world.engine.show(builders.run())
+    await pending.Start(world.tools).reconcile(world.case())
+    assert world.status.phase is Phase.RUNNING
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        pytest.param({}, id="before-there-were-marks"),
+        pytest.param(MARKS | {names.ANNOTATION_CLAIMED: "other/another"}, id="of-another"),
+        pytest.param(MARKS | {names.ANNOTATION_CLAIMED_IN: "kubernaut-workflows"}, id="here"),
+    ],
+)
+async def test_one_that_was_not_claimed_elsewhere_starts_here(marks: dict[str, str]) -> None:
+    world = fakes.World()
+    world.put(metadata=CLAIMED | {"annotations": marks}, status=PENDING)
+    await pending.Start(world.tools).reconcile(world.case())
+    assert world.status.phase is Phase.RUNNING
+    written = world.writer.stored[fakes.KEY]["metadata"]["annotations"]
+    assert written[names.ANNOTATION_CLAIMED_IN] == "kubernaut-workflows"
+    assert world.journal == ["patch", "create", "status"]
+
+
+async def test_a_restored_one_is_refused_wherever_its_former_run_was() -> None:
+    world = fakes.World()
+    marks = MARKS | {names.ANNOTATION_CLAIMED: "restart-payment/another"}
+    world.put(metadata=CLAIMED | {"annotations": marks})
+    await pending.Start(world.tools).reconcile(world.case())
+    assert world.status.phase is Phase.FAILED
+
+
+@pytest.mark.parametrize("created", [-1, 1], ids=["older", "younger"])
+async def test_one_whose_run_may_be_elsewhere_holds_its_target(created: int) -> None:
+    world = fakes.World()
+    marks = MARKS | {names.ANNOTATION_CLAIMED: "first/uid-first"}
+    metadata = {"annotations": marks, "creationTimestamp": builders.stamp(created)}
+    world.other("first", metadata=metadata, status=PENDING)
+    world.put()
+    start = pending.Start(world.tools)
+    await start.reconcile(world.case())
+    await asyncio.sleep(6)
+    await start.reconcile(world.case())
+    assert "create" not in world.journal
+    details = world.status.skip_details
+    assert details is not None
+    assert (details.reason, details.retry_at) == ("ResourceBusy", None)
+
+
+async def test_one_that_only_a_late_cache_has_elsewhere_is_looked_at_again() -> None:
+    world = fakes.World()
+    marks = MARKS | {names.ANNOTATION_CLAIMED: "first/uid-first"}
+    metadata = {"annotations": marks, "creationTimestamp": builders.stamp(1)}
+    world.other("first", metadata=metadata, status=PENDING)
+    del world.writer.stored[resource.ObjectKey("payment", "first")]
+    world.put()
+    result = await pending.Start(world.tools).reconcile(world.case())
+    assert result.requeue_after_s == admission.STALE_S
+    assert world.journal == ["read execution"]
+
+
+async def test_a_deleted_pending_one_is_given_up_and_that_is_told() -> None:
+    made, failing = fakes.World(deletion_give_up_s=600.0), failures.Failures()
+    made.put(metadata=CLAIMED | {"deletionTimestamp": builders.stamp()}, status=PENDING)
+
+    async def fails() -> None:
+        with pytest.raises(errors.ClusterError, match="A run of it may be in namespace 'former'"):
+            await test_deleted.reconcile(made, failing)
+
+    await fails()
+    made.clock.advance(600)
+    await test_deleted.reconcile(made, failing)
+    assert "whether a run of it was created is not known" in str(made.status.message)
+    for _ in range(2):
+        await fails()
+        made.clock.advance(30)
+    assert finalizers(made) == [names.FINALIZER]
+    await test_deleted.reconcile(made, failing)
+    assert finalizers(made) is None
+    assert made.metrics.counted == ["deletion_given_up"]
+
+
+async def test_one_that_had_ended_without_a_run_goes_at_once_when_it_is_deleted() -> None:
+    made = fakes.World(deletion_give_up_s=600.0)
+    ended_before = {"phase": "Failed", "completionTime": builders.stamp(-1)}
+    made.put(metadata=CLAIMED | {"deletionTimestamp": builders.stamp()}, status=ended_before)
+    assert await test_deleted.reconcile(made) == Result()
+    assert finalizers(made) is None

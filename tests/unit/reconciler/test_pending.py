@@ -29,7 +29,11 @@ STARTED = Result(requeue_after_s=541.0, priority=queue.Priority.LOW)
 CREATED = ConditionType.TEKTON_PIPELINE_CREATED
 # What no create goes before has its finalizer before its first status all the same.
 HELD_FIRST = ["patch", "status"]
-MARK = {names.ANNOTATION_CLAIMED: f"restart-payment/{fakes.UID}"}
+MARK = {
+    names.ANNOTATION_CLAIMED: f"restart-payment/{fakes.UID}",
+    names.ANNOTATION_CLAIMED_IN: "kubernaut-workflows",
+}
+PLACE = {names.ANNOTATION_CLAIMED_IN: MARK[names.ANNOTATION_CLAIMED_IN]}
 CLAIMED = {
     "finalizers": [names.FINALIZER],
     "labels": {names.LABEL_TARGET: locking.target_label(LOCK)},
@@ -84,7 +88,7 @@ async def test_a_start_counts_attempts_when_the_claim_stands_already(
     marks = {names.ANNOTATION_START_ATTEMPT: attempt} if attempt else {}
     world.put(metadata={**CLAIMED, "annotations": MARK | marks})
     await reconcile(world)
-    assert claim(world) == {"annotations": {names.ANNOTATION_START_ATTEMPT: next_one}}
+    assert claim(world) == {"annotations": {names.ANNOTATION_START_ATTEMPT: next_one, **PLACE}}
 
 
 async def test_a_claim_of_before_there_were_marks_is_given_one() -> None:
@@ -219,7 +223,8 @@ async def test_suspension_keeps_it_waiting() -> None:
     world.put(metadata={"finalizers": ["other/finalizer"]})
     assert await reconcile(world) == Result()
     assert world.journal == HELD_FIRST
-    held = {"finalizers": ["other/finalizer", names.FINALIZER], "annotations": MARK}
+    mark = {names.ANNOTATION_CLAIMED: MARK[names.ANNOTATION_CLAIMED]}
+    held = {"finalizers": ["other/finalizer", names.FINALIZER], "annotations": mark}
     assert claim(world) == held
     said = world.said(ConditionType.SUSPENDED)
     assert (said.status, said.message) == (
