@@ -21,7 +21,8 @@ pytestmark = pytest.mark.looptime
 NAME = "restart-payment"
 ANOTHER = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "another"}}
 MAY_BE = (
-    f"A run of it may be in namespace '{world.NAMESPACE}', and execution.namespace is 'another'"
+    f"A run of it may have been made in namespace '{world.NAMESPACE}', which is not looked into: "
+    "execution.namespace is 'another'"
 )
 STATUSES = Match(
     verbs=("patch",), resource="workflowexecutions", subresource="status", agent=world.AGENT

@@ -77,6 +77,7 @@ class Retention:
         """Clean up with these collaborators."""
         self._tools = tools
         self.line = Line()
+        self._told_of_kept = False
 
     def forget(self, key: ObjectKey) -> None:
         """Drop what is remembered of an execution that is not kept any more."""
@@ -137,8 +138,9 @@ class Retention:
         if not seen.held or self._tools.engine.unavailable():
             # Without the engine "no run" is not known; its return wakes this again.
             return Result()
-        if common.elsewhere(self._tools, seen):
+        if why := common.elsewhere(self._tools, seen):
             # Neither is it here. Whoever deletes the execution does not wait for it for ever.
+            self._tell_of_kept(why)
             return Result()
         if not self._tools.audit.may_go(seen):
             # The last answer of the audit store wakes this again.
@@ -148,6 +150,12 @@ class Retention:
             return common.later(wait)
         await release(self._tools, seen)
         return Result()
+
+    def _tell_of_kept(self, why: str) -> None:
+        """Say once what may be so of thousands."""
+        if not self._told_of_kept:
+            self._told_of_kept = True
+            _log.warning("Finalizers of ended executions are kept", reason=why)
 
     def _left(self, seen: view.Execution, retention_s: float) -> float:
         """Seconds until the run's time has come; an end that cannot be read is long ago.

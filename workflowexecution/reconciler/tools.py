@@ -168,8 +168,9 @@ def elsewhere(tools: Tools, seen: view.Execution) -> str:
     there, here = seen.run_namespace, tools.policy.defaults.namespace
     if there in {"", here}:
         return ""
-    run = "Its run is" if seen.run_uid else "A run of it may be"
-    return f"{run} in namespace {there!r}, and execution.namespace is {here!r}"
+    run = "Its run was" if seen.run_uid else "A run of it may have been"
+    place = f"namespace {there!r}, which is not looked into"
+    return f"{run} made in {place}: execution.namespace is {here!r}"
 
 
 async def read_unended(tools: Tools, run: tekton.PipelineRun) -> tekton.PipelineRun | None:

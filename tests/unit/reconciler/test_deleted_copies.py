@@ -44,7 +44,7 @@ async def test_copies_are_told_to_end_when_nothing_is_known_of_the_own_run() -> 
     made = with_copy(None, copy())
     former = {"name": LOCK, "namespace": "former", "uid": "another"}
     made.writer.stored[fakes.KEY]["status"] |= {"pipelineRunRef": former}
-    with pytest.raises(errors.ClusterError, match="Its run is in namespace 'former'"):
+    with pytest.raises(errors.ClusterError, match="Its run was made in namespace 'former'"):
         await reconcile(made)
     assert made.journal == ["read", "read", f"change {COPY}"]
     assert finalizers(made) is not None

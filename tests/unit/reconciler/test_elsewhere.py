@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from structlog import testing
 
 from tests import builders
 from tests.unit.reconciler import fakes, test_deleted
@@ -22,9 +23,12 @@ from workflowexecution.runtime.controller import Result
 pytestmark = pytest.mark.looptime
 
 FORMER = REF | {"namespace": "former"}
-WHY = "Its run is in namespace 'former', and execution.namespace is 'kubernaut-workflows'"
+WHY = (
+    "Its run was made in namespace 'former', which is not looked into: "
+    "execution.namespace is 'kubernaut-workflows'"
+)
 WORKS = {"phase": "Running", "startTime": builders.stamp(), "pipelineRunRef": FORMER}
-MAY_BE = "A run of it may be" + WHY.removeprefix("Its run is")
+MAY_BE = "A run of it may have been" + WHY.removeprefix("Its run was")
 LOCK = locking.run_name(builders.TARGET)
 MARKS = {
     names.ANNOTATION_CLAIMED: f"restart-payment/{fakes.UID}",
@@ -80,13 +84,17 @@ async def test_a_holder_of_another_installation_is_ended_by_that_one() -> None:
     assert (details.reason, details.retry_at is None) == ("ResourceBusy", False)
 
 
-async def test_an_ended_one_keeps_its_finalizer() -> None:
+async def test_an_ended_one_keeps_its_finalizer_and_that_is_logged_once() -> None:
     world = fakes.World()
     done = {"phase": "Completed", "completionTime": builders.stamp(), "pipelineRunRef": FORMER}
     world.put(metadata=HELD, status=done)
     world.clock.advance(10**6)
-    assert await ended.Retention(world.tools).reconcile(world.sync()) == Result()
+    retention = ended.Retention(world.tools)
+    with testing.capture_logs() as lines:
+        assert [await retention.reconcile(world.sync()) for _ in range(2)] == [Result()] * 2
     assert world.journal == []
+    kept = "Finalizers of ended executions are kept"
+    assert [(it["event"], it["reason"]) for it in lines] == [(kept, WHY)]
 
 
 @pytest.mark.parametrize("said", [WORKS, WORKS | {"phase": "Failed"}], ids=["running", "ended"])
@@ -96,7 +104,7 @@ async def test_a_deleted_one_is_let_go_when_it_is_given_up_and_that_is_told(
     made, failing = test_deleted.world(said), failures.Failures()
 
     async def fails() -> None:
-        with pytest.raises(errors.ClusterError, match="Its run is in namespace 'former'"):
+        with pytest.raises(errors.ClusterError, match="Its run was made in namespace 'former'"):
             await test_deleted.reconcile(made, failing)
 
     if said["phase"] == "Running":
@@ -222,7 +230,9 @@ async def test_a_deleted_pending_one_is_given_up_and_that_is_told() -> None:
     made.put(metadata=CLAIMED | {"deletionTimestamp": builders.stamp()}, status=PENDING)
 
     async def fails() -> None:
-        with pytest.raises(errors.ClusterError, match="A run of it may be in namespace 'former'"):
+        with pytest.raises(
+            errors.ClusterError, match="A run of it may have been made in namespace 'former'"
+        ):
             await test_deleted.reconcile(made, failing)
 
     await fails()
