@@ -63,9 +63,17 @@ def never_begun(before: Status) -> Sequence[status.Note]:
     return notes
 
 
-def ended(after: Status, moment: status.Moment) -> Status:
-    """The terminal status of an execution whose run is over, without what is so no more."""
+def ended(after: Status, moment: status.Moment, *, is_free: bool = True) -> Status:
+    """The terminal status of an execution without what is so no more.
+
+    Args:
+        after: the status, terminal already.
+        moment: when that is said.
+        is_free: whether its run is over; one that may work on holds its lock.
+    """
     kinds = _SUCCEEDED if after.phase is Phase.COMPLETED else _OVER
+    if not is_free:
+        kinds = [it for it in kinds if it[0] is not ConditionType.RESOURCE_LOCKED]
     notes = _over(after, "The execution has ended", kinds)
     return status.noted(after, moment, notes) if notes else after
 

@@ -293,8 +293,9 @@ async def _say(tools: common.Tools, seen: view.Execution, sight: _Sight) -> None
     details = failure.refused(FailureReason.CANCELLED, message, case.subject, now)
     # A run that is gone by now was there all the same.
     known = sight.run or tools.engine.last_seen(seen.uid)
+    is_free = sight.is_certain and sight.run is None
     if known is not None and _was_over(seen, known):
-        await common.write(tools, case, _end_of(tools, case, known, now))
+        await common.write(tools, case, _end_of(tools, case, known, now, is_free=is_free))
         return
     had_run = known is not None or seen.phase is Phase.RUNNING
     if had_run or not sight.is_certain:
@@ -322,6 +323,8 @@ async def _say(tools: common.Tools, seen: view.Execution, sight: _Sight) -> None
     after = status.failed(
         before, case.moment, details, outcome=Outcome.CANCELLED, at=now, notes=notes
     )
+    if had_run:
+        after = closing.ended(after, case.moment, is_free=is_free)
     await common.write(tools, case, after)
 
 
@@ -341,7 +344,12 @@ def _was_over(seen: view.Execution, run: tekton.PipelineRun) -> bool:
 
 
 def _end_of(
-    tools: common.Tools, case: common.Case, run: tekton.PipelineRun, now: datetime.datetime
+    tools: common.Tools,
+    case: common.Case,
+    run: tekton.PipelineRun,
+    now: datetime.datetime,
+    *,
+    is_free: bool,
 ) -> Status:
     """The end that its run had come to, by what is known: nothing more is asked for it.
 
@@ -359,7 +367,8 @@ def _end_of(
     details = before.failure_details or failure.classify_run(facts, case.subject, now)
     # Whether nothing of it works any more, and a stop has ended all of it, nobody has looked.
     after = conclusion.ended_badly(case, before, details, [], at=now, is_over=False)
-    return after if stop else ladder.concluded(after, case.moment)
+    after = after if stop else ladder.concluded(after, case.moment)
+    return closing.ended(after, case.moment, is_free=is_free)
 
 
 def _fate(seen: view.Execution, run: tekton.PipelineRun | None, *, is_gone: bool) -> str:

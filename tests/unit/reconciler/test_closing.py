@@ -8,7 +8,7 @@ import pytest
 
 from tests import builders
 from tests.unit.reconciler import fakes, test_deleted
-from tests.unit.reconciler.test_running import DONE, FAILED, FAILURE, SUCCESS, Running, later
+from tests.unit.reconciler.test_running import DONE, FAILED, FAILURE, ONE, SUCCESS, Running, later
 from tests.unit.reconciler.test_stopped import Stopping
 from tests.unit.reconciler.test_waits_no_more import said
 from workflowexecution.api.status import Phase
@@ -103,3 +103,32 @@ async def test_a_success_that_its_deletion_finds_says_so_too() -> None:
     await test_deleted.reconcile(made)
     assert made.status.phase is Phase.COMPLETED
     assert said(made.status)["Progressing"] == ("Unknown", "Completed")
+
+
+@pytest.mark.parametrize("was_over", [True, False], ids=["failed-before", "ended-by-that"])
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "there"])
+async def test_a_failure_that_comes_with_a_deletion_says_so_too(
+    *, was_over: bool, gone: bool
+) -> None:
+    made = test_deleted.deleted_at(31)
+    status = made.writer.stored[fakes.KEY]["status"]
+    made.writer.stored[fakes.KEY]["status"] = status | {
+        "conditions": [
+            told("Progressing", "False", "Stalled"),
+            told("EngineAvailable", "False", "EngineUnavailable"),
+            told("ResourceLocked", "True", "Executing"),
+        ]
+    }
+    run = builders.run(condition=FAILURE if was_over else None, status=ONE)
+    if gone:
+        made.engine.gone[fakes.UID] = run
+    else:
+        made.engine.show(run)
+    await test_deleted.reconcile(made)
+    assert made.status.phase is Phase.FAILED
+    now = said(made.status)
+    assert now["Progressing"] == ("Unknown", "Completed")
+    # To an end that the run has told itself, Tekton has answered.
+    engine = ("True", "EngineAvailable") if was_over else ("Unknown", "Completed")
+    assert now["EngineAvailable"] == engine
+    assert now["ResourceLocked"] == (("False", "Completed") if gone else ("True", "Executing"))
