@@ -142,8 +142,12 @@ class Conclusion:
     ) -> Status:
         """The status with why a run has failed of which something is still there, or may begin.
 
-        Written while that can be read: what lingers of it may have to go.
+        Written while that can be read: what lingers of it may have to go. What was written down
+        before Tekton called it ended stays, and its minute begins all the same.
         """
+        known = case.status.failure_details
+        if known is not None:
+            return health.lingering(case, case.status, known.message)
         facts = await self.facts(case, run, children)
         lingers = remains.may_begin(facts.children, facts.pods)
         facts = dataclasses.replace(facts, lingers=lingers)

@@ -143,7 +143,7 @@ class Mirror:
         known = case.status.failure_details
         if await common.is_working(self._tools, run.uid, children):
             again = Result(requeue_after_s=self._patience(case.seen.key))
-            if known is None:
+            if known is None or health.lingers_since(case.status) is None:
                 told = await self._conclusion.first_words(case, run, children)
                 await common.write(self._tools, case, told)
                 return again

@@ -34,6 +34,11 @@ WAITED = {
     "type": "PodsHealthy", "status": "False", "reason": "PodsWaiting", "message": "m",
     "lastTransitionTime": builders.stamp(-600),
 }  # fmt: skip
+FORCED = {
+    names.ANNOTATION_CANCEL_CAUSE: "user",
+    names.ANNOTATION_CANCEL_REQUESTED_AT: builders.stamp(1),
+    names.ANNOTATION_CANCEL_FORCED_AT: builders.stamp(2),
+}
 EVICTED = {"reason": "Evicted", "metadata": {"creationTimestamp": builders.stamp(9)}}
 
 
@@ -115,6 +120,30 @@ async def test_minute_begins_with_the_failure_where_pods_had_waited_before_that(
     await it.reconcile()
     assert f"delete {LOCK}" not in it.world.journal
     it.world.clock.advance(1)
+    await later()
+    await it.reconcile()
+    assert f"delete {LOCK}" in it.world.journal
+
+
+async def test_minute_begins_for_a_failure_that_was_written_before_the_run_had_ended() -> None:
+    it = Lingering(spec=CANCEL)
+    done, it.children = it.children, (builders.task(status={"startTime": builders.stamp()}),)
+    it.world.clock.advance(400)
+    it.has(marks=FORCED)
+    assert await it.reconcile() == LOOK_AT_ONCE
+    written = it.world.status.failure_details
+    it.children, it.status = done, ONE | {"completionTime": builders.stamp(7200)}
+    it.has(CANCELLED_RUN, marks=FORCED)
+    it.world.clock.advance(1)
+    await it.reconcile()
+    warned, now = it.world.said(HEALTHY), it.world.clock.now()
+    assert (warned.reason, warned.last_transition_time) == ("PodsLingering", now)
+    assert it.world.status.failure_details == written
+    writes = it.world.journal.count("status")
+    await it.reconcile()
+    assert it.world.journal.count("status") == writes
+    assert f"delete {LOCK}" not in it.world.journal
+    it.world.clock.advance(stopping.FORCED_S)
     await later()
     await it.reconcile()
     assert f"delete {LOCK}" in it.world.journal
