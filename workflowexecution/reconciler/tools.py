@@ -165,8 +165,10 @@ def elsewhere(tools: Tools, seen: view.Execution) -> str:
 
     Its namespace is not looked into any more, so that no answer tells that the run is gone.
     """
-    there, here = seen.run_namespace, tools.policy.defaults.namespace
-    if there in {"", here}:
+    there = seen.run_namespace
+    # Asked of all that wait for a target, of which most have none.
+    here = tools.policy.defaults.namespace if there else ""
+    if there == here:
         return ""
     run = "Its run was" if seen.run_uid else "A run of it may have been"
     place = f"namespace {there!r}, which is not looked into"
