@@ -161,6 +161,22 @@ async def test_cancelled_request_gives_its_connection_up(pair: Pair) -> None:
             await pair.client.get_json("/x")
 
 
+async def test_answer_of_which_the_rest_does_not_come_gives_its_connection_up(pair: Pair) -> None:
+    given_up = asyncio.Event()
+
+    async def halting(exchange: servers.Exchange) -> None:
+        await exchange.begin_stream()
+        await exchange.chunk(b"x")
+        await exchange.wait_closed()
+        given_up.set()
+
+    pair.answer(halting)
+    with pytest.raises(errors.TransportError):
+        await pair.client.get_text("/log", max_bytes=10, deadline_s=2)
+    async with asyncio.timeout(1):
+        await given_up.wait()
+
+
 async def test_refused_connection_says_that_nothing_was_sent(connect: Connect) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
