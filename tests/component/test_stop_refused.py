@@ -128,3 +128,24 @@ async def test_run_that_may_not_be_nudged_is_warned_of_and_given_up(here: World)
         status = await here.until_phase("Failed")
     assert status["failureDetails"]["reason"] == "DeadlineExceeded"
     assert "did not resolve the pipeline" in status["failureDetails"]["message"]
+
+
+async def test_cancelled_run_has_its_time_though_its_nudges_were_refused(here: World) -> None:
+    """Refused nudges are no refused cancellation, of which there was one."""
+    async with here.controller(limits__stallAfter="10m", execution__defaultTimeout="2h"):
+        here.ask()
+        await here.until_phase("Running")
+        refuse(here, WEBHOOK)
+        here.end_run(("Unknown", "ResolvingPipelineRef", "awaits remote resource"))
+        await asyncio.sleep(600 + 510)
+        here.cluster.faults.heal()
+        here.end_run(("Unknown", "Running", "going on"))
+        hands.Hands(here.cluster).begin(here.run() or {}, stubborn=True)
+        await asyncio.sleep(90)
+        refuse(here, WEBHOOK)
+        cancel(here)
+        await asyncio.sleep(1)
+        here.cluster.faults.heal()
+        await world.until(here.told, within_s=BACK_S)
+        assert here.told() == "CancelledRunFinally"
+        assert here.deletions() == []

@@ -6,6 +6,7 @@ nobody waits for any more.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import structlog
@@ -30,6 +31,15 @@ _REFUSED = ". So far the API server refuses that: "
 AGAIN_S = 1.0
 STUCK_AGAIN_S = 30.0
 NUDGE_AGAIN_S = 60.0
+
+
+class Request(StrEnum):
+    """What may be refused of a run, each for a time of its own."""
+
+    NUDGE = "nudge"
+    """The stop of a run that does not leave resolution is refused as its nudges are."""
+    TELL = "tell"
+    DELETE = "delete"
 
 
 async def climb(
@@ -77,11 +87,12 @@ async def tell(
         return step, None
     _log.info("Run is told to end", run=run.place, cause=cause.value, step=step.name)
     changes = stopping.change(run, step, cause, tools.clock.now())
-    refusal = await _change(tools, key, run, changes)
+    kind = Request.NUDGE if cause is stopping.Cause.RESOLUTION else Request.TELL
+    refusal = await _change(tools, key, run, kind, changes)
     orderly = step is stopping.Step.ASK and cause in stopping.ORDERLY
     # By then an end in order would have been waited for in vain.
     patience_s = stopping.GRACE_S + stopping.FORCED_S if orderly else failures.LASTING_S
-    if refusal is None or not is_refused_for(tools, run, patience_s):
+    if refusal is None or not is_refused_for(tools, run, kind, patience_s):
         return step, refusal
     _log.warning("Run that may not be changed is deleted", run=run.place, error=str(refusal))
     return stopping.Step.DELETE, None
@@ -108,7 +119,8 @@ async def take(
             try:
                 await tools.engine.delete(key, run)
             except errors.ApiError as error:
-                return Result(), _noted(tools, run, error)
+                return Result(), _noted(tools, run, Request.DELETE, error)
+            tools.refused.forget(_place(run, Request.DELETE))
             left_s = stopping.DELETED_S
         case stopping.Step.WAIT:
             pass
@@ -118,9 +130,11 @@ async def take(
     return Result(requeue_after_s=left_s), None
 
 
-def is_refused_for(tools: common.Tools, run: tekton.PipelineRun, lasting_s: float) -> bool:
-    """Whether what was tried on a run has been refused for so long, without a break."""
-    return tools.refused.lasted_s(_place(run), tools.clock.now()) >= lasting_s
+def is_refused_for(
+    tools: common.Tools, run: tekton.PipelineRun, kind: Request, lasting_s: float
+) -> bool:
+    """Whether a request about a run has been refused for so long, without a break."""
+    return tools.refused.lasted_s(_place(run, kind), tools.clock.now()) >= lasting_s
 
 
 def note(step: stopping.Step, stop: stopping.Stop, run: tekton.PipelineRun) -> status.Note:
@@ -212,7 +226,8 @@ async def nudge(tools: common.Tools, key: ObjectKey, run: tekton.PipelineRun) ->
     _log.warning("Run does not leave resolution, Tekton is nudged", run=run.place)
     failed: errors.ClusterError | None
     try:
-        failed = await _change(tools, key, run, stopping.nudge(tools.clock.now()))
+        changes = stopping.nudge(tools.clock.now())
+        failed = await _change(tools, key, run, Request.NUDGE, changes)
     except errors.ClusterError as error:
         failed = error
     if failed is None:
@@ -222,7 +237,11 @@ async def nudge(tools: common.Tools, key: ObjectKey, run: tekton.PipelineRun) ->
 
 
 async def _change(
-    tools: common.Tools, key: ObjectKey, run: tekton.PipelineRun, changes: dict[str, object]
+    tools: common.Tools,
+    key: ObjectKey,
+    run: tekton.PipelineRun,
+    kind: Request,
+    changes: dict[str, object],
 ) -> errors.ApiError | None:
     """Change the run; returns the server's refusal, but for one because it has ended meanwhile.
 
@@ -235,18 +254,21 @@ async def _change(
         await tools.engine.change(key, run, changes)
     except errors.ApiError as error:
         if await common.read_unended(tools, run) is not None:
-            return _noted(tools, run, error)
-    tools.refused.forget(_place(run))
+            return _noted(tools, run, kind, error)
+    tools.refused.forget(_place(run, kind))
     return None
 
 
-def _noted(tools: common.Tools, run: tekton.PipelineRun, error: errors.ApiError) -> errors.ApiError:
-    """Note that something was tried on a run, and refused; what is no refusal is raised."""
+def _noted(
+    tools: common.Tools, run: tekton.PipelineRun, kind: Request, error: errors.ApiError
+) -> errors.ApiError:
+    """Note that a request about a run was refused; what is no refusal is raised."""
     if not failures.is_refusal(error):
         raise error
-    tools.refused.note(_place(run), tools.clock.now(), run.uid)
+    tools.refused.note(_place(run, kind), tools.clock.now(), run.uid)
     return error
 
 
-def _place(run: tekton.PipelineRun) -> ObjectKey:
-    return resource.ObjectKey(run.namespace, run.name)
+def _place(run: tekton.PipelineRun, kind: Request) -> ObjectKey:
+    """What the refusals of one kind are remembered by: no run has such a name."""
+    return resource.ObjectKey(run.namespace, f"{run.name}/{kind.value}")

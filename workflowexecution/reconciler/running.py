@@ -190,7 +190,7 @@ class Mirror:
         patience_s = 2 * self._tools.policy.limits.stall_after_s
         if stalling.left_s(run, children, now, patience_s) > 0:
             return False
-        return ladder.is_refused_for(self._tools, run, failures.LASTING_S)
+        return ladder.is_refused_for(self._tools, run, ladder.Request.NUDGE, failures.LASTING_S)
 
     async def _stop(
         self,
@@ -222,7 +222,7 @@ class Mirror:
         if refusal is None:
             note = ladder.note(step, stop, run)
             return common.sooner(result, await self._say_step(case, after, stop, note))
-        lasts = ladder.is_refused_for(tools, run, failures.LASTING_S)
+        lasts = ladder.is_refused_for(tools, run, ladder.Request.DELETE, failures.LASTING_S)
         await self._say_step(case, after, stop, ladder.refused(step, stop, refusal, lasts=lasts))
         raise refusal
 

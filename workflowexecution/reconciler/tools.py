@@ -77,7 +77,7 @@ class Tools:
     marks: ports.RunMarks
     unanswered: unanswered.Unanswered = field(default_factory=unanswered.Unanswered)
     refused: failures.Failures = field(default_factory=failures.Failures)
-    """Of runs, by where they are, that may not be changed."""
+    """Requests about runs, by kind, that are refused."""
 
     @property
     def policy(self) -> Policy:

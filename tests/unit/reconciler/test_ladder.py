@@ -160,6 +160,19 @@ async def test_refusals_that_have_passed_do_not_last() -> None:
     assert DELETE not in world.journal
 
 
+async def test_refused_nudges_are_no_refused_stop() -> None:
+    """The task that works by now has as much time to end in order as any."""
+    world = fakes.World()
+    world.engine.change_error, world.engine.live[LOCK] = REFUSED, run()
+    for _ in range(8):
+        await ladder.nudge(world.tools, fakes.KEY, run())
+        world.clock.advance(60)
+    for cause in (Cause.USER, Cause.DEADLINE):
+        with pytest.raises(errors.BadRequest):
+            await climb(world, run(), cause)
+    assert DELETE not in world.journal
+
+
 async def test_refusals_of_one_run_are_none_of_another_by_its_name() -> None:
     world = fakes.World()
     world.engine.change_error = REFUSED

@@ -206,6 +206,38 @@ async def test_a_run_that_may_not_even_be_deleted_is_said_to_go_on() -> None:
     assert it.phase() is Phase.RUNNING
 
 
+async def test_a_deletion_that_is_refused_once_is_not_said_to_be_in_vain() -> None:
+    """However long the stop was refused before it."""
+    it = cancelled()
+    await fails(it, for_s=PATIENCE_S)
+    it.world.engine.delete_error = WEBHOOK
+    assert await it.reconcile() == LOOK_AT_ONCE
+    await fails(it, for_s=failures.LASTING_S)
+    said = it.world.said(CONFIRMED)
+    assert (said.status, said.reason) == (ConditionStatus.UNKNOWN, "Cancelling")
+    assert it.world.metrics.counted == []
+    await fails(it, for_s=20)
+    said = it.world.said(CONFIRMED)
+    assert (said.status, said.reason) == (ConditionStatus.FALSE, "StillAlive")
+    assert it.world.metrics.counted == ["cancel_stuck"]
+
+
+async def test_a_deletion_that_is_taken_ends_its_row_of_refusals() -> None:
+    it = cancelled()
+    await fails(it, for_s=PATIENCE_S)
+    assert await it.reconcile() == LOOK_AT_ONCE
+    it.world.engine.delete_error = WEBHOOK
+    await fails(it, for_s=20)
+    it.world.engine.delete_error = None
+    await it.reconcile()
+    assert DELETE in it.world.journal
+    # As where the cache is behind and it is deleted again.
+    it.world.clock.advance(failures.LASTING_S)
+    it.world.engine.delete_error = WEBHOOK
+    await fails(it, for_s=20)
+    assert it.world.said(CONFIRMED).status is ConditionStatus.UNKNOWN
+
+
 class Unresolved(Stopping):
     """Tekton does not find the pipeline, and the run may not be changed."""
 
