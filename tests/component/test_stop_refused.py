@@ -149,3 +149,30 @@ async def test_cancelled_run_has_its_time_though_its_nudges_were_refused(here: W
         await world.until(here.told, within_s=BACK_S)
         assert here.told() == "CancelledRunFinally"
         assert here.deletions() == []
+
+
+@pytest.mark.parametrize("healed", ["while-it-goes", "when-it-is-gone"])
+@pytest.mark.parametrize("outcome", ["Cancelled", "Timeout"])
+async def test_run_was_stopped_by_us_though_neither_it_nor_the_status_could_say_so(
+    here: World, outcome: str, healed: str
+) -> None:
+    async with here.controller(execution__defaultTimeout="10m", limits__deadlineGrace="2m"):
+        run = await running(here)
+        refuse(here, WEBHOOK)
+        statuses = Match(verbs=("patch",), resource="workflowexecutions", agent=world.AGENT)
+        here.cluster.faults.add(WEBHOOK, statuses, times=None)
+        if outcome == "Cancelled":
+            cancel(here)
+        await world.until(here.deletions, within_s=1200)
+        await asyncio.sleep(10)
+        if healed == "while-it-goes":
+            here.cluster.faults.heal()
+            await asyncio.sleep(2 * BACK_S)
+            assert said(here, "CancelConfirmed")["reason"] == "StillAlive"
+        hands.Hands(here.cluster).end_pod(run["metadata"]["uid"])
+        await asyncio.sleep(20)
+        here.cluster.faults.heal()
+        status = await here.until_phase("Failed")
+    assert status["outcome"] == outcome
+    assert "deleted by somebody else" not in status["failureDetails"]["message"]
+    assert said(here, "CancelConfirmed")["status"] == "True"

@@ -1,4 +1,7 @@
-"""Health of a run's pods: asked of the server only while a container of a task has not begun."""
+"""Health of a run: whether it moves, and what keeps its pods from starting.
+
+Pods are asked of the server only while a container of a task has not begun.
+"""
 
 from __future__ import annotations
 
@@ -130,6 +133,19 @@ def _said(
         if said:
             return said
     return None if is_unknown else ""
+
+
+def moving(case: common.Case, after: Status, stall: str) -> Status:
+    """The status with what is to be said of a run that stands still, or moves again."""
+    if stall:
+        note = status.Note(
+            ConditionType.PROGRESSING, ConditionStatus.FALSE, ConditionReason.STALLED, stall
+        )
+    elif after.condition(ConditionType.PROGRESSING) is not None:
+        note = status.Note(ConditionType.PROGRESSING, ConditionStatus.TRUE, ConditionReason.MOVING)
+    else:
+        return after
+    return status.noted(after, case.moment, [note])
 
 
 def lingering(case: common.Case, after: Status, why: str) -> Status:

@@ -13,13 +13,20 @@ import structlog
 
 from workflowexecution.api import times
 from workflowexecution.api.status import (
-    ConditionReason,
     ConditionStatus,
     ConditionType,
 )
 from workflowexecution.domain import failure, remains, stalling, status, stopping
 from workflowexecution.domain.events import Reason
-from workflowexecution.reconciler import conclusion, failures, glimpses, health, ladder, pacing
+from workflowexecution.reconciler import (
+    conclusion,
+    failures,
+    glimpses,
+    health,
+    ladder,
+    pacing,
+    untold,
+)
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors
 from workflowexecution.runtime.controller import Result
@@ -46,6 +53,7 @@ class Mirror:
         """Mirror with these collaborators."""
         self._tools = tools
         self._unsettled: dict[ObjectKey, float] = {}
+        self._untold = untold.Untold()
         self._pace = pacing.Pace(busy=tools.busy, call=tools.wake)
         self._health = health.Health(tools)
         self._glimpses = glimpses.Glimpses(tools)
@@ -55,6 +63,7 @@ class Mirror:
         """Drop what is remembered of an execution that is not running any more."""
         self._glimpses.forget(key)
         self._pace.forget(key)
+        self._untold.forget(key)
         self._unsettled.pop(key, None)
 
     def started(self, key: ObjectKey) -> None:
@@ -118,6 +127,7 @@ class Mirror:
             return await self._wait(case, f"What there is of the run may not be read: {error}")
 
     async def _mirror(self, case: common.Case, run: tekton.PipelineRun) -> Result:
+        run = self._untold.told(case.seen.key, run) if run.deleting else run
         children = self._tools.engine.children(run.uid)
         settled = run.is_done and _is_settled(run, children)
         if not settled:
@@ -174,7 +184,7 @@ class Mirror:
             if self._is_given_up(run, children, now):
                 stop = stopping.explain(stopping.Cause.RESOLUTION, case.execution.spec, run, limits)
                 return await self._stop(case, after, run, children, stop)
-        after, look = _moving(case, after, stall), Result()
+        after, look = health.moving(case, after, stall), Result()
         if not run.is_done:
             after, look = await self._health.told(case, after, children)
         result = await self._progress(case, after, (case.seen.resource_version, run, children))
@@ -218,10 +228,13 @@ class Mirror:
             if is_last and await self._say_last(case, told, children):
                 # Written before the proof is deleted, and looked at once more after that.
                 return common.LOOK_AT_ONCE
+            if step is not due:
+                self._untold.note(key, run, stop.cause)
             result, refusal = await ladder.take(tools, key, run, stop.cause, step, left_s)
         if refusal is None:
             note = ladder.note(step, stop, run)
             return common.sooner(result, await self._say_step(case, after, stop, note))
+        self._untold.forget(key)
         lasts = ladder.is_refused_for(tools, run, ladder.Request.DELETE, failures.LASTING_S)
         await self._say_step(case, after, stop, ladder.refused(step, stop, refusal, lasts=lasts))
         raise refusal
@@ -321,9 +334,9 @@ class Mirror:
         return common.later(UNWATCHED_S)
 
     async def _vanished(self, case: common.Case) -> Result:
-        """Somebody else deleted the run. What it had become counts, if that was seen."""
+        """Somebody has deleted the run. What it had become counts, if that was seen."""
         engine = self._tools.engine
-        last = engine.last_seen(case.seen.uid)
+        last = self._untold.last(case.seen.key, engine.last_seen(case.seen.uid))
         if last is not None and not case.seen.is_own(last):
             last = None
         if last is not None and _has_succeeded(case, last):
@@ -370,19 +383,6 @@ def _is_going(run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]) -> bo
     listed = {child.name for child in children}
     named = {child.name for child in run.children if child.is_task_run}
     return run.deleting or not named <= listed
-
-
-def _moving(case: common.Case, after: Status, stall: str) -> Status:
-    """The status with what is to be said of a run that stands still, or moves again."""
-    if stall:
-        note = status.Note(
-            ConditionType.PROGRESSING, ConditionStatus.FALSE, ConditionReason.STALLED, stall
-        )
-    elif after.condition(ConditionType.PROGRESSING) is not None:
-        note = status.Note(ConditionType.PROGRESSING, ConditionStatus.TRUE, ConditionReason.MOVING)
-    else:
-        return after
-    return status.noted(after, case.moment, [note])
 
 
 def _deleted_by_others(case: common.Case, last: tekton.PipelineRun | None) -> str:

@@ -155,6 +155,64 @@ async def test_a_cancelled_run_is_deleted_when_its_refusals_last(
     assert (said.status, said.message) == (ConditionStatus.TRUE, CANCELLED)
 
 
+async def deleted_without_a_word(it: Stopping, *, for_s: float) -> None:
+    """The run goes, and neither it nor the status may say why."""
+    it.world.writer.status_error = POLICY
+    await fails(it, POLICY, for_s=for_s)
+    with pytest.raises(errors.Forbidden):
+        await it.reconcile()
+    assert it.world.journal[-2:] == [DELETE, "status"]
+    assert it.world.status.failure_details is None
+
+
+@pytest.mark.parametrize("seen_gone", [True, False])
+@pytest.mark.parametrize("which", ["cancelled", "overdue"])
+async def test_whoever_deleted_it_is_known_though_nothing_could_be_written(
+    which: str, *, seen_gone: bool
+) -> None:
+    it = cancelled() if which == "cancelled" else overdue()
+    await deleted_without_a_word(it, for_s=PATIENCE_S if which == "cancelled" else 60)
+    it.world.writer.status_error = None
+    it.world.engine.gone = dict(it.world.engine.cached) if seen_gone else {}
+    it.vanish()
+    await it.reconcile()
+    now = it.world.status
+    ends = {"cancelled": (Outcome.CANCELLED, "Cancelled"),
+            "overdue": (Outcome.TIMEOUT, "DeadlineExceeded")}  # fmt: skip
+    details = now.failure_details
+    assert details is not None
+    assert (now.outcome, details.reason) == ends[which]
+    assert it.world.said(CONFIRMED).status is ConditionStatus.TRUE
+
+
+@pytest.mark.parametrize("which", ["cancelled", "overdue"])
+async def test_words_that_were_refused_are_tried_again_while_the_run_goes(which: str) -> None:
+    it = cancelled() if which == "cancelled" else overdue()
+    await deleted_without_a_word(it, for_s=PATIENCE_S if which == "cancelled" else 60)
+    it.has(timeout="1m", deleted=True)
+    with pytest.raises(errors.Forbidden):
+        await it.reconcile()
+    it.world.writer.status_error = None
+    assert await it.reconcile() == LOOK_AT_ONCE
+    details = it.world.status.failure_details
+    assert details is not None
+    assert details.reason == ("Cancelled" if which == "cancelled" else "DeadlineExceeded")
+
+
+async def test_a_run_whose_deletion_was_refused_is_deleted_by_somebody_else() -> None:
+    it = overdue()
+    it.world.writer.status_error = it.world.engine.delete_error = POLICY
+    await fails(it, POLICY, for_s=80)
+    assert DELETE in it.world.journal
+    it.world.writer.status_error = None
+    it.world.engine.gone = dict(it.world.engine.cached)
+    it.vanish()
+    await it.reconcile()
+    details = it.world.status.failure_details
+    assert details is not None
+    assert "was deleted by somebody else" in details.message
+
+
 async def test_an_overdue_run_is_deleted_after_a_minute_of_refusals() -> None:
     it = overdue()
     await fails(it, for_s=failures.LASTING_S)
