@@ -63,6 +63,14 @@ def never_begun(before: Status) -> Sequence[status.Note]:
     return notes
 
 
+def not_stopped(after: Status) -> Status:
+    """The status of a run that goes on, without that and why it was given up, if it was."""
+    kept = (it for it in after.conditions or () if it.type != ConditionType.CANCEL_CONFIRMED)
+    return after.model_copy(
+        update={"conditions": tuple(kept) or None, "failure_details": None},
+    )
+
+
 def ended(after: Status, moment: status.Moment, *, is_free: bool = True) -> Status:
     """The terminal status of an execution without what is so no more.
 

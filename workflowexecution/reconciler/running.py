@@ -19,6 +19,7 @@ from workflowexecution.api.status import (
 from workflowexecution.domain import failure, remains, stalling, status, stopping
 from workflowexecution.domain.events import Reason
 from workflowexecution.reconciler import (
+    closing,
     conclusion,
     failures,
     glimpses,
@@ -32,7 +33,6 @@ from workflowexecution.runtime import errors
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
-    import datetime
     from collections.abc import Sequence
 
     from workflowexecution.api import tekton
@@ -175,30 +175,33 @@ class Mirror:
         after = conclusion.mirrored(case, run, children)
         lingers_since = health.known_since(case.status)
         stop = stopping.due(case.execution.spec, run, now, limits, lingers_since=lingers_since)
-        if stop is not None:
-            return await self._stop(case, after, run, children, stop)
-        stall = "" if run.is_done else stalling.stall_of(run, children, now, limits.stall_after_s)
+        is_free = stop is None and not run.is_done
+        stall = stalling.stall_of(run, children, now, limits.stall_after_s) if is_free else ""
         nudge = Result()
         if stall and stopping.is_to_nudge(run):
-            nudge = await ladder.nudge(self._tools, case.seen.key, run)
-            if self._is_given_up(run, children, now):
+            if not run.deleting:
+                nudge = await ladder.nudge(self._tools, case.seen.key, run)
+            if self._is_given_up(case, run, children):
                 stop = stopping.explain(stopping.Cause.RESOLUTION, case.execution.spec, run, limits)
-                return await self._stop(case, after, run, children, stop)
+        if stop is not None:
+            return await self._stop(case, after, run, children, stop)
         after, look = health.moving(case, after, stall), Result()
-        if not run.is_done:
+        if is_free:
             after, look = await self._health.told(case, after, children)
+            if not run.deleting and nudge.requeue_after_s is None:
+                self._untold.forget(case.seen.key)
+                after = closing.not_stopped(after)
         result = await self._progress(case, after, (case.seen.resource_version, run, children))
         return common.sooner(result, nudge, look, pacing.wake(self._tools, run, children))
 
     def _is_given_up(
-        self,
-        run: tekton.PipelineRun,
-        children: Sequence[tekton.TaskRun],
-        now: datetime.datetime,
+        self, case: common.Case, run: tekton.PipelineRun, children: Sequence[tekton.TaskRun]
     ) -> bool:
         """Whether a run that may not be nudged has stood still for as long as one that was."""
+        if run.deleting:
+            return case.status.condition(ConditionType.CANCEL_CONFIRMED) is not None
         patience_s = 2 * self._tools.policy.limits.stall_after_s
-        if stalling.left_s(run, children, now, patience_s) > 0:
+        if stalling.left_s(run, children, case.moment.now, patience_s) > 0:
             return False
         return ladder.is_refused_for(self._tools, run, ladder.Request.NUDGE, failures.LASTING_S)
 

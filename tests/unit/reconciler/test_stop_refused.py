@@ -11,11 +11,10 @@ from tests.unit.reconciler.test_stopped import (
     CANCEL,
     CANCELLED,
     CONFIRMED,
-    RESOLVING,
     Stopping,
 )
 from workflowexecution.api import names
-from workflowexecution.api.status import ConditionStatus, ConditionType, Outcome, Phase
+from workflowexecution.api.status import ConditionStatus, Outcome, Phase
 from workflowexecution.domain import stopping
 from workflowexecution.reconciler import failures, ladder
 from workflowexecution.reconciler.tools import LOOK_AT_ONCE
@@ -294,78 +293,3 @@ async def test_a_deletion_that_is_taken_ends_its_row_of_refusals() -> None:
     it.world.engine.delete_error = WEBHOOK
     await fails(it, for_s=20)
     assert it.world.said(CONFIRMED).status is ConditionStatus.UNKNOWN
-
-
-class Unresolved(Stopping):
-    """Tekton does not find the pipeline, and the run may not be changed."""
-
-    def __init__(self, error: errors.ClusterError = WEBHOOK) -> None:
-        super().__init__()
-        self.status, self.children = {}, ()
-        self.has(RESOLVING, timeout="24h")
-        self.world.engine.change_error = error
-
-    async def waits(self, seconds: float) -> Result:
-        """Look at it after a while."""
-        self.world.clock.advance(seconds)
-        await later(seconds)
-        return await self.reconcile()
-
-
-@pytest.mark.parametrize(
-    "error", [WEBHOOK, POLICY, fakes.refusal(errors.Conflict), errors.TransportError("lost")]
-)
-async def test_a_stall_is_warned_of_though_the_nudge_fails(error: errors.ClusterError) -> None:
-    it = Unresolved(error)
-    again = await it.waits(600)
-    assert again.requeue_after_s == ladder.NUDGE_AGAIN_S
-    assert it.world.said(ConditionType.PROGRESSING).status is ConditionStatus.FALSE
-    it.world.engine.change_error = None
-    await it.waits(60)
-    assert names.ANNOTATION_NUDGED_AT in it.marks()
-
-
-async def test_a_run_that_may_not_be_nudged_is_given_up_like_one_that_was_in_vain() -> None:
-    it = Unresolved()
-    await it.waits(600)
-    for _ in range(8):
-        await it.waits(60)
-    await it.waits(59)
-    before = it.world.status
-    assert before.failure_details is None
-    # The first look was a minute after its start.
-    assert await it.waits(1) == LOOK_AT_ONCE
-    told = it.world.status.failure_details
-    assert told is not None
-    assert "did not resolve the pipeline within 20m0s" in told.message
-    await it.waits(1)
-    assert DELETE in it.world.journal
-    it.vanish()
-    await it.reconcile()
-    assert it.world.status.failure_reason == "DeadlineExceeded"
-    assert it.world.said(CONFIRMED).status is ConditionStatus.TRUE
-
-
-async def test_a_run_that_may_be_changed_at_the_last_moment_is_nudged_and_has_its_time() -> None:
-    it = Unresolved()
-    await it.waits(1300)
-    assert await it.waits(60) == LOOK_AT_ONCE
-    it.world.engine.change_error = None
-    await it.waits(1)
-    assert names.ANNOTATION_NUDGED_AT in it.marks()
-    it.has(RESOLVING, timeout="24h", marks=it.marks())
-    await it.waits(599)
-    assert len(it.world.engine.changes) == 1
-    assert DELETE not in it.world.journal
-
-
-async def test_nobody_is_given_up_for_a_nudge_that_was_refused_once() -> None:
-    """As when no controller ran for long."""
-    it = Unresolved()
-    await it.waits(7200)
-    assert it.world.status.condition(CONFIRMED) is None
-    assert it.world.said(ConditionType.PROGRESSING).status is ConditionStatus.FALSE
-    it.world.engine.change_error = None
-    await it.waits(60)
-    assert names.ANNOTATION_NUDGED_AT in it.marks()
-    assert it.world.status.condition(CONFIRMED) is None
