@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from workflowexecution.api.status import ConditionReason, ConditionStatus, ConditionType
-from workflowexecution.domain import status, stopping
+from workflowexecution.domain import redaction, status, stopping, text
 from workflowexecution.reconciler import failures
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors, resource
@@ -27,6 +27,8 @@ _log = structlog.get_logger(__name__)
 
 _STILL_THERE = "was told to end and deleted, and is still there: the target stays locked. "
 _REFUSED = ". So far the API server refuses that: "
+_MAX_WHY_BYTES = status.MAX_CONDITION_BYTES // 2
+"""Of why a run is stopped, where a refusal is said behind it: people may say as much of it."""
 
 AGAIN_S = 1.0
 STUCK_AGAIN_S = 30.0
@@ -164,14 +166,15 @@ def refused(
         ConditionType.CANCEL_CONFIRMED,
         ConditionStatus.FALSE if is_last else ConditionStatus.UNKNOWN,
         ConditionReason.STILL_ALIVE if is_last else ConditionReason.CANCELLING,
-        f"{stop.message}{_REFUSED}{error}",
+        f"{text.cut(redaction.redact(stop.message), _MAX_WHY_BYTES)}{_REFUSED}{error}",
     )
 
 
 def is_told(said: Condition, note: status.Note) -> bool:
     """Whether a refusal is said already: the server's words may be others with each try."""
-    both = _REFUSED in said.message and _REFUSED in note.message
-    return both and said.status is note.status
+    if _REFUSED not in said.message or said.status is not note.status:
+        return False
+    return said.message.partition(_REFUSED)[:2] == note.message.partition(_REFUSED)[:2]
 
 
 def why(said: Condition) -> str:

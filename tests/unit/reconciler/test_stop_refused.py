@@ -293,3 +293,29 @@ async def test_a_deletion_that_is_taken_ends_its_row_of_refusals() -> None:
     it.world.engine.delete_error = WEBHOOK
     await fails(it, for_s=20)
     assert it.world.said(CONFIRMED).status is ConditionStatus.UNKNOWN
+
+
+async def test_whoever_cancels_what_is_stopped_already_is_named_though_both_are_refused() -> None:
+    it = overdue()
+    await fails(it, for_s=20)
+    assert "within its timeout of 1m0s" in it.world.said(CONFIRMED).message
+    it.world.writer.stored[fakes.KEY]["spec"] |= CANCEL
+    await fails(it, for_s=20)
+    assert it.world.said(CONFIRMED).message.startswith(CANCELLED)
+
+
+async def test_a_long_reason_leaves_room_for_what_is_refused() -> None:
+    """And is not written again with each try, though a secret of it is left out."""
+    reason = "password=hunter2 " + "ä" * 500
+    it = Stopping(spec={"cancel": {"requestedBy": "ann", "reason": reason}})
+    it.has()
+    it.world.engine.change_error = WEBHOOK
+    await fails(it, for_s=60)
+    said = it.world.said(CONFIRMED).message
+    assert said.startswith("The execution was cancelled by ann: ")
+    assert "failed calling webhook" in said
+    assert "hunter2" not in said
+    it.world.engine.change_error = POLICY
+    await fails(it, POLICY, for_s=60)
+    assert it.world.said(CONFIRMED).message == said
+    assert it.world.journal.count("status") == 1
