@@ -27,13 +27,13 @@ _TO_BE_REPEATED = (errors.Conflict, errors.Throttled)
 
 
 def is_refusal(error: errors.ClusterError) -> bool:
-    """Whether the server said no, and nothing of another try.
+    """Whether the server said no, and nothing of another try."""
+    return not (is_unanswered(error) or isinstance(error, _TO_BE_REPEATED))
 
-    What goes unanswered, as in an outage, tells nothing of what is refused after it.
-    """
-    if not isinstance(error, errors.ApiError) or isinstance(error, _TO_BE_REPEATED):
-        return False
-    return error.status not in _UNANSWERED
+
+def is_unanswered(error: errors.ClusterError) -> bool:
+    """Whether the server said nothing, as in an outage: what it refuses after it begins anew."""
+    return not isinstance(error, errors.ApiError) or error.status in _UNANSWERED
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ nobody waits for any more.
 
 from __future__ import annotations
 
+import contextlib
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ from workflowexecution.runtime import errors, resource
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from workflowexecution.api import tekton
     from workflowexecution.api.status import Condition, Status
     from workflowexecution.runtime.resource import ObjectKey
@@ -118,10 +121,11 @@ async def take(
             left_s = AGAIN_S
         case stopping.Step.DELETE:
             _log.warning("Run that does not end is deleted", run=run.place, cause=cause.value)
-            try:
-                await tools.engine.delete(key, run)
-            except errors.ApiError as error:
-                return Result(), _noted(tools, run, Request.DELETE, error)
+            with _unbroken(tools, run, Request.DELETE):
+                try:
+                    await tools.engine.delete(key, run)
+                except errors.ApiError as error:
+                    return Result(), _noted(tools, run, Request.DELETE, error)
             tools.refused.forget(_place(run, Request.DELETE))
             left_s = stopping.DELETED_S
         case stopping.Step.WAIT:
@@ -253,13 +257,25 @@ async def _change(
     Raises:
         ClusterError: nobody knows whether it is changed, or it is to be tried again.
     """
-    try:
-        await tools.engine.change(key, run, changes)
-    except errors.ApiError as error:
-        if await common.read_unended(tools, run) is not None:
-            return _noted(tools, run, kind, error)
+    with _unbroken(tools, run, kind):
+        try:
+            await tools.engine.change(key, run, changes)
+        except errors.ApiError as error:
+            if await common.read_unended(tools, run) is not None:
+                return _noted(tools, run, kind, error)
     tools.refused.forget(_place(run, kind))
     return None
+
+
+@contextlib.contextmanager
+def _unbroken(tools: common.Tools, run: tekton.PipelineRun, kind: Request) -> Iterator[None]:
+    """Ask something of the server: where that goes unanswered, its refusals are no row any more."""
+    try:
+        yield
+    except errors.ClusterError as error:
+        if failures.is_unanswered(error):
+            tools.refused.forget(_place(run, kind))
+        raise
 
 
 def _noted(

@@ -82,6 +82,7 @@ async def test_a_person_is_given_an_orderly_end_and_a_deadline_none() -> None:
 
 
 LOST = errors.TransportError("lost")
+GATEWAY = errors.ServerError(errors.Refusal(status=503))
 REFUSED = fakes.refusal(errors.BadRequest, "Once the PipelineRun is complete, no updates allowed")
 
 
@@ -157,6 +158,35 @@ async def test_refusals_that_have_passed_do_not_last() -> None:
             with pytest.raises(errors.BadRequest):
                 await climb(world, run(), Cause.DEADLINE)
         world.clock.advance(90)
+    assert DELETE not in world.journal
+
+
+@pytest.mark.parametrize("which", ["change_error", "delete_error"])
+@pytest.mark.parametrize("silence", [GATEWAY, LOST], ids=["gateway", "lost"])
+async def test_refusals_with_silence_between_them_do_not_last(
+    which: str, silence: errors.ClusterError
+) -> None:
+    """The second one tells of no more than a moment."""
+    world = fakes.World()
+    kind = ladder.Request.TELL if which == "change_error" else ladder.Request.DELETE
+    seen = world.engine.live[LOCK] = run() if kind is ladder.Request.TELL else run(FORCED)
+    for error in (REFUSED, *(silence,) * 4, REFUSED):
+        setattr(world.engine, which, error)
+        with pytest.raises(type(error)):
+            await climb(world, seen, Cause.DEADLINE)
+        world.clock.advance(30)
+    assert not ladder.is_refused_for(world.tools, seen, kind, 31)
+
+
+async def test_an_outage_in_which_not_even_a_read_is_answered_breaks_a_row_of_refusals() -> None:
+    world = fakes.World()
+    world.engine.live[LOCK] = run()
+    for error in (REFUSED, GATEWAY, GATEWAY, GATEWAY, REFUSED):
+        world.engine.change_error = error
+        world.engine.read_error = None if error is REFUSED else error
+        with pytest.raises(type(error)):
+            await climb(world, run(), Cause.DEADLINE)
+        world.clock.advance(30)
     assert DELETE not in world.journal
 
 
