@@ -44,6 +44,10 @@ async def test_what_is_left_of_a_run_that_is_gone_is_waited_for_unread(which: st
     assert await it.reconcile() == UNWATCHED
     assert it.phase() is Phase.RUNNING
     assert it.world.said(AVAILABLE).status is ConditionStatus.FALSE
+    it.world.engine.unreadable = ""
+    await it.reconcile()
+    assert it.phase() is Phase.FAILED
+    assert it.world.said(AVAILABLE).status is ConditionStatus.UNKNOWN
 
 
 async def test_a_run_that_may_be_neither_changed_nor_read_is_waited_for() -> None:
