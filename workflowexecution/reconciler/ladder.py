@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-_STILL_THERE = "was told to end and deleted, and is still there: the target stays locked. "
+_STILL_THERE = "was to end, was deleted and is still there: the target stays locked. "
 _REFUSED = ". So far the API server refuses that: "
 _MAX_WHY_BYTES = status.MAX_CONDITION_BYTES // 2
 """Of why a run is stopped, where a refusal is said behind it: people may say as much of it."""

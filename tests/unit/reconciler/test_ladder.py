@@ -255,7 +255,7 @@ def test_a_run_that_will_not_die_says_that_its_target_stays_locked() -> None:
     note = ladder.note(Step.STUCK, STOP, run())
     assert (note.status, note.reason) == (ConditionStatus.FALSE, "StillAlive")
     assert note.message == (
-        f"PipelineRun kubernaut-workflows/{LOCK} was told to end and deleted, and is still there: "
+        f"PipelineRun kubernaut-workflows/{LOCK} was to end, was deleted and is still there: "
         "the target stays locked. Cancelled by ann"
     )
 
