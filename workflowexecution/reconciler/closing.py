@@ -65,10 +65,10 @@ def never_begun(before: Status) -> Sequence[status.Note]:
 
 def not_stopped(after: Status) -> Status:
     """The status of a run that goes on, without that and why it was given up, if it was."""
+    if after.failure_details is None and after.condition(ConditionType.CANCEL_CONFIRMED) is None:
+        return after
     kept = (it for it in after.conditions or () if it.type != ConditionType.CANCEL_CONFIRMED)
-    return after.model_copy(
-        update={"conditions": tuple(kept) or None, "failure_details": None},
-    )
+    return after.model_copy(update={"conditions": tuple(kept) or None, "failure_details": None})
 
 
 def ended(after: Status, moment: status.Moment, *, is_free: bool = True) -> Status:

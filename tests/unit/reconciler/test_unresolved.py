@@ -131,6 +131,24 @@ async def test_words_on_a_run_that_was_given_up_are_taken_back_when_it_goes_on()
     assert "was deleted by somebody else" in details.message
 
 
+async def test_nothing_is_left_of_a_deletion_that_was_lost_when_the_run_goes_on() -> None:
+    it = await given_up()
+    it.world.engine.delete_error = errors.TransportError("lost")
+    with pytest.raises(errors.TransportError):
+        await it.waits(1)
+    it.world.engine.change_error = None
+    await it.waits(60)
+    it.status, it.children = ONE, (BUSY,)
+    it.has(GOING_ON, marks=it.marks())
+    await it.waits(30)
+    it.world.engine.gone = dict(it.world.engine.cached)
+    it.vanish()
+    await it.reconcile()
+    details = it.world.status.failure_details
+    assert details is not None
+    assert "was deleted by somebody else" in details.message
+
+
 async def test_words_on_a_run_that_was_given_up_stay_while_its_nudge_is_refused() -> None:
     """Though the time of its refusals begins anew, as when no controller ran for a while."""
     it = await given_up()
