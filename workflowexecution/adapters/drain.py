@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from workflowexecution.adapters import outbox
-from workflowexecution.runtime import backoff, errors, waiting
+from workflowexecution.runtime import backoff, clock, errors, waiting
 
 if TYPE_CHECKING:
     from workflowexecution import ports
@@ -36,6 +36,8 @@ class Drain:
         self._under_way: set[str] = set()
         """Offered from the part at hand, or from one that was left, and not answered."""
         self._answered: set[str] = set()
+        self._unwritten: set[str] = set()
+        """Belong on the log, which has not taken them; tried again when all is looked at again."""
         self._news = asyncio.Event()
         trail.listen(self)
 
@@ -60,12 +62,12 @@ class Drain:
         delays = backoff.Backoff(base_s=_AGAIN_S, cap_s=_LOOK_EVERY_S)
         while True:
             self._outbox.filled.clear()
+            self._unwritten.clear()
             left: set[str] = set()
             try:
                 for part in range(outbox.PARTS):
                     left |= await self._drain(part)
-            except (errors.ClusterError, OSError) as error:
-                # Where the log is the store, it may have no room as the cluster may.
+            except errors.ClusterError as error:
                 wait_s = delays.next_s()
                 _log.warning("Audit outbox cannot be drained", error=str(error), retry_s=wait_s)
             else:
@@ -73,26 +75,35 @@ class Drain:
                 wait_s = _AGAIN_S if left else _LOOK_EVERY_S
                 # Of what is left that is still to be known; all else is there no more.
                 self._answered &= left
+                if self._unwritten:
+                    _log.warning("Audit outbox waits for the log", events=len(self._unwritten))
             await waiting.set_within(self._outbox.filled, wait_s)
 
     async def _drain(self, part: int) -> set[str]:
         """Offer what a part holds, and take off what is answered, until nothing is left of it.
 
-        Or until no answer comes for a while, so that no record keeps those of other parts waiting.
+        Or until no answer comes about one of them for a while, whatever else there is to hear, so
+        that no record keeps those of other parts waiting.
 
         Returns:
             What is left of it, by its keys.
 
         Raises:
             ClusterError: it cannot be read or written.
-            OSError: a record goes onto the log, which takes none now.
         """
         kept = await self._outbox.load(part)
+        unanswered: set[str] = set()
+        leave_at = 0.0
         while kept:
             if self._under_way.isdisjoint(kept):
                 await self._take_off(part, kept)
             self._news.clear()
-            if not self._offered(kept) or not await waiting.set_within(self._news, _PATIENCE_S):
+            self._offer(kept)
+            before, unanswered = unanswered, self._unanswered(kept)
+            now = clock.loop_time()
+            if unanswered != before:
+                leave_at = now + _PATIENCE_S
+            if not unanswered or not await waiting.set_within(self._news, leave_at - now):
                 await self._take_off(part, kept)
                 break
         return set(kept)
@@ -107,26 +118,30 @@ class Drain:
         for key in done:
             del kept[key]
 
-    def _offered(self, kept: dict[str, Event | None]) -> bool:
-        """Offer what is neither answered nor under way; whether there is anything to wait for."""
-        awaited = False
+    def _unanswered(self, kept: dict[str, Event | None]) -> set[str]:
+        """Those that an answer may come about."""
+        readable = {key for key, event in kept.items() if event is not None}
+        return readable - self._answered - self._unwritten
+
+    def _offer(self, kept: dict[str, Event | None]) -> None:
+        """Offer what is neither answered nor under way, as far as there is room."""
+        unanswered = self._unanswered(kept) - self._under_way
         for key, event in kept.items():
-            if event is None or key in self._answered:
-                continue
-            awaited = True
-            if key in self._under_way:
+            if event is None or key not in unanswered:
                 continue
             self._under_way.add(key)
             taken = False
             try:
                 taken = self._trail.offer(event, doubtful=True)
+            except OSError:
+                self._unwritten.add(key)
+                continue
             finally:
                 if not taken:
                     self._under_way.discard(key)
             if not taken:
                 # The trail says when there is room.
                 break
-        return awaited
 
     def _answer(self, event: Event) -> None:
         if event.key in self._under_way:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -98,11 +99,15 @@ class SlowTrail(auditlog.LogTrail):
         self.offered: list[str] = []
         self.full = False
         self.error: OSError | None = None
+        self.unwritable: set[str] = set()
+        """Belong on a log that takes no line."""
 
     def offer(self, event: Event, *, doubtful: bool) -> bool:
         assert doubtful
         if self.error is not None:
             raise self.error
+        if audits.name_of(event) in self.unwritable:
+            raise OSError(errno.ENOSPC, "No space left on device")
         if not self.full:
             self.offered.append(audits.name_of(event))
         return not self.full
@@ -311,6 +316,51 @@ async def test_what_a_full_log_does_not_take_is_offered_again() -> None:
         bed.trail.answer("recorded", ONE)
         await asyncio.sleep(1)
         assert bed.cluster.keys == []
+
+
+async def test_a_record_that_a_full_log_does_not_take_keeps_no_other_one_waiting() -> None:
+    bed = Bed()
+    bed.trail.unwritable = {"one"}
+    three = audits.event("three")
+    bed.keep(0, ONE, three)
+    bed.keep(1, TWO)
+    async with bed.draining():
+        for event in (three, TWO):
+            bed.trail.answer("recorded", event)
+            await asyncio.sleep(1)
+        assert bed.trail.offered == ["three", "two"]
+        assert bed.cluster.keys == [ONE.key]
+        bed.trail.unwritable = set()
+        await asyncio.sleep(30)
+        assert bed.trail.offered == ["three", "two", "one"]
+
+
+async def test_what_is_heard_of_others_keeps_no_part_at_hand() -> None:
+    bed = Bed()
+    three = audits.event("three")
+    bed.keep(0, ONE, three)
+    bed.keep(1, TWO)
+    async with bed.draining():
+        for _ in range(5):
+            await asyncio.sleep(20)
+            bed.trail.answer("room")
+            bed.trail.answer("recorded", three)
+        assert bed.trail.offered == ["one", "three", "two"]
+
+
+async def test_a_part_whose_records_are_answered_one_after_the_other_is_not_left() -> None:
+    bed = Bed()
+    many = [audits.event(f"e-{number}") for number in range(5)]
+    bed.keep(0, *many)
+    bed.keep(1, TWO)
+    async with bed.draining():
+        for event in many:
+            assert "two" not in bed.trail.offered
+            await asyncio.sleep(50)
+            bed.trail.answer("recorded", event)
+        await asyncio.sleep(1)
+        assert bed.trail.offered[-1] == "two"
+        assert bed.cluster.writes == 1
 
 
 async def test_a_record_without_an_answer_keeps_no_other_one_waiting() -> None:
