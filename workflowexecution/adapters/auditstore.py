@@ -350,9 +350,8 @@ class HttpTrail:
         try:
             auditlog.write(parcel.event, why=why)
         except OSError:
-            # It is nowhere yet: it stays due, and keeps no other one waiting.
+            # It is nowhere yet: it stays due, is sent again, and keeps no other one waiting.
             parcel.set_apart(self._clock())
-            self._waiting[key] = self._sending.pop(key)
             return
         del self._sending[key]
         self.counts.refused += 1

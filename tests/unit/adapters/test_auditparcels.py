@@ -101,3 +101,18 @@ async def test_a_hopeless_record_that_no_log_takes_stays_due(full_disk: pytest.M
         await bed.offer_each(20.0, times=4)
     assert bed.listener.heard.count("refused b: 500 choked") == 1
     assert bed.trail.pending == 0
+
+
+@pytest.mark.usefixtures("full_disk")
+async def test_a_hopeless_record_that_no_log_takes_is_sent_when_the_store_takes_it_again() -> None:
+    bed = Bed()
+    bed.store.poison = {"b"}
+    bed.offer(*"ab")
+    async with bed.running():
+        await bed.offer_each(20.0, times=60)
+        assert any(it.is_hopeless for it in bed.trail._waiting.values())
+        bed.store.poison = set()
+        await bed.offer_each(20.0, times=6)
+    assert bed.store.rows.count("b") == 1
+    assert "recorded b" in bed.listener.heard
+    assert (bed.trail.counts.refused, bed.trail.pending) == (0, 0)
