@@ -49,7 +49,7 @@ class Seen:
         failed: those that did not, but for the tries of suspects, which tell nothing of the store.
         answered: questions that were answered.
         unanswered: those of which the store failed; of those about suspects, the ones to which it
-            was silent.
+            was silent, or that failed while it answered none.
     """
 
     passed: int = 0
@@ -95,6 +95,7 @@ class Parcel:
         doubtful: whether it may be in the store.
         ripe_at: before that the store may still be busy with it.
         share: with how many at most it travels, itself included.
+        strikes: how often the store has failed of it alone; who has fewest is tried first.
         is_suspect: whether the store has failed of it alone where others went through, or refused
             it and no log took it. It travels by itself from then on, ever more seldom.
         failures: in how many spans the store has failed of it, and was well else.
@@ -106,6 +107,7 @@ class Parcel:
     doubtful: bool
     ripe_at: float
     share: int = sys.maxsize
+    strikes: int = 0
     is_suspect: bool = False
     failures: int = 0
     why: str = ""
@@ -136,6 +138,7 @@ class Parcel:
             asked: it was a question, which may fail alone among those that are answered, too.
         """
         self.share = (among + 1) // 2
+        self.strikes += among == 1
         self.why = why
         if self._then is None:
             self._begin(seen, now)

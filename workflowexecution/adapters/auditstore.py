@@ -215,9 +215,14 @@ class HttpTrail:
         return went
 
     def _put_back(self) -> None:
-        """What the store has failed of alone goes behind all others, the rest before them."""
+        """What the store has failed of alone goes behind all others, the rest before them.
+
+        Of those behind, whom it has failed of the least go first: where nobody else waits, as after
+        an outage, the order would stay the same, and the first two could keep all others back.
+        """
         first = {key: it for key, it in self._sending.items() if it.share > 1}
-        self._waiting = {**first, **self._waiting, **self._sending}
+        last = dict(sorted(self._sending.items(), key=lambda it: it[1].strikes))
+        self._waiting = {**first, **self._waiting, **last}
         self._sending = {}
 
     async def _persist(self) -> bool:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.unit.adapters import audits
 from tests.unit.adapters.test_auditstore import Bed
 from workflowexecution.adapters import auditlog, breaker
+from workflowexecution.adapters.auditclient import Failing, Outcome
 
 if TYPE_CHECKING:
     from workflowexecution.domain.auditevent import Event
@@ -72,6 +74,24 @@ async def test_several_records_of_which_the_store_fails_are_found_in_a_stream_of
     wanted = [str(number) for number in range(60)]
     assert sorted(bed.store.rows + list(bed.store.poison)) == sorted(wanted)
     assert bed.trail.counts.refused == 4
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["sendings", "questions"])
+async def test_the_two_that_fail_once_an_outage_is_over_keep_no_other_one_back(
+    *, asked: bool
+) -> None:
+    bed = Bed(settle_s=0.0, batch_size=8)
+    error = Failing("500", outcome=Outcome.NOTHING if asked else Outcome.UNKNOWN)
+    bed.offer(*"abcdefgh", doubtful=asked)
+    bed.store.query_error, bed.store.down = (error, None) if asked else (None, error)
+    async with bed.running(1800.0):
+        first = [audits.name_of(it.event) for it in bed.trail._waiting.values()][:2]
+        bed.store.query_error = bed.store.down = None
+        bed.store.unaskable = dict.fromkeys(first, error) if asked else {}
+        bed.store.poison = set() if asked else set(first)
+        await asyncio.sleep(600)
+        assert sorted(bed.store.rows + first) == list("abcdefgh")
+        assert bed.trail.is_working
 
 
 async def test_a_refused_record_that_no_log_takes_stays_due(full_disk: pytest.MonkeyPatch) -> None:
