@@ -233,7 +233,8 @@ class HttpTrail:
                 await self._round()
             except auditclient.Unavailable as error:
                 if self._says_nothing(error):
-                    return False
+                    # At a stop, whoever came while a suspect was tried is still to be sent.
+                    return not all(it.is_suspect for it in self._waiting.values())
                 wait_s = self._breaker.failed(at_least_s=error.retry_after_s)
                 if not self._breaker.is_closed:
                     return False

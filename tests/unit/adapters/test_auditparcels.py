@@ -11,7 +11,7 @@ import pytest
 from tests.unit.adapters import audits
 from tests.unit.adapters.test_auditstore import Bed
 from workflowexecution.adapters import auditlog, breaker
-from workflowexecution.adapters.auditclient import Failing, Outcome
+from workflowexecution.adapters.auditclient import Failing, Outcome, Silent
 
 if TYPE_CHECKING:
     from workflowexecution.domain.auditevent import Event
@@ -92,6 +92,23 @@ async def test_the_two_that_fail_once_an_outage_is_over_keep_no_other_one_back(
         await asyncio.sleep(600)
         assert sorted(bed.store.rows + first) == list("abcdefgh")
         assert bed.trail.is_working
+
+
+async def test_a_stop_while_one_that_fails_is_tried_sends_what_came_since() -> None:
+    bed = Bed(settle_s=0.0, batch_size=100)
+    names = [f"x{number}" for number in range(8)]
+    bed.store.silent_s = 10.0
+    bed.store.unaskable = dict.fromkeys(names, Silent("TimeoutError"))
+    bed.offer(*names, doubtful=True, of="x")
+    task = asyncio.create_task(bed.trail.run())
+    await bed.offer_each(5.0, times=120)
+    await asyncio.sleep(25)
+    bed.offer("last")
+    bed.trail.stop()
+    # Nor are those that fail tried one after the other.
+    await asyncio.wait_for(task, 31)
+    assert bed.store.rows[-1] == "last"
+    assert bed.trail.pending == 8
 
 
 async def test_a_refused_record_that_no_log_takes_stays_due(full_disk: pytest.MonkeyPatch) -> None:
