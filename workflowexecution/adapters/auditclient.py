@@ -72,7 +72,7 @@ class Failing(Unavailable):
 
 
 class Silent(Failing):
-    """A question had no answer: its own fault, or the server does not answer at all."""
+    """A question had no answer that tells of its record: its own fault, or none gets one."""
 
 
 class Rejected(StoreError):

@@ -47,6 +47,10 @@ class Questions:
         self._store = store
         self._seen = seen
         self._found = found
+        self._failed_about = ""
+        """The correlation of the first question that has failed since one was answered."""
+        self._are_away = False
+        """Whether questions about two correlations have failed, and none was answered since."""
         self._refused = False
         """Whether the last question was."""
         self._refused_key = ""
@@ -57,16 +61,17 @@ class Questions:
     ) -> dict[str, Failing]:
         """Ask for those that are in doubt. Where nobody can know, they stay so, and are sent.
 
-        While none is answered, two questions that fail are an outage, but for those about one
-        correlation, of which the store may fail together.
+        Where two fail and none is answered, no more are asked, but for those about one correlation,
+        of which the store may fail together.
 
         Args:
             parcels: some of which may be in doubt.
             clock: the loop's time.
 
         Returns:
-            Those that are better not sent now, by their keys: the store fails of their question
-            alone, or they were not asked for since it has been silent.
+            Those that are better not sent now, by their keys: the store fails of their question, or
+            they were not asked for since it has failed of others, or been silent. Silent where that
+            is no word on the record.
 
         Raises:
             auditclient.Unavailable: nothing can be told now.
@@ -80,13 +85,15 @@ class Questions:
             try:
                 there = await self._is_there(parcel.event)
             except auditclient.Failing as error:
-                failing[parcel.event.key] = error
                 failed_of |= self._failed(parcel, error, clock())
-                if isinstance(error, auditclient.Silent):
-                    # Each of the others may take as long, and what is not in doubt waits for them.
-                    return failing | {it.event.key: error for it in doubtful[number:]}
-                if len(failed_of) == auditparcels.IN_A_ROW and self._seen.answered == before:
-                    raise
+                untold = auditclient.Silent(str(error), retry_after_s=error.retry_after_s)
+                failing[parcel.event.key] = untold if self._are_away else error
+                # Each of the others may take as long, and what is not in doubt waits for them.
+                is_silent = isinstance(error, auditclient.Silent)
+                in_a_row = len(failed_of) == auditparcels.IN_A_ROW
+                if is_silent or (in_a_row and self._seen.answered == before):
+                    rest = [it.event.key for it in doubtful[number + 1 :]]
+                    return failing | dict.fromkeys(rest, untold)
                 continue
             if there is None:
                 unknown_in_a_row += 1
@@ -96,6 +103,7 @@ class Questions:
                 continue
             unknown_in_a_row = 0
             self._seen.answered += 1
+            self._failed_about, self._are_away = "", False
             parcel.doubtful = False
             if there:
                 self._found(parcel)
@@ -104,13 +112,18 @@ class Questions:
     def _failed(self, parcel: Parcel, error: Failing, now: float) -> set[str]:
         """Note that the store failed of a question; returns the correlation that it was about.
 
-        Nothing where that tells nothing of the store, as it was a suspect's.
+        Nothing where it was a suspect's, which tells nothing of the store.
         """
+        about = str(parcel.event.document["correlation_id"])
+        self._failed_about = self._failed_about or about
+        self._are_away |= about != self._failed_about
         tells = not parcel.is_suspect
-        # Silence tells even so: it ends the asking, and no other question does.
-        self._seen.unanswered += tells or isinstance(error, auditclient.Silent)
+        # Silence tells even so: it ends the asking, and no other question does. So does what fails
+        # where no question is answered: then all who are asked for are suspects soon.
+        is_silent = isinstance(error, auditclient.Silent)
+        self._seen.unanswered += tells or self._are_away or is_silent
         parcel.failed(among=1, seen=self._seen, now=now, why=str(error), asked=True)
-        return {str(parcel.event.document["correlation_id"])} if tells else set()
+        return {about} if tells else set()
 
     async def _is_there(self, event: Event) -> bool | None:
         """Whether a record is there; None when nobody can know.

@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 
+from tests.unit.adapters import audits
 from tests.unit.adapters.test_auditstore import Bed
-from workflowexecution.adapters.auditclient import Failing, Silent
+from workflowexecution.adapters import auditparcels, auditquestions
+from workflowexecution.adapters.auditclient import Failing, Outcome, Silent
 
 pytestmark = pytest.mark.looptime
 
@@ -64,6 +66,64 @@ async def test_a_store_that_answers_other_questions_is_not_away() -> None:
     assert bed.store.rows == [*stored, "a"]
 
 
+@pytest.mark.parametrize("in_life", [True, False])
+async def test_questions_that_all_fail_keep_no_record_back_that_is_in_no_doubt(
+    *, in_life: bool
+) -> None:
+    bed = Bed(settle_s=0.0, batch_size=100)
+    bed.store.unaskable = {"x": CHOKED, "y": CHOKED}
+    bed.store.errors = [Failing("500", outcome=Outcome.UNKNOWN)] * in_life
+    bed.offer("x", "y", doubtful=not in_life)
+    async with bed.running(60.0):
+        await bed.offer_each(60.0, times=50)
+        assert bed.store.rows == [f"each-{number + 1}" for number in range(50)]
+        assert bed.trail.is_working
+        assert (bed.trail.counts.refused, bed.trail.pending) == (0, 2)
+        bed.store.unaskable = {}
+        await asyncio.sleep(120)
+    assert sorted(bed.store.rows[50:]) == ["x", "y"]
+
+
+async def test_questions_that_go_unasked_are_no_word_on_their_records() -> None:
+    bed = Bed()
+    bed.store.query_error = CHOKED
+    refs = [{"name": name, "namespace": "payment"} for name in "xyz"]
+    events = [audits.event(ref["name"], remediationRequestRef=ref) for ref in refs]
+    parcels = [auditparcels.Parcel(it, 0.0, doubtful=True, ripe_at=0.0) for it in events]
+    seen = auditparcels.Seen()
+    questions = auditquestions.Questions(bed.store, found=parcels.remove, seen=seen)
+    failing = await questions.clear(parcels, clock=lambda: 0.0)
+    assert bed.store.asked == ["x", "y"]
+    assert [isinstance(failing[it.key], Silent) for it in events] == [False, True, True]
+
+
+async def test_no_record_is_put_aside_while_the_store_takes_records_and_no_question() -> None:
+    bed = Bed(settle_s=0.0, batch_size=100)
+    bed.store.query_error = CHOKED
+    bed.store.rows = list("vwxyz")
+    async with bed.running():
+        for name in "vwxyz":
+            bed.offer(name, doubtful=True)
+            await bed.offer_each(5.0, times=12)
+        await bed.offer_each(5.0, times=400)
+        assert (bed.trail.counts.refused, bed.trail.pending) == (0, 5)
+        bed.store.query_error = None
+        await asyncio.sleep(120)
+    assert bed.trail.counts.found == 5
+    assert len(bed.store.rows) == len(set(bed.store.rows))
+
+
+async def test_records_of_two_executions_are_put_aside_where_other_questions_are_answered() -> None:
+    bed = Bed(settle_s=0.0, batch_size=100)
+    bed.store.unaskable = {"x": CHOKED, "y": CHOKED}
+    bed.offer("x", "y", doubtful=True)
+    async with bed.running():
+        for number in range(400):
+            bed.offer(f"{number}", doubtful=True)
+            await asyncio.sleep(5.0)
+    assert (bed.trail.counts.refused, bed.trail.counts.recorded) == (2, 400)
+
+
 async def test_silence_about_one_execution_delays_others_by_two_questions_at_most() -> None:
     bed = Bed(settle_s=0.0)
     bed.store.unaskable = dict.fromkeys(("x1", "x2", "x3"), SILENT)
@@ -117,6 +177,25 @@ async def test_a_hopeless_record_is_not_put_aside_while_nobody_says_whether_it_i
         await bed.offer_each(5.0, times=60)
         assert (bed.trail.counts.refused, bed.trail.pending) == (0, 1)
         bed.store.unaskable = {}
+        await bed.offer_each(5.0, times=24)
+    assert "recorded a" in bed.listener.heard
+    assert bed.trail.counts.refused == 0
+
+
+async def test_a_hopeless_record_is_not_put_aside_while_no_question_is_answered() -> None:
+    bed = Bed(settle_s=0.0)
+    bed.store.poison = {"a"}
+    async with bed.running():
+        bed.offer("a")
+        while not any(it.is_hopeless for it in bed.trail._waiting.values()):
+            await bed.offer_each(5.0, times=1)
+        # Its last try has stored it after all.
+        bed.store.rows.append("a")
+        bed.store.query_error = CHOKED
+        bed.offer("x", doubtful=True)
+        await bed.offer_each(5.0, times=60)
+        assert (bed.trail.counts.refused, bed.trail.pending) == (0, 2)
+        bed.store.query_error = None
         await bed.offer_each(5.0, times=24)
     assert "recorded a" in bed.listener.heard
     assert bed.trail.counts.refused == 0
