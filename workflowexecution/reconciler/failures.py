@@ -6,7 +6,7 @@ an execution that was not tried for longer than any back-off takes, as while the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from workflowexecution.runtime import errors
@@ -32,7 +32,7 @@ def is_refusal(error: errors.ClusterError) -> bool:
 
 
 def is_unanswered(error: errors.ClusterError) -> bool:
-    """Whether the server said nothing, as in an outage: what it refuses after it begins anew."""
+    """Whether the server said nothing, as in an outage: that is no refusal, nor the end of one."""
     return not isinstance(error, errors.ApiError) or error.status in _UNANSWERED
 
 
@@ -43,6 +43,12 @@ class _Row:
     kind: str
     first: datetime.datetime
     last: datetime.datetime
+    is_paused: bool = False
+    """Whether nobody knows how it would have fared since the last of them."""
+
+    def lasted(self, now: datetime.datetime) -> datetime.timedelta:
+        """How long they have gone on."""
+        return (self.last if self.is_paused else now) - self.first
 
 
 class Failures:
@@ -63,7 +69,9 @@ class Failures:
     def note(self, key: ObjectKey, now: datetime.datetime, kind: str = "") -> float:
         """Note a failure; returns for how many seconds those of its kind have gone on."""
         row = self._rows.pop(key, None)
-        first = now if row is None or row.kind != kind or _is_over(row, now) else row.first
+        first = now
+        if row is not None and row.kind == kind and not _is_over(row, now):
+            first = now - row.lasted(now)
         self._rows[key] = _Row(kind, first, now)
         while _is_over(self._rows[oldest := next(iter(self._rows))], now):
             del self._rows[oldest]
@@ -72,7 +80,12 @@ class Failures:
     def lasted_s(self, key: ObjectKey, now: datetime.datetime) -> float:
         """For how many seconds it has failed, if it fails now as well."""
         row = self._rows.get(key)
-        return 0.0 if row is None or _is_over(row, now) else (now - row.first).total_seconds()
+        return 0.0 if row is None or _is_over(row, now) else row.lasted(now).total_seconds()
+
+    def pause(self, key: ObjectKey) -> None:
+        """Count nothing from the last failure to the next: a try has met silence."""
+        if row := self._rows.get(key):
+            self._rows[key] = replace(row, is_paused=True)
 
     def forget(self, key: ObjectKey) -> None:
         """Drop what is remembered: it went well, or is tried no more."""

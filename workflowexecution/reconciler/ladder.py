@@ -269,12 +269,12 @@ async def _change(
 
 @contextlib.contextmanager
 def _unbroken(tools: common.Tools, run: tekton.PipelineRun, kind: Request) -> Iterator[None]:
-    """Ask something of the server: where that goes unanswered, its refusals are no row any more."""
+    """Ask something of the server: time in which that goes unanswered is none of refusals."""
     try:
         yield
     except errors.ClusterError as error:
         if failures.is_unanswered(error):
-            tools.refused.forget(_place(run, kind))
+            tools.refused.pause(_place(run, kind))
         raise
 
 

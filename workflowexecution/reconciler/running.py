@@ -177,8 +177,8 @@ class Mirror:
         stop = stopping.due(case.execution.spec, run, now, limits, lingers_since=lingers_since)
         is_free = stop is None and not run.is_done
         stall = stalling.stall_of(run, children, now, limits.stall_after_s) if is_free else ""
-        nudge = Result()
-        if stall and stopping.is_to_nudge(run):
+        nudge, is_unresolved = Result(), bool(stall) and stopping.is_to_nudge(run)
+        if is_unresolved:
             if not run.deleting:
                 nudge = await ladder.nudge(self._tools, case.seen.key, run)
             if self._is_given_up(case, run, children):
@@ -188,7 +188,7 @@ class Mirror:
         after, look = health.moving(case, after, stall), Result()
         if is_free:
             after, look = await self._health.told(case, after, children)
-            if not run.deleting and nudge.requeue_after_s is None:
+            if not (run.deleting or is_unresolved):
                 self._untold.forget(case.seen.key)
                 after = closing.not_stopped(after)
         result = await self._progress(case, after, (case.seen.resource_version, run, children))

@@ -47,6 +47,17 @@ def test_a_failure_of_another_kind_begins_it_anew() -> None:
     assert known.note(fakes.KEY, at(90), "refused") == 30
 
 
+def test_nothing_counts_from_the_last_failure_before_a_silence_to_the_next() -> None:
+    known = failures.Failures()
+    known.pause(fakes.KEY)
+    known.note(fakes.KEY, at(0))
+    known.note(fakes.KEY, at(50))
+    known.pause(fakes.KEY)
+    assert known.lasted_s(fakes.KEY, at(150)) == 50
+    assert known.note(fakes.KEY, at(150)) == 50
+    assert known.lasted_s(fakes.KEY, at(160)) == 60
+
+
 def test_what_is_forgotten_begins_anew() -> None:
     known = failures.Failures()
     known.note(fakes.KEY, at(0))

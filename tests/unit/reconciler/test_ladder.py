@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -176,6 +177,17 @@ async def test_refusals_with_silence_between_them_do_not_last(
             await climb(world, seen, Cause.DEADLINE)
         world.clock.advance(30)
     assert not ladder.is_refused_for(world.tools, seen, kind, 31)
+
+
+async def test_a_change_that_is_lost_now_and_then_keeps_no_run_from_being_deleted() -> None:
+    world = fakes.World()
+    world.engine.live[LOCK] = run()
+    for error in (REFUSED, REFUSED, LOST) * 3:
+        world.engine.change_error = error
+        with contextlib.suppress(type(error)):
+            await climb(world, run(), Cause.DEADLINE)
+        world.clock.advance(20)
+    assert DELETE in world.journal
 
 
 async def test_an_outage_in_which_not_even_a_read_is_answered_breaks_a_row_of_refusals() -> None:

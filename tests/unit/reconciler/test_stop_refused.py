@@ -77,6 +77,23 @@ async def test_a_refusal_is_said_once_whatever_its_words_are() -> None:
     assert len(it.world.events.said) == 1
 
 
+async def test_that_a_run_cannot_be_ended_is_not_taken_back_for_a_lost_answer() -> None:
+    it = overdue()
+    engine = it.world.engine
+    engine.delete_error = WEBHOOK
+    await fails(it, for_s=60)
+    assert await it.reconcile() == LOOK_AT_ONCE
+    await fails(it, for_s=100)
+    assert it.world.said(CONFIRMED).reason == "StillAlive"
+    writes = it.world.journal.count("status")
+    engine.change_error = engine.delete_error = lost = errors.TransportError("lost")
+    await fails(it, lost, for_s=20)
+    engine.change_error = engine.delete_error = WEBHOOK
+    await fails(it, for_s=200)
+    assert it.world.said(CONFIRMED).reason == "StillAlive"
+    assert it.world.journal.count("status") == writes
+
+
 async def test_what_was_refused_is_no_reason_of_a_run_that_went_unseen() -> None:
     it = cancelled()
     with pytest.raises(errors.ServerError):

@@ -117,6 +117,8 @@ async def test_words_on_a_run_that_was_given_up_are_taken_back_when_it_goes_on()
     it.world.engine.change_error = it.world.engine.delete_error = None
     writes = it.world.journal.count("status")
     await it.waits(30)
+    it.has(RESOLVING, marks=it.marks(), timeout="24h")
+    await it.waits(1)
     back = it.world.status
     assert (back.failure_details, back.condition(CONFIRMED)) == (None, None)
     assert it.world.journal.count("status") == writes + 1
@@ -129,6 +131,25 @@ async def test_words_on_a_run_that_was_given_up_are_taken_back_when_it_goes_on()
     details = it.world.status.failure_details
     assert details is not None
     assert "was deleted by somebody else" in details.message
+
+
+async def test_words_on_a_run_stay_when_a_nudge_finds_that_it_is_gone() -> None:
+    """Its deletion was taken, the answer lost, and the cache has not heard of it yet."""
+    it = await given_up()
+    it.world.engine.delete_error = errors.TransportError("lost")
+    with pytest.raises(errors.TransportError):
+        await it.waits(1)
+    said = it.world.status.failure_details
+    it.world.engine.live.clear()
+    it.world.engine.change_error = fakes.refusal(errors.NotFound)
+    await it.waits(60)
+    assert said is not None
+    assert it.world.status.failure_details == said
+    it.vanish()
+    await it.reconcile()
+    details = it.world.status.failure_details
+    assert details is not None
+    assert "did not resolve the pipeline" in details.message
 
 
 async def test_nothing_is_left_of_a_deletion_that_was_lost_when_the_run_goes_on() -> None:
