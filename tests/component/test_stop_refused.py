@@ -55,6 +55,13 @@ async def until_deleted(here: World, *, after_s: float, since_s: float) -> None:
     assert here.deletions()[0].at - since_s >= after_s
 
 
+async def told_in_order(here: World) -> None:
+    """Let the run be changed again, and wait until it is asked to end in order."""
+    here.cluster.faults.heal()
+    await world.until(here.told, within_s=BACK_S)
+    assert here.told() == "CancelledRunFinally"
+
+
 @pytest.mark.parametrize("answer", [WEBHOOK, DENIED], ids=["webhook", "denied"])
 async def test_cancelled_run_that_may_not_be_told_is_deleted_when_its_time_is_over(
     here: World, answer: faults.Answer
@@ -86,9 +93,7 @@ async def test_cancelled_run_has_its_end_in_order_when_the_webhook_is_back(here:
         refuse(here, WEBHOOK)
         cancel(here)
         await asyncio.sleep(330)
-        here.cluster.faults.heal()
-        await world.until(here.told, within_s=BACK_S)
-        assert here.told() == "CancelledRunFinally"
+        await told_in_order(here)
         await asyncio.sleep(290)
         assert here.deletions() == []
 
@@ -145,9 +150,7 @@ async def test_cancelled_run_has_its_time_though_its_nudges_were_refused(here: W
         refuse(here, WEBHOOK)
         cancel(here)
         await asyncio.sleep(1)
-        here.cluster.faults.heal()
-        await world.until(here.told, within_s=BACK_S)
-        assert here.told() == "CancelledRunFinally"
+        await told_in_order(here)
         assert here.deletions() == []
 
 

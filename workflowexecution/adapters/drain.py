@@ -130,17 +130,15 @@ class Drain:
             if event is None or key not in unanswered:
                 continue
             self._under_way.add(key)
-            taken = False
             try:
                 taken = self._trail.offer(event, doubtful=True)
             except OSError:
+                self._under_way.discard(key)
                 self._unwritten.add(key)
                 continue
-            finally:
-                if not taken:
-                    self._under_way.discard(key)
             if not taken:
                 # The trail says when there is room.
+                self._under_way.discard(key)
                 break
 
     def _answer(self, event: Event) -> None:

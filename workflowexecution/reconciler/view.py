@@ -196,6 +196,7 @@ def projection(
         deleting = "deletionTimestamp" in metadata
         target = str(spec.get("targetResource", ""))
         run = _mapping(said.get("pipelineRunRef"))
+        run_namespace = run.get("namespace") or _claimed_in(metadata, said, ended=ended)
         return Execution(
             key=resource.ObjectKey(intern(namespace), metadata["name"]),
             uid=metadata["uid"],
@@ -212,7 +213,7 @@ def projection(
             failing=_condition(said, ConditionType.TEKTON_PIPELINE_CREATED)
             == ConditionStatus.FALSE,
             run_uid=str(run.get("uid") or ""),
-            run_namespace=intern(str(run.get("namespace") or _claimed_in(metadata, said))),
+            run_namespace=intern(str(run_namespace)),
             past=_past(raw, said, target) if phase in _FINISHED else None,
             clearance=_clearance(said) if ended else Clearance.NONE,
             phase=phase,
@@ -271,13 +272,12 @@ def _past(raw: dict[str, Any], said: dict[str, Any], target: str) -> history.Pas
     )
 
 
-def _claimed_in(metadata: dict[str, Any], said: dict[str, Any]) -> str:
+def _claimed_in(metadata: dict[str, Any], said: dict[str, Any], *, ended: bool) -> str:
     """Where the claim of an execution is that may have a run of which its status does not tell.
 
     Who has ended has none, but for one that only its deletion ended: that waits for no answer.
     """
     deletion_time = metadata.get("deletionTimestamp")
-    ended = _phase(said.get("phase")) in status.TERMINAL
     if ended and not (deletion_time and str(said.get("completionTime", "")) >= deletion_time):
         return ""
     return claim.namespace(metadata["name"], metadata["uid"], metadata.get("annotations") or {})

@@ -164,15 +164,19 @@ async def test_no_record_is_put_aside_while_every_question_meets_silence() -> No
     assert {"a", "b", "c"} < set(bed.store.rows)
 
 
+async def hopeless_and_there(bed: Bed) -> None:
+    """The store fails of "a" until it is hopeless, and has stored it at the last try after all."""
+    bed.store.poison = {"a"}
+    bed.offer("a")
+    while not any(it.is_hopeless for it in bed.trail._waiting.values()):
+        await bed.offer_each(5.0, times=1)
+    bed.store.rows.append("a")
+
+
 async def test_a_hopeless_record_is_not_put_aside_while_nobody_says_whether_it_is_there() -> None:
     bed = Bed()
-    bed.store.poison = {"a"}
     async with bed.running():
-        bed.offer("a")
-        while not any(it.is_hopeless for it in bed.trail._waiting.values()):
-            await bed.offer_each(5.0, times=1)
-        # Its last try has stored it after all.
-        bed.store.rows.append("a")
+        await hopeless_and_there(bed)
         bed.store.unaskable = {"a": SILENT}
         await bed.offer_each(5.0, times=60)
         assert (bed.trail.counts.refused, bed.trail.pending) == (0, 1)
@@ -184,13 +188,8 @@ async def test_a_hopeless_record_is_not_put_aside_while_nobody_says_whether_it_i
 
 async def test_a_hopeless_record_is_not_put_aside_while_no_question_is_answered() -> None:
     bed = Bed(settle_s=0.0)
-    bed.store.poison = {"a"}
     async with bed.running():
-        bed.offer("a")
-        while not any(it.is_hopeless for it in bed.trail._waiting.values()):
-            await bed.offer_each(5.0, times=1)
-        # Its last try has stored it after all.
-        bed.store.rows.append("a")
+        await hopeless_and_there(bed)
         bed.store.query_error = CHOKED
         bed.offer("x", doubtful=True)
         await bed.offer_each(5.0, times=60)

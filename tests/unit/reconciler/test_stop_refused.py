@@ -60,6 +60,16 @@ async def fails(it: Stopping, error: errors.ClusterError = WEBHOOK, *, for_s: fl
         await later(20)
 
 
+async def end_of_deleted(it: Stopping) -> str:
+    """The run goes, and why it ended is said, in these words."""
+    it.world.engine.gone = dict(it.world.engine.cached)
+    it.vanish()
+    await it.reconcile()
+    details = it.world.status.failure_details
+    assert details is not None
+    return details.message
+
+
 async def test_a_refusal_is_said_once_whatever_its_words_are() -> None:
     it = cancelled()
     with pytest.raises(errors.ServerError):
@@ -221,12 +231,7 @@ async def test_a_run_whose_deletion_was_refused_is_deleted_by_somebody_else() ->
     await fails(it, POLICY, for_s=80)
     assert DELETE in it.world.journal
     it.world.writer.status_error = None
-    it.world.engine.gone = dict(it.world.engine.cached)
-    it.vanish()
-    await it.reconcile()
-    details = it.world.status.failure_details
-    assert details is not None
-    assert "was deleted by somebody else" in details.message
+    assert "was deleted by somebody else" in await end_of_deleted(it)
 
 
 async def test_an_overdue_run_is_deleted_after_a_minute_of_refusals() -> None:

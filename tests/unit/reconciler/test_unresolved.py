@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.reconciler import fakes
 from tests.unit.reconciler.test_running import BUSY, LOCK, ONE, later
-from tests.unit.reconciler.test_stop_refused import DELETE, POLICY, WEBHOOK
+from tests.unit.reconciler.test_stop_refused import DELETE, POLICY, WEBHOOK, end_of_deleted
 from tests.unit.reconciler.test_stopped import CONFIRMED, GOING_ON, RESOLVING, Stopping
 from workflowexecution.api import names
 from workflowexecution.api.status import ConditionStatus, ConditionType
@@ -107,6 +107,13 @@ async def given_up() -> Unresolved:
     return it
 
 
+async def goes_on(it: Unresolved) -> None:
+    """Tekton has resolved the pipeline after all, and a task works."""
+    it.status, it.children = ONE, (BUSY,)
+    it.has(GOING_ON, marks=it.marks())
+    await it.waits(30)
+
+
 async def test_words_on_a_run_that_was_given_up_are_taken_back_when_it_goes_on() -> None:
     it = await given_up()
     it.world.engine.delete_error = WEBHOOK
@@ -122,15 +129,8 @@ async def test_words_on_a_run_that_was_given_up_are_taken_back_when_it_goes_on()
     back = it.world.status
     assert (back.failure_details, back.condition(CONFIRMED)) == (None, None)
     assert it.world.journal.count("status") == writes + 1
-    it.status, it.children = ONE, (BUSY,)
-    it.has(GOING_ON, marks=it.marks())
-    await it.waits(30)
-    it.world.engine.gone = dict(it.world.engine.cached)
-    it.vanish()
-    await it.reconcile()
-    details = it.world.status.failure_details
-    assert details is not None
-    assert "was deleted by somebody else" in details.message
+    await goes_on(it)
+    assert "was deleted by somebody else" in await end_of_deleted(it)
 
 
 async def test_words_on_a_run_stay_when_a_nudge_finds_that_it_is_gone() -> None:
@@ -159,15 +159,8 @@ async def test_nothing_is_left_of_a_deletion_that_was_lost_when_the_run_goes_on(
         await it.waits(1)
     it.world.engine.change_error = None
     await it.waits(60)
-    it.status, it.children = ONE, (BUSY,)
-    it.has(GOING_ON, marks=it.marks())
-    await it.waits(30)
-    it.world.engine.gone = dict(it.world.engine.cached)
-    it.vanish()
-    await it.reconcile()
-    details = it.world.status.failure_details
-    assert details is not None
-    assert "was deleted by somebody else" in details.message
+    await goes_on(it)
+    assert "was deleted by somebody else" in await end_of_deleted(it)
 
 
 async def test_words_on_a_run_that_was_given_up_stay_while_its_nudge_is_refused() -> None:
