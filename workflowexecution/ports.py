@@ -252,6 +252,13 @@ class ExecutionEngine(Protocol):
         """
         ...
 
+    def unsettled(self) -> str:
+        """Why a create that was just refused may be allowed in a moment, or the empty text.
+
+        The place of the runs was closed until now, so no single refusal is of one execution.
+        """
+        ...
+
     def observe(self, owner_uid: str) -> tekton.PipelineRun | None:
         """The run of an execution, from the cache; "none" means nothing while it is unavailable.
 

@@ -199,6 +199,23 @@ async def test_all_wait_and_none_fails_while_the_place_of_the_runs_is_closed(her
     assert "was deleted by somebody else" in failed["failureDetails"]["message"]
 
 
+async def test_none_fails_when_the_create_is_allowed_a_moment_after_the_reads(here: World) -> None:
+    """As with several API servers, or with a role that is given between two requests."""
+    refused = _status(403, "Forbidden", "pipelineruns is forbidden: User cannot")
+
+    def waits() -> bool:
+        return executions.answer(here.execution() or {}, "EngineAvailable") == "False"
+
+    async with here.controller():
+        here.cluster.faults.add(refused, Match(resource="pipelineruns"), times=None)
+        here.ask()
+        await world.until(waits)
+        here.cluster.faults.heal()
+        here.cluster.faults.add(refused, CREATE, times=2)
+        await here.until_phase("Running")
+    assert runs_made(here) == 1
+
+
 async def test_change_is_seen_when_the_watch_is_a_black_hole(here: World) -> None:
     async with here.controller(limits__watchIdle="30s"):
         here.ask()

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 REMEMBERED_S = 90.0
 """Longer than any back-off: what is still so has been answered again by then."""
 
+SETTLES_S = 10.0
+"""How long API servers may differ on a role that was just given: each hears of it for itself."""
+
 _NEVER = float("-inf")
 
 
@@ -35,6 +38,7 @@ class Place:
         self.namespace = namespace
         self._absent_at = _NEVER
         self._shut_at = _NEVER
+        self._opened_at = _NEVER
 
     @property
     def trouble(self) -> str:
@@ -48,6 +52,13 @@ class Place:
             )
         return ""
 
+    @property
+    def unsettled(self) -> str:
+        """Why what was refused there may be allowed in a moment, or the empty text."""
+        if clock.loop_time() - self._opened_at >= SETTLES_S:
+            return ""
+        return f"Namespace {self.namespace!r} of the runs could not be read until a moment ago"
+
     def absent(self) -> None:
         """Note that a create did not find it."""
         self._absent_at = clock.loop_time()
@@ -58,11 +69,13 @@ class Place:
 
     def opened(self) -> None:
         """Note that something in it could be read, if there is anything."""
-        self._shut_at = _NEVER
+        if self._shut_at != _NEVER:
+            self._shut_at, self._opened_at = _NEVER, clock.loop_time()
 
     def present(self) -> None:
         """Note that something is there for certain."""
-        self._absent_at = self._shut_at = _NEVER
+        self._absent_at = _NEVER
+        self.opened()
 
 
 class Watched:

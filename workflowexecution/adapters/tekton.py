@@ -133,6 +133,10 @@ class TektonEngine:
         """Why the namespace of the runs refuses everything, by the last answers, or nothing."""
         return self._place.trouble
 
+    def unsettled(self) -> str:
+        """Why what that namespace refuses may be allowed in a moment, or nothing."""
+        return self._place.unsettled
+
     def trouble(self) -> str:
         """Why nothing can be started now, or the empty text."""
         return self.unavailable() or self.closed()

@@ -283,6 +283,8 @@ def _first(problems: Sequence[str]) -> Sequence[str]:
 async def _closed(tools: common.Tools, case: common.Case, error: errors.ApiError) -> str:
     """Why not only this create is refused, but whatever is asked for in that place.
 
+    A place that was closed and has just opened may have been closed when the create came.
+
     Raises:
         ClusterError: it is not known.
     """
@@ -292,7 +294,7 @@ async def _closed(tools: common.Tools, case: common.Case, error: errors.ApiError
         await tools.engine.read(case.seen.lock)
     except errors.Forbidden:
         return tools.engine.closed()
-    return ""
+    return tools.engine.unsettled()
 
 
 def _waiting(tools: common.Tools) -> status.Note | None:

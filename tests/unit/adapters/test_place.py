@@ -103,6 +103,22 @@ async def test_informers_tell_of_a_place_that_is_shut_and_opens(asks: Any) -> No
     assert bed.place.trouble == ""
 
 
+async def test_a_place_that_opens_is_unsettled_for_a_while() -> None:
+    it = place.Place("runs")
+    it.opened()
+    assert it.unsettled == ""
+    for opens in (it.opened, it.present):
+        it.shut()
+        assert it.unsettled == ""
+        opens()
+        await asyncio.sleep(place.SETTLES_S - 1)
+        # What is answered again and again does not lengthen it.
+        it.opened()
+        assert "'runs' of the runs could not be read until a moment ago" in it.unsettled
+        await asyncio.sleep(1)
+        assert it.unsettled == ""
+
+
 @pytest.mark.parametrize("asks", [Bed.list, Bed.watch], ids=["list", "watch"])
 async def test_other_failures_of_informers_tell_nothing(asks: Any) -> None:  # noqa: ANN401 - a method
     bed = Bed()

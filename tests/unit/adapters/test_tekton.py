@@ -164,8 +164,9 @@ async def test_a_place_in_which_nothing_may_be_read_is_told_until_it_opens(bed: 
     assert bed.engine.unavailable() == bed.engine.closed()
     bed.informers[0].synced = True
     bed.client.answer = fakes.refusal(errors.NotFound)
+    assert bed.engine.unsettled() == ""
     assert await bed.engine.read(NAME) is None
-    assert bed.engine.trouble() == ""
+    assert (bed.engine.trouble(), bool(bed.engine.unsettled())) == ("", True)
 
 
 async def test_a_place_that_is_not_there_is_told_until_a_run_is_in_it(bed: fakes.Bed) -> None:

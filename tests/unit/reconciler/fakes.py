@@ -110,6 +110,7 @@ class FakeEngine:
     away: str = ""
     not_installed: str = ""
     shut: str = ""
+    shut_before: str = ""
     live: dict[str, tekton.PipelineRun] = dataclasses.field(default_factory=dict)
     cached: dict[str, tekton.PipelineRun] = dataclasses.field(default_factory=dict)
     copied: list[tekton.PipelineRun] = dataclasses.field(default_factory=list)
@@ -141,6 +142,9 @@ class FakeEngine:
 
     def closed(self) -> str:
         return self.shut
+
+    def unsettled(self) -> str:
+        return self.shut_before
 
     def observe(self, owner_uid: str) -> tekton.PipelineRun | None:
         return self.cached.get(owner_uid)

@@ -410,6 +410,21 @@ async def test_a_place_that_is_closed_as_a_whole_keeps_it_waiting() -> None:
     assert world.said(ConditionType.ENGINE_AVAILABLE).status is ConditionStatus.TRUE
 
 
+async def test_a_refusal_of_a_place_that_has_just_opened_keeps_it_waiting() -> None:
+    world = fakes.World()
+    world.put()
+    world.engine.create_error = fakes.refusal(errors.Forbidden, "no")
+    world.engine.shut_before = "closed until now"
+    with pytest.raises(errors.Forbidden):
+        await reconcile(world)
+    assert (world.status.phase, world.said(ConditionType.ENGINE_AVAILABLE).message) == (
+        Phase.PENDING, "closed until now",
+    )  # fmt: skip
+    world.engine.shut_before = ""
+    assert await reconcile(world) == Result()
+    assert world.status.phase is Phase.FAILED
+
+
 async def test_a_create_that_is_forbidden_is_no_failure_while_the_place_is_not_known() -> None:
     world = fakes.World()
     world.put()
