@@ -45,6 +45,7 @@ class Answer:
     body: str | bytes
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
+    after_s: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

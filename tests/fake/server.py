@@ -140,6 +140,7 @@ class Server:
                 case faults.Drop():
                     raise _Dropped
                 case faults.Answer():
+                    await asyncio.sleep(effect.after_s)
                     return self._prepared(effect)
                 case _:
                     pass

@@ -11,6 +11,9 @@ import structlog
 from workflowexecution.runtime import budget, connection, errors, fence, lines, resource, transport
 
 _OPEN_MARGIN_S = 15.0
+WRITE_DEADLINE_S = 15.0
+"""Longer than an admission webhook has by default (10 s): the server is to say that it hangs."""
+
 _EVENTS = "events"
 _MAX_LINE_BYTES = 8 * 1024 * 1024
 
@@ -226,7 +229,7 @@ class Client:
         body: resource.JsonObject,
         *,
         whole: bool = True,
-        deadline_s: float = 15.0,
+        deadline_s: float = WRITE_DEADLINE_S,
     ) -> resource.JsonObject:
         """Create an object and return it, or its metadata alone where no more is wanted.
 
@@ -250,7 +253,7 @@ class Client:
         *,
         subresource: str = "",
         whole: bool = True,
-        deadline_s: float = 10.0,
+        deadline_s: float = WRITE_DEADLINE_S,
     ) -> resource.JsonObject:
         """Change fields of an object and return it, or its metadata alone where that is enough.
 
@@ -274,7 +277,7 @@ class Client:
         key: resource.ObjectKey,
         *,
         uid: str,
-        deadline_s: float = 10.0,
+        deadline_s: float = WRITE_DEADLINE_S,
     ) -> resource.JsonObject:
         """Delete exactly the object with that UID, what it owns first.
 
