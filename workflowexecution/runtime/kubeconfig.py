@@ -15,6 +15,9 @@ from workflowexecution.runtime import errors, kubelibrary, resource
 
 _IMPERSONATION = ("as", "as-uid", "as-groups", "as-user-extra")
 _TEXTS = ("server", "tls-server-name", "proxy-url")
+_AUTHORIZED = ("token", "tokenFile", "username", "exec", "auth-provider")
+"""What of a user fills the one header of a request that a user in the server's URL would fill."""
+
 _EXTENSION = "client.authentication.k8s.io/exec"
 
 
@@ -166,6 +169,10 @@ def _check(cluster: Section, user: Section) -> None:
     for name in _TEXTS:
         if not isinstance(cluster.fields.get(name), str | None):
             message = f"{name} of the kubeconfig must be a text"
+            raise errors.ConnectionConfigError(message)
+    if "@" in cluster.fields.get("server", "").partition("://")[2].partition("/")[0]:
+        for name in filter(user.fields.get, _AUTHORIZED):
+            message = f"server of the kubeconfig has a user, which goes with no {name}"
             raise errors.ConnectionConfigError(message)
     for name in _IMPERSONATION:
         if user.fields.get(name):

@@ -129,6 +129,17 @@ async def test_acting_as_another_is_refused(folder: Folder, name: str, value: ob
         await folder.connect({"token": "t", name: value})
 
 
+@pytest.mark.parametrize("name", ["token", "tokenFile", "username", "exec", "auth-provider"])
+async def test_a_user_in_the_address_of_the_server_goes_with_no_other_one(
+    folder: Folder, name: str
+) -> None:
+    server = "https://jane:hidden@one"
+    with pytest.raises(errors.ConnectionConfigError, match=f"goes with no {name}$") as caught:
+        await folder.connect({name: "given"}, server=server)
+    assert "hidden" not in str(caught.value)
+    assert (await folder.connect({}, server=server)).server == server
+
+
 async def test_what_is_null_is_not_given(folder: Folder) -> None:
     user: dict[str, object] = {"token": "t", "tokenFile": None, "exec": None, "as": None}
     way = await folder.connect(user | {"client-certificate": None}, tls_server_name=None)
