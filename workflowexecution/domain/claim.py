@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from workflowexecution.api.workflowexecution import ObjectMeta
 
-_NONE: Mapping[str, str] = {}
+_NONE: Mapping[str, str | None] = {}
 
 
 def former_uid(metadata: ObjectMeta) -> str | None:
@@ -30,12 +30,21 @@ def former_uid(metadata: ObjectMeta) -> str | None:
     return uid if name == metadata.name and uid != metadata.uid else None
 
 
-def marks(metadata: ObjectMeta) -> Mapping[str, str]:
-    """What the first write puts on; nothing where it stands already, or tells of another object."""
+def marks(metadata: ObjectMeta) -> Mapping[str, str | None]:
+    """What the first write puts on; nothing where it stands already, or tells of another object.
+
+    It takes off the place of a claim that was another object's: beside the mark of this one it
+    would tell of a run that may be there.
+    """
     mark = f"{metadata.name}/{metadata.uid}"
     if metadata.annotations.get(names.ANNOTATION_CLAIMED) == mark:
         return _NONE
-    return _NONE if former_uid(metadata) is not None else {names.ANNOTATION_CLAIMED: mark}
+    if former_uid(metadata) is not None:
+        return _NONE
+    put_on: dict[str, str | None] = {names.ANNOTATION_CLAIMED: mark}
+    if names.ANNOTATION_CLAIMED_IN in metadata.annotations:
+        put_on[names.ANNOTATION_CLAIMED_IN] = None
+    return put_on
 
 
 def namespace(name: str, uid: str, annotations: Mapping[str, str]) -> str:

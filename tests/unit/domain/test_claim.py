@@ -10,6 +10,7 @@ from workflowexecution.domain import claim
 
 NAME, UID = "restart-payment", "uid-restart-payment"
 OWN = f"{NAME}/{UID}"
+PLACE = names.ANNOTATION_CLAIMED_IN
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,25 @@ def test_a_mark_with_its_own_name_and_another_uid_is_of_what_was_restored(
     assert claim.former_uid(metadata) == former
     expected = {names.ANNOTATION_CLAIMED: OWN} if written else {}
     assert claim.marks(metadata) == expected
+
+
+@pytest.mark.parametrize(
+    ("mark", "written"),
+    [
+        pytest.param(None, {names.ANNOTATION_CLAIMED: OWN, PLACE: None}, id="never-claimed"),
+        pytest.param(OWN, {}, id="own"),
+        pytest.param(f"{NAME}/another", {}, id="restored"),
+        pytest.param(
+            f"other/{UID}", {names.ANNOTATION_CLAIMED: OWN, PLACE: None}, id="of-another-name"
+        ),
+    ],
+)
+def test_the_place_of_a_claim_goes_with_the_mark_that_is_replaced(
+    mark: str | None, written: dict[str, str | None]
+) -> None:
+    given = {PLACE: "former"} | ({names.ANNOTATION_CLAIMED: mark} if mark else {})
+    metadata = builders.execution(metadata={"annotations": given}).metadata
+    assert claim.marks(metadata) == written
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,20 @@ async def test_one_that_was_not_claimed_elsewhere_starts_here(marks: dict[str, s
     assert world.journal == ["patch", "create", "status"]
 
 
+async def test_one_made_out_of_an_old_one_starts_here_though_it_had_to_wait_first() -> None:
+    world = fakes.World(suspend=True)
+    world.put(metadata={"annotations": MARKS | {names.ANNOTATION_CLAIMED: "other/another"}})
+    start = pending.Start(world.tools)
+    await start.reconcile(world.case())
+    held = world.writer.stored[fakes.KEY]["metadata"]["annotations"]
+    assert held == {names.ANNOTATION_CLAIMED: MARKS[names.ANNOTATION_CLAIMED]}
+    world.policy = fakes.World().policy
+    await start.reconcile(world.case())
+    assert world.status.phase is Phase.RUNNING
+    written = world.writer.stored[fakes.KEY]["metadata"]["annotations"]
+    assert written[names.ANNOTATION_CLAIMED_IN] == "kubernaut-workflows"
+
+
 async def test_a_restored_one_is_refused_wherever_its_former_run_was() -> None:
     world = fakes.World()
     marks = MARKS | {names.ANNOTATION_CLAIMED: "restart-payment/another"}
