@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.looptime
 
 HOLD = {"metadata": {"finalizers": ["example.com/hold"]}}
+NO = faults.Answer(403, '{"kind":"Status","code":403,"message":"no"}')
 
 
 async def complete(here: World, name: str = "first", *, lingers: bool = False) -> JsonObject:
@@ -75,6 +76,31 @@ async def test_execution_waits_for_the_disappearance_and_for_no_timer(here: Worl
         assert asyncio.get_running_loop().time() - at < 1
     assert executions.condition_in(status, "ResourceLocked")["reason"] == "Executing"
     assert len(here.deletions()) == 1
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "kind", "words"),
+    [
+        pytest.param("delete", "pipelineruns", "ResourceLocked", "cannot be deleted", id="deleted"),
+        pytest.param("list", "taskruns", "EngineAvailable", "may not be read", id="read"),
+        pytest.param("list", "pods", "EngineAvailable", "may not be read", id="pods-read"),
+    ],
+)
+async def test_execution_says_what_keeps_it_from_a_name_that_a_finished_run_has(
+    here: World, verb: str, resource: str, kind: str, words: str
+) -> None:
+    async with here.controller():
+        await complete(here)
+        refused = Match(verbs=(verb,), resource=resource, agent=world.AGENT)
+        here.cluster.faults.add(NO, refused, times=None)
+        here.ask("second", spec=pasts.spec(OTHER))
+        status = await here.until_phase("Pending", "second")
+        assert words in executions.condition_in(status, kind)["message"]
+        await asyncio.sleep(20)
+        assert (here.execution("second") or {})["status"] == status
+        here.cluster.faults.heal()
+        status = await here.until_phase("Running", "second")
+    assert executions.condition_in(status, kind)["status"] == "True"
 
 
 async def test_run_is_not_evicted_while_a_pod_of_it_works(here: World) -> None:

@@ -14,9 +14,9 @@ import structlog
 
 from workflowexecution.api.status import ConditionReason, ConditionStatus, ConditionType
 from workflowexecution.domain import pipelinerun, status
-from workflowexecution.reconciler import skipping, surplus
+from workflowexecution.reconciler import failures, skipping, surplus
 from workflowexecution.reconciler import tools as common
-from workflowexecution.runtime import queue, resource
+from workflowexecution.runtime import errors, queue, resource
 from workflowexecution.runtime.controller import Result
 
 if TYPE_CHECKING:
@@ -80,23 +80,48 @@ class Collision:
         return live is None or live.ended
 
     async def _evict(self, case: common.Case, run: tekton.PipelineRun, version: str) -> Result:
-        """Delete the kept run; its name stays taken until its pods are gone."""
+        """Delete the kept run; its name stays taken until its pods are gone.
+
+        Raises:
+            ClusterError: it is not deleted. Where the server refuses that, it is said.
+        """
         tools = self._tools
         if not run.deleting:
-            await tools.engine.delete(case.seen.key, run)
+            try:
+                await tools.engine.delete(case.seen.key, run)
+            except errors.ApiError as error:
+                if failures.is_refusal(error):
+                    await _say_kept(tools, case, run, error, version)
+                raise
             _log.info(
                 "Kept run makes room", run=run.place, run_uid=run.uid,
                 said=run.condition.message if run.condition else "",
             )  # fmt: skip
             tools.metrics.lock_evicted()
-        note = status.Note(
-            ConditionType.RESOURCE_LOCKED,
-            ConditionStatus.FALSE,
-            ConditionReason.RELEASING,
-            f"PipelineRun {run.place} has ended and is being deleted",
-        )
+        note = _releasing(f"PipelineRun {run.place} has ended and is being deleted")
         await common.write(tools, case, common.waits(case, note), version=version)
         return Result(requeue_after_s=RELEASING_S, priority=queue.Priority.NORMAL)
+
+
+async def _say_kept(
+    tools: common.Tools,
+    case: common.Case,
+    run: tekton.PipelineRun,
+    error: errors.ApiError,
+    version: str,
+) -> None:
+    """Say once that the kept run may not be deleted: the server's words may be others each time."""
+    words = f"PipelineRun {run.place} has ended and cannot be deleted: "
+    said = case.status.condition(ConditionType.RESOURCE_LOCKED)
+    if said is None or not said.message.startswith(words):
+        after = common.waits(case, _releasing(f"{words}{error}"))
+        await common.write(tools, case, after, version=version)
+
+
+def _releasing(message: str) -> status.Note:
+    return status.Note(
+        ConditionType.RESOURCE_LOCKED, ConditionStatus.FALSE, ConditionReason.RELEASING, message
+    )
 
 
 async def take_on(

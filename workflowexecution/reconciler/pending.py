@@ -137,7 +137,7 @@ class Start:
             run = await tools.engine.create(key, manifest)
         except errors.AlreadyExists:
             self._failing.forget(key)
-            return await self._collision.meet(case, version)
+            return await self._meet(case, version)
         except (errors.NotFound, errors.EndpointMissing) as error:
             # Where the execution namespace is not there, the engine's place is missing.
             self._failing.forget(key)
@@ -162,6 +162,23 @@ class Start:
         # Nothing of Tekton's may ever wake this again; what is overdue is looked for all the same.
         return pacing.wake(tools, run, ())
 
+    async def _meet(
+        self, case: common.Case, version: str, run: tekton.PipelineRun | None = None
+    ) -> Result:
+        """Act on who has the name of the run, be that read already or not.
+
+        Raises:
+            ClusterError: nothing is known; that it may not be read is said.
+        """
+        try:
+            if run is None:
+                return await self._collision.meet(case, version)
+            return await self._collision.meet_run(case, run, version)
+        except errors.Unreadable as error:
+            why = f"Whether the run that has its name still works may not be read: {error}"
+            await _wait(self._tools, case, version, why)
+            raise
+
     async def _doubt(self, case: common.Case, version: str, error: errors.ClusterError) -> Result:
         """The create may or may not have happened: only the server itself knows.
 
@@ -175,7 +192,7 @@ class Start:
             # A server that has said why it did nothing is asked no more than it must be.
             run = await tools.engine.read(case.seen.lock)
             if run is not None:
-                return await self._collision.meet_run(case, run, version)
+                return await self._meet(case, version, run)
         self._failing.note(case.seen.key, case.moment.now)
         note = _not_created(ConditionReason.PIPELINE_CREATION_FAILED, str(error))
         if is_over:

@@ -208,10 +208,43 @@ async def test_nothing_is_free_because_the_server_does_not_answer(where: str) ->
     assert it.world.status.phase is None
 
 
-async def test_a_deletion_that_fails_leaves_it_pending_without_a_word() -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.TransportError("lost"),
+        errors.ServerError(errors.Refusal(status=503)),
+        fakes.refusal(errors.Throttled),
+    ],
+    ids=["lost", "gateway", "throttled"],
+)
+async def test_a_deletion_that_fails_leaves_it_pending_without_a_word(
+    error: errors.ClusterError,
+) -> None:
     it = Taken(KEPT, ENDED)
-    it.world.engine.delete_error = errors.TransportError("lost")
-    with pytest.raises(errors.TransportError):
+    it.world.engine.delete_error = error
+    with pytest.raises(type(error)):
         await it.meet()
     assert it.world.metrics.counted == []
     assert it.world.status.phase is None
+
+
+async def test_a_deletion_that_is_refused_is_said_once_whatever_the_words_are() -> None:
+    it = Taken(KEPT, ENDED)
+    first, second = (fakes.refusal(errors.Forbidden, said) for said in ("kept here", "not you"))
+    it.world.engine.delete_error = first
+    with pytest.raises(errors.Forbidden):
+        await it.meet()
+    said = it.world.said(ConditionType.RESOURCE_LOCKED)
+    assert (said.status, said.reason) == (ConditionStatus.FALSE, ConditionReason.RELEASING)
+    assert said.message == f"PipelineRun {PLACE} has ended and cannot be deleted: {first}"
+    assert it.world.status.phase is Phase.PENDING
+    it.world.engine.delete_error = second
+    again = it.world.case()
+    with pytest.raises(errors.Forbidden):
+        await it.collision.meet(again, again.seen.resource_version)
+    assert it.world.journal.count("status") == 1
+    assert it.world.metrics.counted == []
+    it.world.engine.delete_error = None
+    assert await it.collision.meet(again, again.seen.resource_version) == RELEASING
+    said = it.world.said(ConditionType.RESOURCE_LOCKED)
+    assert said.message.endswith("is being deleted")

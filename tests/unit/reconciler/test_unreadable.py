@@ -1,14 +1,15 @@
-"""A running execution of whose run not all may be read: no failure, and no silence."""
+"""An execution that waits for what it may not read of a run: no failure, and no silence."""
 
 from __future__ import annotations
 
 import pytest
 
+from tests import builders
 from tests.unit.reconciler import fakes
-from tests.unit.reconciler.test_running import FAILED, FAILURE, Running
+from tests.unit.reconciler.test_running import FAILED, FAILURE, LOCK, Running
 from tests.unit.reconciler.test_stopped import CANCEL, Stopping
 from workflowexecution.api.status import ConditionStatus, ConditionType, Phase
-from workflowexecution.reconciler import running
+from workflowexecution.reconciler import pending, running
 from workflowexecution.reconciler import tools as common
 from workflowexecution.runtime import errors
 
@@ -66,3 +67,23 @@ async def test_a_write_that_is_forbidden_is_no_read_that_is() -> None:
     with pytest.raises(errors.Forbidden):
         await it.reconcile()
     assert it.world.journal.count("status") == 1
+
+
+@pytest.mark.parametrize("which", LISTS[:2])
+@pytest.mark.parametrize("lost", [False, True], ids=["taken", "answer-lost"])
+async def test_one_whose_name_is_taken_waits_until_all_of_that_run_may_be_read(
+    which: str, *, lost: bool
+) -> None:
+    world = fakes.World()
+    world.put()
+    world.engine.live[LOCK] = builders.run(owner="other", condition=FAILURE)
+    world.engine.unreadable = which
+    world.engine.create_error = errors.TransportError("lost") if lost else None
+    for _ in range(2):
+        with pytest.raises(errors.Unreadable):
+            await pending.Start(world.tools).reconcile(world.case())
+    assert world.status.phase is Phase.PENDING
+    said = world.said(AVAILABLE)
+    assert (said.status, said.reason) == (ConditionStatus.FALSE, "EngineUnavailable")
+    assert f"may not be read: 400 Test: {which} is forbidden" in said.message
+    assert world.journal.count("status") == 1
