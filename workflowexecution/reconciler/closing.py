@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
     from workflowexecution.api.status import Status
 
+_ENGINE = status.Note(
+    ConditionType.ENGINE_AVAILABLE, ConditionStatus.TRUE, ConditionReason.ENGINE_AVAILABLE
+)
 _BEGUN = (
-    status.Note(
-        ConditionType.ENGINE_AVAILABLE, ConditionStatus.TRUE, ConditionReason.ENGINE_AVAILABLE
-    ),
+    _ENGINE,
     status.Note(ConditionType.SUSPENDED, ConditionStatus.FALSE, ConditionReason.EXECUTING),
     status.Note(ConditionType.RESOURCE_LOCKED, ConditionStatus.TRUE, ConditionReason.EXECUTING),
 )
@@ -49,6 +50,30 @@ _NOT_CREATED = status.Note(
 def begun(before: Status) -> Sequence[status.Note]:
     """What is to be said of what kept an execution waiting whose run is there."""
     return [note for note in _BEGUN if before.condition(note.type) is not None]
+
+
+def lifted(before: Status, now: status.Note) -> Sequence[status.Note]:
+    """What is to be said of what kept an execution waiting that waits for something else now.
+
+    The engine is looked at first: while it is away, nobody asks whether starts are suspended. And
+    who has the target, a create alone tells.
+    """
+    is_asked = now.type is not ConditionType.ENGINE_AVAILABLE
+    suspended = ConditionStatus.FALSE if is_asked else ConditionStatus.UNKNOWN
+    others = (
+        _ENGINE,
+        status.Note(ConditionType.SUSPENDED, suspended, now.reason),
+        status.Note(ConditionType.RESOURCE_LOCKED, ConditionStatus.UNKNOWN, now.reason),
+    )
+    said = (it for it in others if before.condition(it.type) is not None)
+    return [it for it in said if it.type is not now.type]
+
+
+def answered(before: Status, moment: status.Moment) -> Status:
+    """The status of one of whose run the engine has told: it is not away any more."""
+    if before.condition(_ENGINE.type) is None:
+        return before
+    return status.noted(before, moment, [_ENGINE])
 
 
 def never_begun(before: Status) -> Sequence[status.Note]:

@@ -242,12 +242,7 @@ def mirrored(
         run, children, case.status.task_runs, summary.completed_tasks if summary else None
     )
     after = status.mirrored(case.status, case.moment, run, way)
-    if after.condition(ConditionType.ENGINE_AVAILABLE) is not None:
-        note = status.Note(
-            ConditionType.ENGINE_AVAILABLE, ConditionStatus.TRUE, ConditionReason.ENGINE_AVAILABLE
-        )
-        after = status.noted(after, case.moment, [note])
-    return after
+    return closing.answered(after, case.moment)
 
 
 def attributed(

@@ -153,10 +153,10 @@ def lingering(case: common.Case, after: Status, why: str) -> Status:
     return _lingering(case, after, f"Tekton calls the run ended, and {_GOES_ON}: {why}")
 
 
-def survived(case: common.Case, left: Sequence[tekton.TaskRun]) -> Status:
+def survived(case: common.Case, after: Status, left: Sequence[tekton.TaskRun]) -> Status:
     """The status with what goes on of a run that somebody has deleted."""
     tasks = ", ".join(f"TaskRun {it.name}" for it in left if not it.is_done)
-    return _lingering(case, case.status, f"The run is deleted, and {_GOES_ON}: {tasks or 'a pod'}")
+    return _lingering(case, after, f"The run is deleted, and {_GOES_ON}: {tasks or 'a pod'}")
 
 
 def _lingering(case: common.Case, after: Status, message: str) -> Status:

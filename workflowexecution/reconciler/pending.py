@@ -33,6 +33,7 @@ from workflowexecution.domain import (
 )
 from workflowexecution.reconciler import (
     admission,
+    closing,
     collision,
     failures,
     pacing,
@@ -205,7 +206,8 @@ class Start:
             return Result()
         if not case.seen.failing:
             _log.warning("PipelineRun cannot be created so far", error=str(error))
-        after = status.pending(case.status, case.moment, [note])
+        notes = [note, *closing.lifted(case.status, note)]
+        after = status.pending(case.status, case.moment, notes)
         await common.write(tools, case, after, version=version)
         raise error
 

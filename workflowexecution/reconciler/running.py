@@ -366,7 +366,8 @@ class Mirror:
         """The run is gone, and something of it is not: the end waits, and says for what."""
         wait_s = self._patience(case.seen.key)
         if wait_s >= UNWATCHED_S:
-            await common.write(self._tools, case, health.survived(case, left))
+            after = closing.answered(case.status, case.moment)
+            await common.write(self._tools, case, health.survived(case, after, left))
         return Result(requeue_after_s=wait_s)
 
 

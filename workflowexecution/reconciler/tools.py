@@ -304,9 +304,9 @@ def waits(case: Case, note: status.Note) -> Status:
     """The status of a pending execution that waits for something else than its own create.
 
     Meanwhile nobody tries that create: what it failed of is not said any more, and the time for
-    which it may fail begins anew.
+    which it may fail begins anew. Nor is it said that it waits for what it waited for before.
     """
-    notes = [note]
+    notes = [note, *closing.lifted(case.status, note)]
     created = ConditionType.TEKTON_PIPELINE_CREATED
     if case.status.condition(created) is not None:
         notes.append(status.Note(created, ConditionStatus.UNKNOWN, note.reason, note.message))

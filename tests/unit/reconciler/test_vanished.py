@@ -235,3 +235,16 @@ async def test_whoever_waits_for_what_a_deleted_run_has_left_says_for_what() -> 
     await it.reconcile()
     assert it.phase() is Phase.FAILED
     assert it.world.said(ConditionType.PODS_HEALTHY).status is ConditionStatus.TRUE
+
+
+async def test_an_engine_is_said_to_be_back_while_what_a_deleted_run_has_left_works() -> None:
+    it = Running()
+    it.world.engine.away = "no Tekton"
+    await it.reconcile()
+    it.world.engine.away = ""
+    it.world.engine.working = {REF["uid"]}
+    for _ in range(8):
+        await it.reconcile()
+    assert it.phase() is Phase.RUNNING
+    assert it.world.said(ConditionType.ENGINE_AVAILABLE).status is ConditionStatus.TRUE
+    assert it.world.journal.count("status") == 2

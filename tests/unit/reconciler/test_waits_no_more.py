@@ -1,7 +1,8 @@
-"""What kept an execution waiting is not said for good of one that has ended without a run."""
+"""What kept an execution waiting is not said for good: it ends, or waits for something else."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 LOCK = locking.run_name(builders.TARGET)
 CANCEL = {"cancel": {"requestedBy": "ann", "reason": "wrong target"}}
 SUSPENDED, ENGINE, LOCKED = "Suspended", "EngineAvailable", "ResourceLocked"
+CREATED = "TektonPipelineCreated"
 
 
 async def kept_waiting(by: str) -> fakes.World:
@@ -80,6 +82,43 @@ async def test_one_that_is_deleted_waits_no_more(by: str, answer: str) -> None:
     assert said(world.status)[by] == (answer, "Completed")
 
 
+WAITS = {
+    SUSPENDED: ("True", "Suspended"),
+    ENGINE: ("False", "EngineUnavailable"),
+    LOCKED: ("False", "Releasing"),
+    CREATED: ("False", "PipelineCreationFailed"),
+}
+
+
+def keep_waiting(world: fakes.World, by: str) -> None:
+    """Nothing but this keeps it from now on."""
+    engine, over = world.engine, ("True", "Succeeded", "")
+    world.policy = fakes.World(suspend=by == SUSPENDED).policy
+    engine.away = "no Tekton" if by == ENGINE else ""
+    engine.live = {LOCK: builders.run(owner="other", condition=over)} if by == LOCKED else {}
+    broken = fakes.refusal(errors.ServerError, "failed calling webhook")
+    engine.create_error = broken if by == CREATED else None
+
+
+@pytest.mark.parametrize("by", WAITS)
+@pytest.mark.parametrize("before", [SUSPENDED, ENGINE, LOCKED])
+async def test_one_that_waits_for_something_else_says_so_in_one_write(before: str, by: str) -> None:
+    world = await kept_waiting(before)
+    start = pending.Start(world.tools)
+    keep_waiting(world, by)
+    for _ in range(2):
+        with contextlib.suppress(errors.ServerError):
+            await start.reconcile(world.case())
+    suspended = "Unknown" if by == ENGINE else "False"
+    no_more = {
+        SUSPENDED: (suspended, WAITS[by][1]),
+        ENGINE: ("True", "EngineAvailable"),
+        LOCKED: ("Unknown", WAITS[by][1]),
+    }
+    assert said(world.status) == {before: no_more[before]} | {by: WAITS[by]}
+    assert world.journal.count("status") == (1 if by == before else 2)
+
+
 async def test_one_that_is_deleted_is_not_said_to_have_no_run_while_nobody_knows() -> None:
     world = await kept_waiting(LOCKED)
     world.engine.live.clear()
@@ -113,14 +152,14 @@ async def tried_in_vain(*, waits: bool) -> fakes.World:
     return world
 
 
-CREATED = pytest.mark.parametrize(
+HOW = pytest.mark.parametrize(
     ("waits", "reason", "words"),
     [(True, "Completed", "ended without a run"), (False, "PipelineCreationFailed", "webhook")],
     ids=["waits", "failed"],
 )
 
 
-@CREATED
+@HOW
 @pytest.mark.parametrize("end", [Phase.SKIPPED, Phase.FAILED], ids=["skipped", "deleted"])
 async def test_its_create_waits_no_more_and_says_what_it_failed_of(
     end: Phase, reason: str, words: str, *, waits: bool
