@@ -107,6 +107,16 @@ async def test_a_refusal_because_the_run_has_ended_is_no_failure(
     assert world.journal == [CHANGE, "read"]
 
 
+async def test_a_refusal_is_a_failure_where_the_run_had_ended_before_it_was_asked() -> None:
+    world = fakes.World()
+    seen = builders.run(condition=("False", "Failed", ""))
+    world.engine.change_error, world.engine.live[LOCK] = REFUSED, seen
+    with pytest.raises(errors.BadRequest):
+        await climb(world, seen, Cause.ORPHAN)
+    world.engine.live.clear()
+    assert await climb(world, seen, Cause.ORPHAN) == (Step.ASK, high(ladder.AGAIN_S))
+
+
 @pytest.mark.parametrize(
     "error", [REFUSED, fakes.refusal(errors.Forbidden), fakes.refusal(errors.Throttled)]
 )

@@ -163,8 +163,13 @@ async def test_a_run_that_cannot_be_swept_keeps_no_other_from_it() -> None:
     assert (await it.sweep()).count(CHANGE) == 2
 
 
-async def test_a_run_of_nobody_that_may_not_be_told_to_end_is_deleted() -> None:
-    it = Swept()
+@pytest.mark.parametrize("condition", [None, OVER], ids=["going-on", "called-done"])
+async def test_a_run_of_nobody_that_may_not_be_told_to_end_is_deleted(
+    condition: tuple[str, str, str] | None,
+) -> None:
+    run = builders.run(condition=condition)
+    it = Swept(run)
+    it.world.engine.working = {run.uid}
     it.world.engine.change_error = fakes.refusal(errors.ServerError, "failed calling webhook")
     for _ in range(2):
         assert DELETE not in await it.sweep()
