@@ -158,12 +158,7 @@ def explain(cause: Cause, spec: Spec, run: api.PipelineRun, limits: Limits) -> S
         case Cause.DELETED:
             return Stop(cause, FailureReason.CANCELLED, DELETED)
         case Cause.LINGERING:
-            left = duration.format_seconds(_patience_s(run))
-            message = (
-                f"A task or pod of the run was still there {left} after Tekton had called the run "
-                "ended, so the run was deleted"
-            )
-            return Stop(cause, FailureReason.UNKNOWN, message)
+            return Stop(cause, FailureReason.UNKNOWN, outlived(_patience_s(run)))
         case Cause.DEADLINE:
             given = duration.format_seconds(run.timeout_s or 0)
             grace = duration.format_seconds(limits.deadline_grace_s)
@@ -180,6 +175,15 @@ def explain(cause: Cause, spec: Spec, run: api.PipelineRun, limits: Limits) -> S
             return Stop(cause, FailureReason.CONFIGURATION_ERROR, _difference(spec, run))
         case _ as unreachable:
             assert_never(unreachable)
+
+
+def outlived(patience_s: float) -> str:
+    """The sentence of a run of which something was there for so long after its end."""
+    left = duration.format_seconds(patience_s)
+    return (
+        f"A task or pod of the run was still there {left} after Tekton had called the run ended, "
+        "so the run was deleted"
+    )
 
 
 def _patience_s(run: api.PipelineRun) -> float:

@@ -318,7 +318,11 @@ def _stop_of(
     begun = case.status.condition(ConditionType.CANCEL_CONFIRMED)
     if begun is None:
         return None
-    if case.execution.spec.cancel is None:
-        # The cause stood on the run: what was said of it is left, and no reason follows from that.
-        return stopping.Stop(stopping.Cause.ORPHAN, FailureReason.UNKNOWN, ladder.why(begun))
-    return stopping.Stop(stopping.Cause.USER, FailureReason.CANCELLED, ladder.why(begun))
+    why = ladder.why(begun)
+    if case.execution.spec.cancel is not None:
+        return stopping.Stop(stopping.Cause.USER, FailureReason.CANCELLED, why)
+    if why == stopping.outlived(stopping.LINGER_S):
+        # One that was told to end has longer: this one had come to its own end.
+        return None
+    # The cause stood on the run: what was said of it is left, and no reason follows from that.
+    return stopping.Stop(stopping.Cause.ORPHAN, FailureReason.UNKNOWN, why)

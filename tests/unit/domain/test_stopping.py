@@ -237,6 +237,7 @@ def test_what_outlives_a_run_has_longer_where_it_was_told_to_end() -> None:
         found = due(spec(), seen, at(ended_s + patience_s))
         assert found is not None
         assert (found.cause, said in found.message) == (Cause.LINGERING, True)
+        assert found.message == stopping.outlived(patience_s)
 
 
 @pytest.mark.parametrize("ended", [builders.stamp(-3600), builders.stamp(3600), None])

@@ -191,6 +191,30 @@ async def test_cancelled_run_that_lingered_is_confirmed_when_it_is_gone() -> Non
     assert it.world.status.outcome == Outcome.CANCELLED
 
 
+@pytest.mark.parametrize("seen_gone", [True, False])
+@pytest.mark.parametrize("told", [True, False], ids=["told-to-end", "ended-by-itself"])
+async def test_run_that_is_deleted_for_what_it_has_left_was_stopped_if_it_was_told_to_end(
+    *, told: bool, seen_gone: bool
+) -> None:
+    """Also where the program begins anew, and has not seen it."""
+    it = Lingering()
+    marks = FORCED | {names.ANNOTATION_CANCEL_CAUSE: "deadline"} if told else {}
+    it.has(CANCELLED_RUN if told else FAILURE, marks=marks)
+    await it.reconcile()
+    it.world.clock.advance(stopping.FORCED_S if told else stopping.LINGER_S)
+    await later()
+    await it.reconcile()
+    assert f"delete {LOCK}" in it.world.journal
+    it.world.engine.gone = dict(it.world.engine.cached) if seen_gone else {}
+    it.vanish()
+    it.mirror = running.Mirror(it.world.tools)
+    assert await it.reconcile() == Result()
+    said = it.world.said(CONFIRMED)
+    answer = ("True", "Cancelled") if told else ("False", "Completed")
+    assert (said.status, said.reason) == answer
+    assert it.phase() is Phase.FAILED
+
+
 async def test_run_that_lingers_no_more_ends_by_itself() -> None:
     it = Lingering()
     it.world.engine.pods = [waiting()]
