@@ -161,3 +161,69 @@ def test_of_a_matrix_it_tells_how_much_of_it_had_begun_and_which_was_the_cause()
         "had begun, so the target may"
     ) in details.natural_language_summary
     assert blame.told_of(classify(), children) is None
+
+
+def test_the_cause_is_not_a_bystander_that_was_cancelled() -> None:
+    bystander = failed_task("a", reason="TaskRunCancelled", ended_s=5)
+    assert classify(bystander, failed_task("b", ended_s=9)).failed_task_name == "b"
+
+
+def test_the_cause_is_a_cancelled_task_when_nothing_else_failed() -> None:
+    details = classify(failed_task("a", reason="TaskRunCancelled", message="stopped"))
+    assert (details.failed_task_name, details.reason) == ("a", FailureReason.CANCELLED)
+
+
+def test_the_cause_is_not_a_task_whose_failure_is_ignored() -> None:
+    ignored = failed_task("a", reason="FailureIgnored", ended_s=5)
+    assert classify(ignored, failed_task("b", ended_s=9)).failed_task_name == "b"
+    assert classify(ignored).failed_task_name == ""
+
+
+@pytest.mark.parametrize("of_run", ["Failed", "Cancelled", "PipelineRunTimeout"])
+def test_the_cause_is_no_finally_task_when_another_was_ended_from_outside(of_run: str) -> None:
+    status = {"pipelineSpec": {"tasks": [{"name": "work"}], "finally": [{"name": "tell"}]}}
+    work = failed_task("work", reason="TaskRunCancelled", ended_s=5)
+    details = classify(work, failed_task("tell"), said=("False", of_run, ""), status=status)
+    timed_out = of_run == "PipelineRunTimeout"
+    reason = FailureReason.DEADLINE_EXCEEDED if timed_out else FailureReason.CANCELLED
+    assert (details.failed_task_name, details.reason) == ("work", reason)
+
+
+@pytest.mark.parametrize("of_run", ["Cancelled", "PipelineRunTimeout"])
+def test_the_cause_is_a_task_that_had_failed_before_the_rest_was_ended(of_run: str) -> None:
+    other = failed_task("other", reason="TaskRunCancelled", ended_s=9)
+    details = classify(other, failed_task("work", ended_s=5), said=("False", of_run, ""))
+    assert (details.failed_task_name, details.reason) == ("work", FailureReason.TASK_FAILED)
+
+
+@pytest.mark.parametrize(
+    ("of_run", "kinds", "task"),
+    [
+        pytest.param("PipelineRunTimeout", ["TaskRun", "CustomRun"], "CustomRun", id="timeout"),
+        pytest.param("Failed", ["PipelineRun"], "PipelineRun", id="failed"),
+        pytest.param("Failed", ["PipelineRun", "CustomRun"], "", id="one-of-two"),
+        pytest.param("Cancelled", ["CustomRun"], "", id="cancelled"),
+        pytest.param("PipelineRunTimeout", [], "", id="never-created"),
+    ],
+)
+def test_the_cause_is_a_task_of_another_kind_when_no_taskrun_failed(
+    of_run: str, kinds: list[str], task: str
+) -> None:
+    status = {"childReferences": [builders.child(kind, kind=kind) for kind in kinds]}
+    details = classify(said=("False", of_run, "too late"), status=status)
+    assert details.failed_task_name == task
+    never_created = "no task was even created" in details.natural_language_summary
+    assert never_created is not bool(kinds)
+
+
+def test_the_cause_is_the_first_to_fail_and_finally_ranks_last() -> None:
+    status = {"pipelineSpec": {"tasks": [{"name": "x"}], "finally": [{"name": "tell"}]}}
+    first = [
+        failed_task("x", ended_s=9),
+        failed_task("y", ended_s=8),
+        failed_task("tell", ended_s=1),
+    ]
+    assert classify(*first, status=status).failed_task_name == "y"
+    assert classify(first[2], status=status).failed_task_name == "tell"
+    endless = builders.task("z", condition=("False", "Failed", ""), status={"completionTime": None})
+    assert classify(endless, first[0]).failed_task_name == "x"
