@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import workflowexecution
-from tests.unit.domain import test_auditevent
+from tests.unit.domain import auditevents
 from workflowexecution.domain import secretnames
 from workflowexecution.domain.audit import Transition
 
@@ -73,9 +73,9 @@ def _members(value: object) -> Iterator[str]:
 
 def test_no_name_of_the_programs_own_is_that_of_a_secret() -> None:
     documents: list[dict[str, Any]] = [
-        test_auditevent.built(transition, style).document
+        auditevents.built(transition, style).document
         for transition in Transition
-        for style in (test_auditevent.DECEMBER, test_auditevent.CURRENT)
+        for style in (auditevents.DECEMBER, auditevents.CURRENT)
     ]
     audited = {key for document in documents for key in _members(document)}
     logged = set(_logged())
