@@ -7,9 +7,21 @@ seconds, targets are canonical.
 
 from __future__ import annotations
 
-import dataclasses
-import enum
 from typing import TYPE_CHECKING
+
+from tests.component.rules_happenings import Happenings
+from tests.component.rules_objects import (
+    COMPLETED,
+    DELETED_S,
+    FAILED,
+    FORCED_S,
+    PENDING,
+    RUNNING,
+    SKIPPED,
+    End,
+    Execution,
+    Run,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,211 +34,12 @@ DEADLINE_GRACE_S = 120.0
 RETENTION_S = 300.0
 ORDERLY_S = 300.0
 """For a run to end in order."""
-FORCED_S = 120.0
-"""For a run to end, and for what outlives it, once Tekton was told to end it."""
-LINGER_S = 60.0
-"""For what outlives a run that nobody has told to end."""
-DELETED_S = 60.0
-"""For a run to be gone once it was deleted."""
 GIVE_UP_S = 600.0
 """For a deleted execution to wait for its run."""
 
-PENDING, RUNNING, COMPLETED, FAILED, SKIPPED = (
-    "Pending",
-    "Running",
-    "Completed",
-    "Failed",
-    "Skipped",
-)
 
-
-class End(enum.Enum):
-    """What Tekton says at a run's end."""
-
-    SUCCEEDED = "Succeeded"
-    FAILED = "Failed"
-    CANCELLED = "Cancelled"
-
-
-@dataclasses.dataclass(eq=False, slots=True)
-class Run:
-    """A run. It can be gone while a pod of it still works."""
-
-    owner: Execution
-    made_at: float
-    exists: bool = True
-    begun: bool = False
-    """It has a task."""
-    worked: bool = False
-    """A container of it has started."""
-    works: bool = False
-    """A pod of it has not ended."""
-    stubborn: bool = False
-    """That pod goes on when it is deleted."""
-    end: End | None = None
-    ended_at: float = 0.0
-    asked_at: float | None = None
-    forced_at: float | None = None
-    removed_at: float | None = None
-    noted: bool = False
-    """Why it failed, or is deleted, was written down while it was there."""
-    lingers_from: float = 0.0
-    """When it was, of one that has ended and goes on."""
-    dated: bool = True
-    """When it ended is known."""
-    stuck: bool = False
-    """Its execution says that even its deletion was in vain."""
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        return f"run of {self.owner.name}"
-
-    @property
-    def patience_s(self) -> float:
-        """How long something of it may outlive its end."""
-        return LINGER_S if self.asked_at is None else FORCED_S
-
-    @property
-    def lives(self) -> bool:
-        """Tekton has not said the end, or has, but a pod works."""
-        return self.works or (self.exists and self.end is None)
-
-    def is_stuck(self, now: float) -> bool:
-        """Even its deletion was in vain."""
-        return self.exists and self.removed_at is not None and now >= self.removed_at + DELETED_S
-
-    def remove(self, now: float) -> None:
-        """Deleted, its pods first: a pod that goes on keeps it there."""
-        self.removed_at = now
-        self.works = self.works and self.stubborn
-        self.exists = self.works
-
-
-@dataclasses.dataclass(eq=False, slots=True)
-class Execution:
-    """An execution; what its status must say, and what its end means for those after it."""
-
-    uid: str
-    name: str
-    target: str
-    workflow: str
-    asked_at: float
-    faulty: bool = False
-
-    phase: str = PENDING
-    outcome: str | None = None
-    reason: str | None = None
-    other: str | None = None
-    retry_at: float | None = None
-    failures: int | None = None
-    locked_until: float | None = None
-    harmed: bool | None = None
-    """It may have left its target half changed."""
-
-    run: Run | None = None
-    counts: bool = False
-    """It failed before anything ran, and may be tried again, later and later."""
-    found: frozenset[Execution] = frozenset()
-    """The failures in a row before it, when it failed."""
-    next_at: float = 0.0
-    ended_at: float = 0.0
-    told_at: float = 0.0
-    """When its end was told, which is later where the program was down."""
-    cancelled: bool = False
-    cleared_at: float = 0.0
-    deleted_at: float | None = None
-    gone: bool = False
-
-    @property
-    def is_over(self) -> bool:
-        """Its phase is terminal."""
-        return self.phase in {COMPLETED, FAILED, SKIPPED}
-
-    @property
-    def cleared(self) -> bool:
-        """A person has taken it out of its target's history."""
-        return self.cleared_at > 0
-
-
-class Rules:
-    """The rules. What is told happens `now`; `pass_to` lets time pass."""
-
-    def __init__(self) -> None:
-        """Begin with a program that is up, and nothing to do."""
-        self.now = 0.0
-        self.asleep = False
-        """The program is down: things happen, and it decides nothing."""
-        self.suspended = False
-        self.executions: list[Execution] = []
-        self.copies: list[Run] = []
-        """Runs that somebody has made of others, and that have not ended."""
-
-    # What happens in the world.
-
-    def asked(self, execution: Execution) -> None:
-        """Somebody creates an execution."""
-        self.executions.append(execution)
-
-    def begins(self, run: Run, *, worked: bool, stubborn: bool) -> None:
-        """Tekton makes a task, and its pod is there: it pulls its image, or works."""
-        run.begun, run.worked, run.works, run.stubborn = True, worked, True, stubborn
-
-    def ends(self, run: Run, end: End, *, lingers: bool) -> None:
-        """Tekton says the end; the pod ends with it, or lingers."""
-        run.end, run.ended_at, run.works = end, self.now, run.works and lingers
-
-    def copied(self, run: Run) -> Run:
-        """Somebody copies a run, whose labels say that it is the same execution's."""
-        self.copies.append(Run(run.owner, self.now))
-        return self.copies[-1]
-
-    def copy_goes(self, copy: Run) -> None:
-        """Tekton ends a copy, and somebody clears it away."""
-        self.copies.remove(copy)
-
-    def pod_ends(self, run: Run) -> None:
-        """The last pod ends, and lets a deleted run go."""
-        run.works = False
-        if run.exists and run.removed_at is not None:
-            run.exists = False
-            if self.asleep:
-                self._forget(run)
-
-    def vanishes(self, run: Run) -> None:
-        """Somebody deletes the run, and nobody waits for its pods."""
-        run.exists, run.works = False, run.works and run.stubborn
-        if self.asleep:
-            self._forget(run)
-
-    def cancels(self, execution: Execution) -> None:
-        """Somebody asks that the execution ends."""
-        execution.cancelled = True
-
-    def clears(self, execution: Execution) -> None:
-        """Somebody has looked at the target: the execution is taken out of its history."""
-        execution.cleared_at = self.now
-
-    def deletes(self, execution: Execution) -> None:
-        """Somebody deletes the execution; it stays while it has, or may have, a run."""
-        run = execution.run
-        if run is not None and (run.exists or not execution.is_over):
-            execution.deleted_at = self.now
-        else:
-            execution.gone = True
-
-    def falls_asleep(self) -> None:
-        """The program goes down, and forgets what it alone has seen: the end of runs now gone."""
-        self.asleep = True
-        for it in self.alive():
-            if it.run is not None and not (it.run.exists or it.is_over):
-                self._forget(it.run)
-
-    def _forget(self, run: Run) -> None:
-        """Who did not see it go knows of its end what was written down: not when it was."""
-        run.dated = False
-        if not run.noted:
-            run.end = None
+class Rules(Happenings):
+    """The rules: what the program does about what happens. `pass_to` lets time pass."""
 
     def pass_to(self, now: float) -> None:
         """Let time pass: what falls due in it happens in its order."""
@@ -253,16 +66,6 @@ class Rules:
                 or any(map(self._start, waiting))
             ):
                 break
-
-    def alive(self) -> list[Execution]:
-        """The executions that are there, the older first."""
-        there = (each for each in self.executions if not each.gone)
-        return sorted(there, key=lambda each: (int(each.asked_at), each.uid))
-
-    def runs(self) -> list[Run]:
-        """The runs that are there."""
-        made = (each.run for each in self.executions if each.run is not None)
-        return [run for run in made if run.exists]
 
     def due(self) -> Iterator[tuple[float, float]]:
         """When something changes though nothing happens, and how late that may be seen."""

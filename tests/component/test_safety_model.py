@@ -23,13 +23,13 @@ import structlog
 from hypothesis import stateful
 from hypothesis import strategies as st
 
-from tests.component import rules_model
+from tests.component import rules_objects
 from tests.component.walk import LONG_QUIET_S, TARGETS, WORKFLOWS, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.component.rules_model import Execution, Run
+    from tests.component.rules_objects import Execution, Run
 
 WALKS = int(os.environ.get("WFE_TEST_WALKS", "30"))
 SEED = os.environ.get("WFE_TEST_SEED", "")
@@ -107,7 +107,7 @@ class SafetyMachine(stateful.RuleBasedStateMachine):
     def removable(self) -> list[Run]:
         """Who deletes a run whose pod outlives its execution takes away its lock."""
         owners = [it for it in self.walk.rules.alive() if it.run is not None and it.run.exists]
-        lasting = [it for it in owners if it.phase != rules_model.COMPLETED]
+        lasting = [it for it in owners if it.phase != rules_objects.COMPLETED]
         safe = [it for it in owners if it.run and not (it.run.works and it.run.stubborn)]
         return [it.run for it in owners if it in lasting or it in safe if it.run is not None]
 
@@ -118,12 +118,12 @@ class SafetyMachine(stateful.RuleBasedStateMachine):
     def stoppable(self) -> list[Execution]:
         """Executions that nobody has cancelled."""
         there = self.walk.rules.alive()
-        return [it for it in there if not it.cancelled and it.phase != rules_model.SKIPPED]
+        return [it for it in there if not it.cancelled and it.phase != rules_objects.SKIPPED]
 
     def clearable(self) -> list[Execution]:
         """Executions that mean something to those after them."""
         there = self.walk.rules.alive()
-        ended = {rules_model.COMPLETED, rules_model.FAILED}
+        ended = {rules_objects.COMPLETED, rules_objects.FAILED}
         return [it for it in there if it.phase in ended and not it.cleared]
 
     def blocking(self) -> list[Execution]:
@@ -179,7 +179,7 @@ def _fail_in_a_row(machine: SafetyMachine, _: object, data: st.DataObject) -> St
     return machine.walk.fail_in_a_row(data.draw(_asked), data.draw(st.integers(1, 6)))
 
 
-def _ends(end: rules_model.End) -> Callable[[SafetyMachine, Run, st.DataObject], Step]:
+def _ends(end: rules_objects.End) -> Callable[[SafetyMachine, Run, st.DataObject], Step]:
     def take(machine: SafetyMachine, run: Run, data: st.DataObject) -> Step:
         return machine.walk.ends(run, end, lingers=data.draw(st.booleans(), label="lingers"))
 
@@ -203,9 +203,9 @@ KINDS = {
     "ask for several": _Kind(2, lambda _: _ALWAYS, _ask_for_several),
     "fail in a row": _Kind(1, lambda _: _ALWAYS, _fail_in_a_row),
     "run begins": _Kind(6, lambda it: it.going(begun=False), _begins),
-    "run succeeds": _Kind(3, lambda it: it.going(), _ends(rules_model.End.SUCCEEDED)),
-    "run fails": _Kind(3, lambda it: it.going(), _ends(rules_model.End.FAILED)),
-    "run obeys": _Kind(3, lambda it: it.told(), _ends(rules_model.End.CANCELLED)),
+    "run succeeds": _Kind(3, lambda it: it.going(), _ends(rules_objects.End.SUCCEEDED)),
+    "run fails": _Kind(3, lambda it: it.going(), _ends(rules_objects.End.FAILED)),
+    "run obeys": _Kind(3, lambda it: it.told(), _ends(rules_objects.End.CANCELLED)),
     "run is copied": _Kind(2, lambda it: it.owned(), _copies),
     "pod ends": _Kind(4, lambda it: it.lingering(), lambda it, run, _: it.walk.pod_ends(run)),
     "run is deleted": _Kind(2, lambda it: it.removable(), lambda it, run, _: it.walk.vanishes(run)),

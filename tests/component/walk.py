@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from tests.component import hands, rules_model, world
+from tests.component import hands, rules_model, rules_objects, world
 from tests.fake import kinds
 from tests.fake.cluster import FakeCluster
 from workflowexecution.api import names
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from pathlib import Path
 
-    from tests.component.rules_model import Execution, Run
+    from tests.component.rules_objects import Execution, Run
     from tests.fake.statuses import JsonObject
 
 # Spellings of a target; the first is the canonical one.
@@ -35,9 +35,9 @@ LONG_QUIET_S = 40.0
 """Where nothing wakes the program: it looks again after half a minute at the latest."""
 _NEAR_S = 3.0
 _CONDITIONS = {
-    rules_model.End.SUCCEEDED: hands.SUCCEEDED,
-    rules_model.End.FAILED: hands.FAILED,
-    rules_model.End.CANCELLED: hands.CANCELLED,
+    rules_objects.End.SUCCEEDED: hands.SUCCEEDED,
+    rules_objects.End.FAILED: hands.FAILED,
+    rules_objects.End.CANCELLED: hands.CANCELLED,
 }
 
 
@@ -95,7 +95,7 @@ class Walk:
         wrong = {"TARGET_RESOURCE": "x"} if faulty else {}
         spec = {"targetResource": spelled, "workflowRef": reference, "parameters": wrong}
         uid = self._here.ask(name, spec=spec)["metadata"]["uid"]
-        execution = rules_model.Execution(
+        execution = rules_objects.Execution(
             uid=uid, name=name, target=target, workflow=workflow,
             asked_at=self._now(), faulty=faulty,
         )  # fmt: skip
@@ -110,7 +110,7 @@ class Walk:
         self.rules.begins(run, worked=worked, stubborn=stubborn)
         await self._quieten(QUIET_S)
 
-    async def ends(self, run: Run, end: rules_model.End, *, lingers: bool) -> None:
+    async def ends(self, run: Run, end: rules_objects.End, *, lingers: bool) -> None:
         """Tekton says the run's end."""
         await self.calm()
         self._hands.end(self._stored(run), _CONDITIONS[end], lingers=lingers)
@@ -211,7 +211,7 @@ class Walk:
             run = self.rules.executions[-1].run
             if run is None:
                 break
-            await self.ends(run, rules_model.End.FAILED, lingers=False)
+            await self.ends(run, rules_objects.End.FAILED, lingers=False)
 
     async def passes_to_what_is_due(self) -> None:
         """Nothing happens until something falls due."""
@@ -284,7 +284,7 @@ def _said(execution: JsonObject) -> dict[str, Any]:
     other = skipped.get("conflictingWorkflow") or skipped.get("recentRemediation") or {}
     details = status.get("failureDetails") or {}
     return {
-        "phase": status.get("phase") or rules_model.PENDING,
+        "phase": status.get("phase") or rules_objects.PENDING,
         "outcome": status.get("outcome"),
         "reason": skipped.get("reason"),
         "other": other.get("name"),
