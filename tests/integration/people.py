@@ -79,6 +79,14 @@ class Person:
         return await self.set_status(execution, blockClearance=self.clearance(**fields))
 
 
+def assert_denied(reply: Reply, message: str, *, status: int = 403) -> None:
+    """A refusal by the policy with exactly this message, which names the field."""
+    assert reply.status == status, reply.raw
+    by, _, said = reply.body["message"].partition("denied request: ")
+    assert f"ValidatingAdmissionPolicy '{NAME}'" in by
+    assert said == message
+
+
 @contextlib.asynccontextmanager
 async def at_work(stack: Stack, user: str, namespace: str) -> AsyncGenerator[Person]:
     """A user of the stack's token file, at work in a namespace."""

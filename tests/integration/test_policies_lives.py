@@ -10,12 +10,12 @@ import pytest_asyncio
 
 from tests.fake import kinds
 from tests.integration import objects, people
+from tests.integration.people import assert_denied
 from tests.integration.world import COLLECTED_S, until_gone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from tests.fake.api import Reply
     from tests.integration.people import Person
     from tests.integration.world import JsonObject, World
     from tests.stack.cluster import Stack
@@ -131,14 +131,6 @@ async def collector_has_seen_all(world: World) -> None:
     """
     await world.create(owned("last", GONE))
     await world.until_gone("last", deadline_s=COLLECTED_S)
-
-
-def assert_denied(reply: Reply, message: str) -> None:
-    """A refusal by the policy with exactly this message."""
-    assert reply.status == 403, reply.raw
-    by, _, said = reply.body["message"].partition("denied request: ")
-    assert f"ValidatingAdmissionPolicy '{people.NAME}'" in by
-    assert said == message
 
 
 class TestOwnersOfWhatIsThere:
