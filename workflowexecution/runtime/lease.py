@@ -122,9 +122,9 @@ class View:
     """What one process has seen of a lease, since when by its own clock, and what is its own there.
 
     A lease may be taken when it has been seen unchanged for as long as it says itself; a lease that
-    is deleted, or whose holder somebody has wiped out, still counts as held until then, since its
-    holder may not know it yet. Only a lease that was given back, or was never seen, is free at
-    once.
+    is deleted or emptied, or whose holder somebody has wiped out, still counts as held until then,
+    since its holder may not know it yet. Only a lease that was given back, or that nobody was ever
+    seen to hold, is free at once.
 
     A record is this process's own by holder and time of acquisition: a process of the same name,
     as the one before a restart, is another one.
@@ -148,6 +148,8 @@ class View:
         self._uid = ""
         self._seen_at = float("-inf")
         self._acquired = ""
+        self._may_be_held = False
+        """Whether a holder was seen, or for how long one holds it, and no giving back since."""
         self.record = Record()
         """As it was seen last."""
         self.version = ""
@@ -168,6 +170,10 @@ class View:
         self.version = version
         if (uid, record) != (self._uid, self.record):
             self._uid, self.record, self._seen_at = uid, record, self._now()
+        if record.holder or record.duration_s > _RELEASED_S:
+            self._may_be_held = True
+        elif record.duration_s == _RELEASED_S:
+            self._may_be_held = False
 
     def missed(self) -> None:
         """Take note that no lease is there; what was seen before still counts."""
@@ -187,11 +193,9 @@ class View:
     @property
     def wait_s(self) -> float:
         """Seconds until this process may take the lease; not positive: it may now."""
-        record = self.record
-        given_back = not record.holder and record.duration_s <= _RELEASED_S
-        if self.is_mine or given_back:
+        if self.is_mine or not self._may_be_held:
             return 0.0
-        return self._seen_at + (record.duration_s or self._duration_s) - self._now()
+        return self._seen_at + (self.record.duration_s or self._duration_s) - self._now()
 
     def next_record(self, now: datetime.datetime) -> Record:
         """Return what this process writes to take the lease, or to keep what is its own."""

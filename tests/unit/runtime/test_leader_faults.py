@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.fake import faults, statuses
+from tests.fake import faults, kinds, statuses
 from tests.fake.faults import Effect
 from tests.unit.runtime import electors, sources
 from tests.unit.runtime.electors import Bench, Replica
@@ -182,6 +182,16 @@ class TestOthers:
         bench.edit(holderIdentity=holder)
         assert f"held by {holder or 'nobody'}" in lost(await replica.ends(within_s=3))
         assert not replica.may_write
+        assert await other.leads() >= 25.5 + 15
+
+    async def test_nobody_acts_beside_the_holder_when_somebody_empties_the_lease(
+        self, bench: Bench
+    ) -> None:
+        replica, other = await leading(bench), bench.replica("b")
+        await asyncio.sleep(5)
+        bench.cluster.patch(kinds.LEASES, *electors.KEY, {"spec": None})
+        assert "held by nobody" in lost(await replica.ends(within_s=3))
+        assert (replica.may_write, other.may_write) == (False, False)
         assert await other.leads() >= 25.5 + 15
 
     async def test_holder_ends_when_another_made_the_lease_that_was_deleted(

@@ -108,6 +108,22 @@ def test_view_waits_from_when_the_record_changed() -> None:
     assert seen.wait_s == 20
 
 
+def test_view_waits_for_a_lease_that_is_emptied_while_it_is_held() -> None:
+    clock = Clock(100.0)
+    seen = view(clock)
+    empty = lease.Record()
+    seen.saw(obj(empty))
+    assert seen.wait_s == 0
+    seen.saw(obj(OTHER, "2"))
+    clock.at = 110
+    seen.saw(obj(empty, "3"))
+    assert seen.wait_s == 15
+    seen.saw(obj(seen.released_record(NOW), "4"))
+    assert seen.wait_s == 0
+    seen.saw(obj(empty, "5"))
+    assert seen.wait_s == 0
+
+
 @pytest.mark.parametrize(
     "answer",
     [{}, {"metadata": None}, {"metadata": {}}, {"metadata": []}],
