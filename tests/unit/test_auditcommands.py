@@ -269,6 +269,8 @@ async def test_a_replay_ends_though_the_store_fails_of_a_record(
     events = [audits.event(name) for name in "abc"]
     async with bed.running(), asyncio.timeout(300):
         await auditcommands._offer_all(bed.trail, events)
+    # What the log says.
+    capsys.readouterr()
     assert auditcommands._told(bed.trail, 3) == auditcommands.EXIT_FOUND
     said = capsys.readouterr().out
     assert said == "3 records: 0 were there, 2 sent, 0 refused, 1 left\n"

@@ -15,10 +15,14 @@ import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import structlog
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from workflowexecution.domain.auditevent import Event
+
+_log = structlog.get_logger(__name__)
 
 MAX_LONELY_FAILURES = 5
 """How many spans a record may fail alone in, the store being well in each."""
@@ -162,6 +166,11 @@ class Parcel:
         if not self.is_suspect:
             self.is_suspect = True
             self._begin(seen, now)
+            _log.warning(
+                "Audit store fails of an event alone: it is tried by itself",
+                event_key=self.event.key,
+                error=self.why,
+            )
         elif now - self._began >= SPAN_S and seen.passed - then.passed >= MIN_PASSED:
             self.failures += seen.is_well_since(then)
             self._begin(seen, now)

@@ -51,6 +51,8 @@ class Questions:
         """The correlation of the first question that has failed since one was answered."""
         self._are_away = False
         """Whether questions about two correlations have failed, and none was answered since."""
+        self._is_told = False
+        """Whether the log says so."""
         self._refused = False
         """Whether the last question was."""
         self._refused_key = ""
@@ -102,12 +104,17 @@ class Questions:
                     break
                 continue
             unknown_in_a_row = 0
-            self._seen.answered += 1
-            self._failed_about, self._are_away = "", False
+            self._answered()
             parcel.doubtful = False
             if there:
                 self._found(parcel)
         return failing
+
+    def _answered(self) -> None:
+        self._seen.answered += 1
+        if self._is_told:
+            _log.info("Audit store answers questions again")
+        self._failed_about, self._are_away, self._is_told = "", False, False
 
     def _failed(self, parcel: Parcel, error: Failing, now: float) -> set[str]:
         """Note that the store failed of a question; returns the correlation that it was about.
@@ -118,6 +125,9 @@ class Questions:
         self._failed_about = self._failed_about or about
         self._are_away |= about != self._failed_about
         tells = not parcel.is_suspect
+        if tells and self._are_away and not self._is_told:
+            self._is_told = True
+            _log.warning("Audit store answers no question: records in doubt wait", error=str(error))
         # Silence tells even so: it ends the asking, and no other question does. So does what fails
         # where no question is answered: then all who are asked for are suspects soon.
         is_silent = isinstance(error, auditclient.Silent)

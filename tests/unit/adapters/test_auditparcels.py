@@ -7,6 +7,7 @@ import errno
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog.testing
 
 from tests.unit.adapters import audits
 from tests.unit.adapters.test_auditstore import Bed
@@ -42,6 +43,18 @@ async def test_a_record_that_fails_alone_delays_none_of_the_others() -> None:
             assert bed.trail.breaker_state is breaker.State.CLOSED
         # Ever more seldom itself.
         assert bed.store.batches.count(["b"]) < 14
+
+
+async def test_a_record_that_fails_alone_is_told_once() -> None:
+    bed = Bed()
+    bed.store.poison = {"b"}
+    bed.offer(*"ab")
+    with structlog.testing.capture_logs() as logs:
+        async with bed.running():
+            await bed.offer_each(20.0, times=20)
+    assert [(it["log_level"], it["event"], it["error"]) for it in logs] == [
+        ("warning", "Audit store fails of an event alone: it is tried by itself", "500 choked")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import structlog.testing
 
 from tests.unit.adapters import audits
 from tests.unit.adapters.test_auditstore import Bed
@@ -150,6 +151,25 @@ async def test_others_in_doubt_are_asked_for_before_the_one_that_met_silence() -
     async with bed.running(30.0):
         assert bed.store.asked[:4] == ["x", "a", "b", "x"]
         assert bed.store.rows == ["a", "b"]
+
+
+@pytest.mark.parametrize("error", [CHOKED, SILENT], ids=["fails", "silent"])
+async def test_a_store_that_answers_no_question_is_told_once_and_so_is_its_return(
+    error: Failing,
+) -> None:
+    bed = Bed(settle_s=0.0)
+    bed.store.query_error = error
+    bed.offer("x", "y", doubtful=True)
+    with structlog.testing.capture_logs() as logs:
+        async with bed.running():
+            await bed.offer_each(60.0, times=10)
+            bed.store.query_error = None
+            await asyncio.sleep(120)
+    about = [(it["log_level"], it["event"], it.get("error")) for it in logs if "quest" in str(it)]
+    assert about == [
+        ("warning", "Audit store answers no question: records in doubt wait", str(error)),
+        ("info", "Audit store answers questions again", None),
+    ]
 
 
 async def test_no_record_is_put_aside_while_every_question_meets_silence() -> None:
