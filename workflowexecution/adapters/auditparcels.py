@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from workflowexecution.domain.auditevent import Event
 
@@ -177,6 +177,17 @@ class Parcel:
 
     def _begin(self, seen: Seen, now: float) -> None:
         self._then, self._began = replace(seen), now
+
+
+def next_batch(waiting: Mapping[str, Parcel], now: float, size: int) -> list[str]:
+    """The keys of those that go next: the oldest, half of them in no doubt if there are so many.
+
+    Those wait for no question, which the store may not answer. They are not all of a batch: if each
+    one were new, no record in it would ever be found that the store fails of.
+    """
+    ripe = [key for key, it in waiting.items() if it.ripe_at <= now]
+    sure = [key for key in ripe if not waiting[key].doubtful]
+    return list(dict.fromkeys([*sure[: (size + 1) // 2], *ripe]))[:size]
 
 
 def portions(parcels: Iterable[Parcel]) -> list[list[Parcel]]:

@@ -8,7 +8,6 @@ end what it may still be doing with it.
 from __future__ import annotations
 
 import asyncio
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -62,7 +61,8 @@ class HttpTrail:
 
     Its memory is bounded: by `buffer_size`, and by one batch while the breaker is not closed. What
     finds no room is turned away, or shed: it is due by its execution's status, and offered again
-    once there is room.
+    once there is room, but as one in doubt. So there is room for one batch more of what is in none:
+    it goes through also where the store answers no question about all the others.
 
     Lock-free: it changes only between awaits.
     """
@@ -116,12 +116,19 @@ class HttpTrail:
         """Whether the store is left alone."""
         return self._breaker.state
 
-    def has_room(self) -> bool:
+    def has_room(self, *, doubtful: bool = True) -> bool:
         """Whether another event finds room; who finds none is called when there is."""
-        if self.pending < self._capacity():
+        if self.pending < self._capacity() or (not doubtful and self._has_reserve()):
             return True
         self._turned_away = True
         return False
+
+    def _has_reserve(self) -> bool:
+        """Whether less than a batch is in no doubt, and beyond the capacity."""
+        size = self._limits.batch_size
+        held = (*self._waiting.values(), *self._sending.values())
+        sure = sum(not it.doubtful for it in held)
+        return sure < size and len(held) < self._capacity() + size
 
     def listen(self, listener: ports.AuditListener) -> None:
         """Tell this listener, too."""
@@ -136,7 +143,7 @@ class HttpTrail:
             return True
         if event.key in self._waiting or event.key in self._sending:
             return True
-        if not self.has_room():
+        if not self.has_room(doubtful=doubtful):
             return False
         now = self._clock()
         ripe_at = max(now, self._quiet_at) if doubtful else now
@@ -195,13 +202,8 @@ class HttpTrail:
         return None if due is None else max(0.0, due - now)
 
     def _take(self) -> dict[str, Parcel]:
-        """The oldest parcels that may be sent now."""
-        now = self._clock()
-        ripe = ((key, it) for key, it in self._waiting.items() if it.ripe_at <= now)
-        batch = dict(itertools.islice(ripe, self._limits.batch_size))
-        for key in batch:
-            del self._waiting[key]
-        return batch
+        keys = auditparcels.next_batch(self._waiting, self._clock(), self._limits.batch_size)
+        return {key: self._waiting.pop(key) for key in keys}
 
     async def _deliver(self, batch: dict[str, Parcel]) -> bool:
         """Bring a batch into the store, or back into the queue; whether any went."""
@@ -248,6 +250,7 @@ class HttpTrail:
             await waiting.set_within(self._stopped, wait_s)
             # The server may still be busy with some of these; what is ripe goes on.
             self._put_back()
+            self._shed()
             self._sending = self._take()
 
     def _says_nothing(self, error: auditclient.Unavailable) -> bool:
@@ -366,16 +369,17 @@ class HttpTrail:
             listener.refused(parcel.event, why)
 
     def _shed(self) -> None:
-        """Let go what is beyond the capacity, the newest first."""
+        """Let go what is beyond the capacity, the newest first, what is in doubt before others."""
         surplus = len(self._waiting) - self._capacity()
         if surplus <= 0:
             return
         self._turned_away = True
         self.counts.shed += surplus
-        for key in list(self._waiting)[-surplus:]:
-            event = self._waiting.pop(key).event
+        kept = sorted(self._waiting.items(), key=lambda it: (it[1].doubtful, it[1].since))
+        for key, parcel in kept[-surplus:]:
+            del self._waiting[key]
             for listener in self._listeners:
-                listener.shed(event)
+                listener.shed(parcel.event)
 
     def _offer_room(self) -> None:
         """Call for what was turned away, once half of the room is free."""
