@@ -116,7 +116,8 @@ class Parcel:
     failures: int = 0
     why: str = ""
     _then: Seen | None = field(default=None, repr=False)
-    """What was seen when the span began; before it is a suspect, when it first failed."""
+    """What was seen when the span began; before it is a suspect, when it, or what is asked in its
+    stead, first failed."""
     _began: float = 0.0
     _pause_s: float = 1.0
 
@@ -152,6 +153,15 @@ class Parcel:
             self._failed_alone(self._then, seen, now)
         if self.is_suspect:
             self._rest(now)
+
+    def failed_beside(self, *, seen: Seen, now: float) -> None:
+        """Note that the store failed of a question about its correlation, and was asked no more.
+
+        That is no strike: it is asked for before those that were.
+        """
+        self.share = 1
+        if self._then is None:
+            self._begin(seen, now)
 
     def set_apart(self, now: float) -> None:
         """Let it travel by itself from now on, ever more seldom."""

@@ -57,14 +57,16 @@ class Questions:
         """Whether the last question was."""
         self._refused_key = ""
         """Of the record whose question was refused the last."""
+        self.unasked: set[str] = set()
+        """The keys of those that were not asked for the last time, since it failed of others."""
 
     async def clear(
         self, parcels: Iterable[Parcel], *, clock: Callable[[], float]
     ) -> dict[str, Failing]:
         """Ask for those that are in doubt. Where nobody can know, they stay so, and are sent.
 
-        Where two fail and none is answered, no more are asked, but for those about one correlation,
-        of which the store may fail together.
+        Where one fails, no more are asked about its correlation, of which the store may fail as a
+        whole; where two of different ones fail and none is answered, none at all.
 
         Args:
             parcels: some of which may be in doubt.
@@ -79,23 +81,30 @@ class Questions:
             auditclient.Unavailable: nothing can be told now.
         """
         failing: dict[str, Failing] = {}
+        self.unasked = set()
         failed_of: set[str] = set()
         unknown_in_a_row = 0
         before = self._seen.answered
-        doubtful = [it for it in parcels if it.doubtful]
+        # Those of one correlation take turns.
+        doubtful = sorted((it for it in parcels if it.doubtful), key=lambda it: it.strikes)
         for number, parcel in enumerate(doubtful):
+            if parcel.event.key in self.unasked:
+                continue
             try:
                 there = await self._is_there(parcel.event)
             except auditclient.Failing as error:
-                failed_of |= self._failed(parcel, error, clock())
+                failed_of.add(_about(parcel))
+                self._failed(parcel, error, clock())
                 untold = auditclient.Silent(str(error), retry_after_s=error.retry_after_s)
                 failing[parcel.event.key] = untold if self._are_away else error
-                # Each of the others may take as long, and what is not in doubt waits for them.
-                is_silent = isinstance(error, auditclient.Silent)
                 in_a_row = len(failed_of) == auditparcels.IN_A_ROW
-                if is_silent or (in_a_row and self._seen.answered == before):
-                    rest = [it.event.key for it in doubtful[number + 1 :]]
-                    return failing | dict.fromkeys(rest, untold)
+                is_over = in_a_row and self._seen.answered == before
+                left = doubtful[number + 1 :]
+                alike = self._alike(parcel, left, clock())
+                # Each of the others may take as long, and what is not in doubt waits for them.
+                spared = left if is_over or isinstance(error, auditclient.Silent) else alike
+                self.unasked |= {it.event.key for it in spared}
+                failing |= dict.fromkeys(self.unasked, untold)
                 continue
             if there is None:
                 unknown_in_a_row += 1
@@ -116,24 +125,27 @@ class Questions:
             _log.info("Audit store answers questions again")
         self._failed_about, self._are_away, self._is_told = "", False, False
 
-    def _failed(self, parcel: Parcel, error: Failing, now: float) -> set[str]:
-        """Note that the store failed of a question; returns the correlation that it was about.
-
-        Nothing where it was a suspect's, which tells nothing of the store.
-        """
-        about = str(parcel.event.document["correlation_id"])
-        self._failed_about = self._failed_about or about
-        self._are_away |= about != self._failed_about
+    def _failed(self, parcel: Parcel, error: Failing, now: float) -> None:
+        """Note that the store failed of a question."""
+        self._failed_about = self._failed_about or _about(parcel)
+        self._are_away |= _about(parcel) != self._failed_about
+        # A suspect's tells nothing of the store.
         tells = not parcel.is_suspect
         if tells and self._are_away and not self._is_told:
             self._is_told = True
             _log.warning("Audit store answers no question: records in doubt wait", error=str(error))
-        # Silence tells even so: it ends the asking, and no other question does. So does what fails
-        # where no question is answered: then all who are asked for are suspects soon.
+        # Silence does even so: each attempt ends with it. So does what fails where no question is
+        # answered: then all who are asked for are suspects soon.
         is_silent = isinstance(error, auditclient.Silent)
         self._seen.unanswered += tells or self._are_away or is_silent
         parcel.failed(among=1, seen=self._seen, now=now, why=str(error), asked=True)
-        return {about} if tells else set()
+
+    def _alike(self, parcel: Parcel, left: list[Parcel], now: float) -> list[Parcel]:
+        """Those of the others that the store may fail of with this one; they go behind, too."""
+        alike = [it for it in left if _about(it) == _about(parcel)]
+        for it in alike:
+            it.failed_beside(seen=self._seen, now=now)
+        return alike
 
     async def _is_there(self, event: Event) -> bool | None:
         """Whether a record is there; None when nobody can know.
@@ -160,3 +172,7 @@ class Questions:
             raise auditclient.Unavailable(message) from error
         self._refused = False
         return there
+
+
+def _about(parcel: Parcel) -> str:
+    return str(parcel.event.document["correlation_id"])

@@ -236,7 +236,8 @@ class HttpTrail:
             except auditclient.Unavailable as error:
                 if self._says_nothing(error):
                     # At a stop, whoever came while a suspect was tried is still to be sent.
-                    return not all(it.is_suspect for it in self._waiting.values())
+                    untried = (*self._sending.values(), *self._waiting.values())
+                    return not all(it.is_suspect for it in untried)
                 wait_s = self._breaker.failed(at_least_s=error.retry_after_s)
                 if not self._breaker.is_closed:
                     return False
@@ -255,7 +256,8 @@ class HttpTrail:
 
     def _says_nothing(self, error: auditclient.Unavailable) -> bool:
         # What suspects fail of is theirs, while others have shown that the store is there.
-        alone = all(it.is_suspect for it in self._sending.values())
+        tried = (it for key, it in self._sending.items() if key not in self._questions.unasked)
+        alone = all(it.is_suspect for it in tried)
         return alone and self._breaker.is_closed and isinstance(error, auditclient.Failing)
 
     async def _round(self) -> None:

@@ -85,17 +85,47 @@ async def test_questions_that_all_fail_keep_no_record_back_that_is_in_no_doubt(
     assert sorted(bed.store.rows[50:]) == ["x", "y"]
 
 
-async def test_questions_that_go_unasked_are_no_word_on_their_records() -> None:
+def in_doubt(name: str, of: str) -> auditparcels.Parcel:
+    """One of a remediation's records."""
+    event = audits.event(name, remediationRequestRef={"name": of, "namespace": "payment"})
+    return auditparcels.Parcel(event, 0.0, doubtful=True, ripe_at=0.0)
+
+
+@pytest.mark.parametrize("are_suspects", [False, True])
+async def test_questions_that_go_unasked_are_no_word_on_their_records(
+    *, are_suspects: bool
+) -> None:
     bed = Bed()
     bed.store.query_error = CHOKED
-    refs = [{"name": name, "namespace": "payment"} for name in "xyz"]
-    events = [audits.event(ref["name"], remediationRequestRef=ref) for ref in refs]
-    parcels = [auditparcels.Parcel(it, 0.0, doubtful=True, ripe_at=0.0) for it in events]
+    parcels = [in_doubt(name, name[0]) for name in ("x", "x2", "y", "z")]
+    for parcel in parcels:
+        parcel.is_suspect = are_suspects
     seen = auditparcels.Seen()
     questions = auditquestions.Questions(bed.store, found=parcels.remove, seen=seen)
     failing = await questions.clear(parcels, clock=lambda: 0.0)
     assert bed.store.asked == ["x", "y"]
-    assert [isinstance(failing[it.key], Silent) for it in events] == [False, True, True]
+    told = [not isinstance(failing[it.event.key], Silent) for it in parcels]
+    assert told == [True, False, False, False]
+    assert questions.unasked == {parcels[1].event.key, parcels[3].event.key}
+
+
+async def test_slow_failures_of_questions_about_one_execution_delay_others_by_two_at_most() -> None:
+    bed = Bed(settle_s=0.0, batch_size=100, buffer_size=1000)
+    names = [f"x{number}" for number in range(50)]
+    bed.store.unaskable = dict.fromkeys(names, CHOKED)
+    bed.store.silent_s = 9.0
+    bed.offer(*names, doubtful=True, of="x")
+    async with bed.running():
+        for number in range(60):
+            bed.offer(f"{number}")
+            await asyncio.sleep(19.0)
+            assert bed.store.rows[-1] == f"{number}"
+        assert bed.trail.is_working
+        # They take turns.
+        assert set(bed.store.asked) == set(names)
+        bed.store.unaskable = {}
+        await asyncio.sleep(120)
+    assert sorted(bed.store.rows[60:]) == sorted(names)
 
 
 async def test_no_record_is_put_aside_while_the_store_takes_records_and_no_question() -> None:

@@ -40,7 +40,7 @@ class FakeStore:
         """Of a batch with one of these the store fails."""
         self.unaskable: dict[str, auditclient.StoreError] = {}
         self.silent_s = 0.0
-        """How long a question waits whose answer does not come."""
+        """How long a question waits that fails, or whose answer does not come."""
         self.query_error: auditclient.StoreError | None = None
         self.query_errors: list[auditclient.StoreError] = []
         self.chances = (0.0, 0.0)
@@ -68,9 +68,8 @@ class FakeStore:
         error = error or self.unaskable.get(audits.name_of(event))
         if error is None and self.random.random() < self.chances[1]:
             error = Failing("500 pool")
-        if isinstance(error, auditclient.Silent):
-            await asyncio.sleep(self.silent_s)
         if error is not None:
+            await asyncio.sleep(self.silent_s)
             raise error
         return audits.name_of(event) in self.rows
 
