@@ -15,6 +15,7 @@ from tests import builders
 from tests.unit.adapters import audits, fakes
 from tests.unit.adapters.test_auditstore import SETTLE_S, Bed
 from workflowexecution import auditcommands, logs, settings
+from workflowexecution.adapters import auditclient
 from workflowexecution.api import names
 from workflowexecution.domain import auditcheck, auditevent
 from workflowexecution.domain.audit import Transition
@@ -261,11 +262,13 @@ def test_a_replay_counts_the_lines_that_it_cannot_read(
 
 
 @pytest.mark.looptime
+@pytest.mark.parametrize("asked", [False, True], ids=["sendings", "questions"])
 async def test_a_replay_ends_though_the_store_fails_of_a_record(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], *, asked: bool
 ) -> None:
     bed = Bed()
-    bed.store.poison = {"b"}
+    bed.store.poison = set() if asked else {"b"}
+    bed.store.unaskable = {"b": auditclient.Failing("query: 2000 rows")} if asked else {}
     events = [audits.event(name) for name in "abc"]
     async with bed.running(), asyncio.timeout(300):
         await auditcommands._offer_all(bed.trail, events)

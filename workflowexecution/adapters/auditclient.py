@@ -159,7 +159,8 @@ class AuditClient:
 
         Raises:
             Unavailable: it cannot be told now.
-            Failing: of that, what may be the fault of the question; Silent without an answer.
+            Failing: of that, what may be the fault of the question; Silent without an answer. Also
+                where the answer has no end in sight.
             NotAskable: the question is refused.
         """
         asked = {
@@ -172,8 +173,10 @@ class AuditClient:
             if any(auditevent.is_same(event, row) for row in rows):
                 return True
             if len(rows) < _PAGE:
-                break
-        return False
+                return False
+        # It may be among the rest.
+        message = f"query: not among the first {_MAX_PAGES * _PAGE} rows"
+        raise Failing(message)
 
     async def _page(self, asked: Mapping[str, str]) -> list[Any]:
         request = _Request("GET", QUERY_PATH, params=asked)

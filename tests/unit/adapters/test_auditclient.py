@@ -382,9 +382,19 @@ async def test_an_answer_whose_connection_is_closed_in_silence_is_undecided(
     assert caught.value.outcome is Outcome.UNDECIDED
 
 
-async def test_endless_pages_end() -> None:
+async def test_endless_pages_end_without_a_word_on_the_record() -> None:
     server = Server()
-    server.pages = [[{}] * 100 for _ in range(30)]
+    server.pages = [*[[{}] * 100 for _ in range(20)], [EVENT.document]]
+    async with client(server) as it:
+        with pytest.raises(Failing, match="not among the first 2000 rows") as caught:
+            await it.find(EVENT)
+    # It may be the next row, so that it must not be sent again.
+    assert caught.type is Failing
+    assert len(server.requests) == 20
+
+
+async def test_the_last_page_that_is_asked_for_may_end_the_rows() -> None:
+    server = Server()
+    server.pages = [*[[{}] * 100 for _ in range(19)], [{}] * 99]
     async with client(server) as it:
         assert not await it.find(EVENT)
-    assert len(server.requests) == 20
