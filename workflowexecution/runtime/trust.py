@@ -64,29 +64,31 @@ class Trust:
 
     async def trusting(self, send: Callable[[ssl.SSLContext], Awaitable[R]]) -> R:
         """Send a request; once more if the server is trusted by what the files say now."""
+        used = self.context()
         try:
-            return await send(self.context())
+            return await send(used)
         except aiohttp.ClientSSLError:
             # The handshake failed, so nothing was sent.
-            if not self.renew():
+            self.renew()
+            # Another request may have renewed it meanwhile.
+            if self._context is used:
                 raise
-        return await send(self.context())
+        return await send(self._context)
 
-    def renew(self) -> bool:
-        """Look at the files now; tell whether there is another context."""
+    def renew(self) -> None:
+        """Look at the files now, and load what they say."""
         try:
             state = self._look()
             if state == self._state:
-                return False
+                return
             self._context = _load(self._files)
         except OSError as error:
             if str(error) != self._complaint:
                 self._complaint = str(error)
                 _log.warning("Certificates cannot be loaded", ca=self._files.ca, error=str(error))
-            return False
+            return
         self._state, self._complaint = state, ""
         _log.info("Certificates loaded again", ca=self._files.ca)
-        return True
 
     def _look(self) -> filestate.State:
         named = (self._files.ca, self._files.cert, self._files.key)
