@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import fakes
+from tests.unit.reconciler import answers, fakes
 from tests.unit.reconciler.audited import ALL, ENDED, HELD, Bed
 from workflowexecution.api import names
 from workflowexecution.api.status import ConditionStatus, ConditionType, FailureReason
@@ -25,7 +25,7 @@ async def test_records_are_offered_once_the_status_stands() -> None:
     bed = Bed()
     await bed.start()
     assert bed.trail.offers == [("created", False), ("started", False)]
-    bed.world.writer.error = fakes.refusal(errors.Conflict)
+    bed.world.writer.error = answers.refusal(errors.Conflict)
     with pytest.raises(errors.Conflict):
         await bed.end()
     assert len(bed.trail.offers) == 2

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import fakes
+from tests.unit.reconciler import answers, fakes
 from workflowexecution.api import names, tekton
 from workflowexecution.api.status import (
     ConditionReason,
@@ -213,7 +213,7 @@ async def test_nothing_is_free_because_the_server_does_not_answer(where: str) ->
     [
         errors.TransportError("lost"),
         errors.ServerError(errors.Refusal(status=503)),
-        fakes.refusal(errors.Throttled),
+        answers.refusal(errors.Throttled),
     ],
     ids=["lost", "gateway", "throttled"],
 )
@@ -230,7 +230,7 @@ async def test_a_deletion_that_fails_leaves_it_pending_without_a_word(
 
 async def test_a_deletion_that_is_refused_is_said_once_whatever_the_words_are() -> None:
     it = Taken(KEPT, ENDED)
-    first, second = (fakes.refusal(errors.Forbidden, said) for said in ("kept here", "not you"))
+    first, second = (answers.refusal(errors.Forbidden, said) for said in ("kept here", "not you"))
     it.world.engine.delete_error = first
     with pytest.raises(errors.Forbidden):
         await it.meet()

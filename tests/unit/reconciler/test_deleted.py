@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import fakes
+from tests.unit.reconciler import answers, fakes
 from workflowexecution.api import names, tekton
 from workflowexecution.api.status import ConditionType, FailureReason, Outcome, Phase
 from workflowexecution.domain import audit, locking, stopping
@@ -86,7 +86,7 @@ async def test_pods_that_outlive_the_run_are_looked_at_ever_less_often(
 
 async def test_one_that_has_gone_meanwhile_is_done() -> None:
     made = world()
-    made.writer.error = fakes.refusal(errors.NotFound)
+    made.writer.error = answers.refusal(errors.NotFound)
     assert await reconcile(made) == Result()
     assert made.events.said == []
 
@@ -96,7 +96,7 @@ async def test_one_that_was_never_claimed_goes_without_the_engine(claimed: bool)
     made = world()
     metadata = made.writer.stored[fakes.KEY]["metadata"]
     metadata["labels"] = {names.LABEL_TARGET: "x"} if claimed else {}
-    made.engine.read_error = fakes.refusal(errors.EndpointMissing)
+    made.engine.read_error = answers.refusal(errors.EndpointMissing)
     if claimed:
         with pytest.raises(errors.EndpointMissing):
             await reconcile(made)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import fakes
+from tests.unit.reconciler import answers, fakes
 from tests.unit.reconciler.test_deleted import GONE_SOON, LOCK, finalizers, reconcile, world
 from workflowexecution.domain import stopping
 from workflowexecution.reconciler import failures
@@ -34,7 +34,7 @@ def with_copy(own: tekton.PipelineRun | None, copied: tekton.PipelineRun) -> fak
 
 async def test_the_own_run_is_told_to_end_when_copies_cannot_be_read() -> None:
     made = with_copy(builders.run(), copy())
-    made.engine.read_error = fakes.refusal(errors.Forbidden)
+    made.engine.read_error = answers.refusal(errors.Forbidden)
     with pytest.raises(errors.Forbidden):
         await reconcile(made)
     assert made.journal == ["read", f"change {LOCK}"]
@@ -72,7 +72,7 @@ async def test_it_is_released_before_its_runs_when_each_of_them_is_stuck() -> No
 
 async def test_a_copy_is_deleted_at_last_when_it_may_not_be_told_to_end() -> None:
     made, failing = with_copy(None, copy()), failures.Failures()
-    made.engine.change_error = fakes.refusal(errors.Forbidden)
+    made.engine.change_error = answers.refusal(errors.Forbidden)
     made.clock.advance(600)
     for step_s in (0, 59):
         made.clock.advance(step_s)

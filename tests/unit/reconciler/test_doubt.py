@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import fakes, test_running
+from tests.unit.reconciler import answers, fakes, test_running
 from workflowexecution.api import tekton
 from workflowexecution.api.status import ConditionStatus, ConditionType, Outcome, Phase
 from workflowexecution.runtime import errors
@@ -65,7 +65,7 @@ async def test_a_retry_that_mended_a_plain_failure_is_no_doubt() -> None:
 
 
 async def test_pods_that_cannot_be_read_hold_no_success_and_are_said_to_be_unknown() -> None:
-    refusal = fakes.refusal(errors.Forbidden, "pods is forbidden")
+    refusal = answers.refusal(errors.Forbidden, "pods is forbidden")
     world = await ended(task(**RETRIED), pods_error=refusal)
     said = world.said(CONSISTENT)
     assert (said.status, said.reason) == (ConditionStatus.UNKNOWN, "PodsUnreadable")

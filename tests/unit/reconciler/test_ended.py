@@ -7,7 +7,7 @@ import pytest
 
 from tests import builders
 from tests.unit import quiet
-from tests.unit.reconciler import fakes
+from tests.unit.reconciler import answers, fakes
 from workflowexecution.api import names, tekton
 from workflowexecution.domain import locking
 from workflowexecution.reconciler import duty, ended, ladder, surplus, view
@@ -83,7 +83,7 @@ async def test_no_run_waits_for_an_acknowledgement_that_cannot_be_written(
     made.engine.cached.clear()
     if run is not None:
         made.engine.show(run)
-    refusal = fakes.refusal(errors.Forbidden)
+    refusal = answers.refusal(errors.Forbidden)
     retention = ended.Retention(dataclasses.replace(made.tools, audit=Settling(refusal)))
     with pytest.raises(errors.Forbidden):
         await retention.reconcile(made.sync())

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import fakes
+from tests.unit.reconciler import answers, fakes
 from workflowexecution.api import tekton
 from workflowexecution.domain import evidence as rules
 from workflowexecution.domain import failure, summary
@@ -83,7 +83,7 @@ async def test_log_and_events_are_those_of_the_taskrun_that_the_record_tells_of(
 
 async def test_record_says_that_a_log_is_missing() -> None:
     bed = Bed()
-    bed.world.engine.log_error = fakes.refusal(errors.NotFound, "pods t-pod not found")
+    bed.world.engine.log_error = answers.refusal(errors.NotFound, "pods t-pod not found")
     found = await bed.gather()
     assert found.log_tail is not None
     assert "cannot be read" in found.log_tail
@@ -93,7 +93,7 @@ async def test_record_says_that_a_log_is_missing() -> None:
 
 async def test_what_stands_in_the_place_of_a_log_is_within_its_budget() -> None:
     bed = Bed()
-    bed.world.engine.log_error = fakes.refusal(errors.NotFound, "\x00" * 20_000)
+    bed.world.engine.log_error = answers.refusal(errors.NotFound, "\x00" * 20_000)
     found = await bed.gather()
     assert len(orjson.dumps(found.log_tail)) - 2 <= rules.MAX_LOG_BYTES
 
@@ -118,7 +118,7 @@ async def test_log_that_was_read_before_stands_where_it_cannot_be_read(now: str,
     bed.early = {evidence.Place("t-pod", "run"): evidence.Tail("earlier", is_cut=False)}
     bed.world.engine.log = now
     if not now:
-        bed.world.engine.log_error = fakes.refusal(errors.NotFound, "pods t-pod not found")
+        bed.world.engine.log_error = answers.refusal(errors.NotFound, "pods t-pod not found")
     found = await bed.gather()
     assert (found.log_tail, found.log_tail_truncated) == (told, False)
 

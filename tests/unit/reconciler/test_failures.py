@@ -7,7 +7,7 @@ import datetime
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import fakes
+from tests.unit.reconciler import answers, fakes
 from workflowexecution.reconciler import failures
 from workflowexecution.runtime import errors, resource
 
@@ -79,10 +79,10 @@ def test_what_is_tried_no_more_goes_by_itself(silent_s: float, left: int) -> Non
 @pytest.mark.parametrize(
     ("error", "is_one"),
     [
-        pytest.param(fakes.refusal(errors.Forbidden), True, id="forbidden"),
-        pytest.param(fakes.refusal(errors.ServerError), True, id="webhook"),
-        pytest.param(fakes.refusal(errors.Conflict), False, id="conflict"),
-        pytest.param(fakes.refusal(errors.Throttled), False, id="throttled"),
+        pytest.param(answers.refusal(errors.Forbidden), True, id="forbidden"),
+        pytest.param(answers.refusal(errors.ServerError), True, id="webhook"),
+        pytest.param(answers.refusal(errors.Conflict), False, id="conflict"),
+        pytest.param(answers.refusal(errors.Throttled), False, id="throttled"),
         pytest.param(errors.ServerError(errors.Refusal(status=503)), False, id="gateway"),
         pytest.param(errors.TransportError("lost"), False, id="unanswered"),
     ],

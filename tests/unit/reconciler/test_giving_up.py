@@ -8,7 +8,7 @@ import pytest
 import structlog.testing
 
 from tests import builders
-from tests.unit.reconciler import fakes
+from tests.unit.reconciler import answers, fakes
 from workflowexecution.api.status import ConditionStatus, ConditionType, FailureReason, Phase
 from workflowexecution.domain import locking
 from workflowexecution.reconciler import pending
@@ -18,10 +18,10 @@ from workflowexecution.runtime.controller import Result
 LOCK = locking.run_name(builders.TARGET)
 CREATED = ConditionType.TEKTON_PIPELINE_CREATED
 LOST = errors.TransportError("no answer")
-BROKEN = fakes.refusal(errors.ServerError, "failed calling webhook")
-REFUSED = fakes.refusal(errors.Conflict, "admission webhook denied the request")
-UNKNOWN = fakes.refusal(errors.Unauthorized, "Unauthorized")
-BUSY = fakes.refusal(errors.Throttled, "too many requests")
+BROKEN = answers.refusal(errors.ServerError, "failed calling webhook")
+REFUSED = answers.refusal(errors.Conflict, "admission webhook denied the request")
+UNKNOWN = answers.refusal(errors.Unauthorized, "Unauthorized")
+BUSY = answers.refusal(errors.Throttled, "too many requests")
 
 
 class Process:
@@ -99,8 +99,8 @@ async def test_a_refusal_that_has_passed_does_not_last_while_it_waits_for_someth
     it = failing(REFUSED)
     world, settled = it.world, it.world.policy
     assert not await it.gives_up()
-    missing = fakes.refusal(errors.NotFound, "not here")
-    closed = fakes.refusal(errors.Forbidden, "no runs there")
+    missing = answers.refusal(errors.NotFound, "not here")
+    closed = answers.refusal(errors.Forbidden, "no runs there")
     world.engine.create_error = {"place": missing, "closed": closed}.get(how)
     if how == "closed":
         world.engine.read_error, world.engine.shut = closed, "no runs there"
@@ -171,7 +171,7 @@ async def test_time_in_which_it_waits_for_something_else_does_not_count(how: str
         world.policy = fakes.World(create_retry_for_s=300.0, suspend=True).policy
     world.engine.away = "no Tekton" if how == "engine" else ""
     gone = {"api": errors.EndpointMissing, "place": errors.NotFound}.get(how)
-    world.engine.create_error = fakes.refusal(gone, "not here") if gone else BROKEN
+    world.engine.create_error = answers.refusal(gone, "not here") if gone else BROKEN
     assert not await it.gives_up()
     said = world.said(CREATED)
     reason = "Suspended" if how == "suspended" else "EngineUnavailable"

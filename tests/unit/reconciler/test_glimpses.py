@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import fakes
+from tests.unit.reconciler import answers, fakes
 from tests.unit.reconciler.test_running import DONE, FAILED, FAILURE, LOCK, later
 from tests.unit.reconciler.test_stopped import GOING_ON, Stopping
 from workflowexecution.api import tekton
@@ -44,7 +44,7 @@ class Failing(Stopping):
         """The run ends, and of the task that was late nothing can be read any more."""
         self.children = (self.late, TIDIED)
         self.has(FAILURE)
-        self.world.engine.log_error = fakes.refusal(errors.NotFound, "pod not found")
+        self.world.engine.log_error = answers.refusal(errors.NotFound, "pod not found")
 
 
 async def test_log_is_read_when_the_task_fails_not_when_the_run_ends() -> None:
@@ -149,7 +149,7 @@ class Working(Failing):
         """Tekton ends the task, and with it the run."""
         self.children = (self.late,)
         self.has(FAILURE)
-        self.world.engine.log_error = fakes.refusal(errors.NotFound, "pod not found")
+        self.world.engine.log_error = answers.refusal(errors.NotFound, "pod not found")
 
     def at(self, seconds: float) -> None:
         """Let it be so late."""
@@ -186,7 +186,7 @@ async def test_log_that_was_not_there_before_the_end_is_said_to_be_missing(
     it = Working()
     it.world.engine.log = early or ""
     if early is None:
-        it.world.engine.log_error = fakes.refusal(errors.NotFound, "node is away")
+        it.world.engine.log_error = answers.refusal(errors.NotFound, "node is away")
     it.at(57.0)
     await it.reconcile()
     it.end()

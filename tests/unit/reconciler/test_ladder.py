@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import fakes
+from tests.unit.reconciler import answers, fakes
 from workflowexecution.api import names, tekton
 from workflowexecution.api.status import (
     Condition,
@@ -84,7 +84,7 @@ async def test_a_person_is_given_an_orderly_end_and_a_deadline_none() -> None:
 
 LOST = errors.TransportError("lost")
 GATEWAY = errors.ServerError(errors.Refusal(status=503))
-REFUSED = fakes.refusal(errors.BadRequest, "Once the PipelineRun is complete, no updates allowed")
+REFUSED = answers.refusal(errors.BadRequest, "Once the PipelineRun is complete, no updates allowed")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ async def test_a_refusal_is_a_failure_where_the_run_had_ended_before_it_was_aske
 
 
 @pytest.mark.parametrize(
-    "error", [REFUSED, fakes.refusal(errors.Forbidden), fakes.refusal(errors.Throttled)]
+    "error", [REFUSED, answers.refusal(errors.Forbidden), answers.refusal(errors.Throttled)]
 )
 async def test_any_other_refusal_is_a_failure(error: errors.ApiError) -> None:
     world = fakes.World()
@@ -239,7 +239,7 @@ async def test_refusals_of_one_run_are_none_of_another_by_its_name() -> None:
 async def test_nothing_follows_from_a_refusal_of_a_run_that_may_have_ended() -> None:
     world = fakes.World()
     world.engine.change_error = REFUSED
-    world.engine.read_error = fakes.refusal(errors.Unreadable)
+    world.engine.read_error = answers.refusal(errors.Unreadable)
     for _ in range(4):
         with pytest.raises(errors.Unreadable):
             await climb(world, run(), Cause.DEADLINE)
@@ -255,7 +255,7 @@ async def test_a_run_that_does_not_leave_resolution_is_touched() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [fakes.refusal(errors.Forbidden), fakes.refusal(errors.Conflict), LOST]
+    "error", [answers.refusal(errors.Forbidden), answers.refusal(errors.Conflict), LOST]
 )
 async def test_a_nudge_that_fails_is_only_a_nudge_not_made(error: errors.ClusterError) -> None:
     world = fakes.World()

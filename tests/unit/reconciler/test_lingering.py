@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import fakes
+from tests.unit.reconciler import answers, fakes
 from tests.unit.reconciler.test_running import FAILURE, LOCK, ONE, REF, later
 from tests.unit.reconciler.test_stopped import (
     CANCEL,
@@ -258,7 +258,7 @@ async def test_log_that_was_read_stays_when_the_pod_that_lingered_is_gone() -> N
     await it.reconcile()
     it.world.engine.working.clear()
     it.world.engine.pod_events = []
-    it.world.engine.log_error = fakes.refusal(errors.NotFound, "pod not found")
+    it.world.engine.log_error = answers.refusal(errors.NotFound, "pod not found")
     assert await it.reconcile() == Result()
     details = it.world.status.failure_details
     assert details is not None

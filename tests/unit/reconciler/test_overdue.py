@@ -11,7 +11,7 @@ import pytest
 import structlog.testing
 
 from tests import builders
-from tests.unit.reconciler import fakes, test_deleted
+from tests.unit.reconciler import answers, fakes, test_deleted
 from tests.unit.reconciler.test_deleted import (
     AT_ONCE,
     CHANGE,
@@ -33,8 +33,8 @@ from workflowexecution.reconciler import failures, ladder
 from workflowexecution.runtime import errors, queue
 from workflowexecution.runtime.controller import Result
 
-BROKEN = fakes.refusal(errors.ServerError, "etcdserver: leader changed")
-MISSING = fakes.refusal(errors.EndpointMissing)
+BROKEN = answers.refusal(errors.ServerError, "etcdserver: leader changed")
+MISSING = answers.refusal(errors.EndpointMissing)
 LOST = errors.TransportError("no answer")
 LONG_S = 10.0**6
 RUNNING = {"phase": "Running", "pipelineRunRef": REF, "startTime": builders.stamp()}
@@ -115,7 +115,7 @@ async def test_a_passing_refusal_releases_nothing_however_late_it_is(
 ) -> None:
     it = Life()
     it.world.engine.show(RUN if at_last else KEPT)
-    it.world.engine.delete_error = fakes.refusal(kind)
+    it.world.engine.delete_error = answers.refusal(kind)
     if at_last:
         it.world.engine.change_error = BROKEN
         await it.fails(BROKEN, for_s=59)
@@ -129,7 +129,7 @@ async def test_a_passing_refusal_releases_nothing_however_late_it_is(
 async def test_one_that_is_let_go_after_a_failure_is_told_and_counted() -> None:
     it = Life()
     it.world.engine.show(KEPT)
-    refusal = it.world.engine.delete_error = fakes.refusal(errors.Forbidden, "not allowed")
+    refusal = it.world.engine.delete_error = answers.refusal(errors.Forbidden, "not allowed")
     await it.fails(refusal, for_s=59)
     it.world.clock.advance(1)
     with structlog.testing.capture_logs() as logs:
@@ -288,7 +288,7 @@ class TestEnd:
 
     async def test_waits_when_a_busy_server_says_when_to_ask_again(self) -> None:
         it = Life(RUNNING)
-        it.world.engine.read_error = fakes.refusal(errors.Throttled)
+        it.world.engine.read_error = answers.refusal(errors.Throttled)
         with pytest.raises(errors.Throttled):
             await it.once()
         assert it.world.status.phase is Phase.RUNNING

@@ -7,7 +7,7 @@ import pytest
 import structlog.testing
 
 from tests import builders
-from tests.unit.reconciler import fakes
+from tests.unit.reconciler import answers, fakes
 from workflowexecution.api import names
 from workflowexecution.api.status import (
     ConditionReason,
@@ -281,14 +281,14 @@ async def test_its_own_run_under_the_taken_name_is_adopted() -> None:
 async def test_it_looks_again_when_the_taken_name_is_free_by_now() -> None:
     world = fakes.World()
     world.put()
-    world.engine.create_error = fakes.refusal(errors.AlreadyExists)
+    world.engine.create_error = answers.refusal(errors.AlreadyExists)
     assert await reconcile(world) == Result(requeue_after_s=0.5, priority=queue.Priority.HIGH)
     assert world.status.phase is None
 
 
 LOST = errors.TransportError("the answer was lost")
-BROKEN = fakes.refusal(errors.ServerError, "failed calling webhook")
-BUSY = fakes.refusal(errors.Throttled, "too many requests")
+BROKEN = answers.refusal(errors.ServerError, "failed calling webhook")
+BUSY = answers.refusal(errors.Throttled, "too many requests")
 
 
 @pytest.mark.parametrize("error", [LOST, BROKEN], ids=["lost", "broken"])
@@ -349,7 +349,7 @@ async def test_a_refusal_that_says_nothing_of_the_run_changes_nothing(
 ) -> None:
     world = fakes.World()
     world.put()
-    world.engine.create_error = fakes.refusal(kind)
+    world.engine.create_error = answers.refusal(kind)
     with pytest.raises(kind):
         await reconcile(world)
     assert world.journal == ["patch", "create"]
@@ -359,7 +359,7 @@ async def test_a_refusal_that_says_nothing_of_the_run_changes_nothing(
 async def test_a_missing_api_or_namespace_keeps_it_waiting(kind: type[errors.ApiError]) -> None:
     world = fakes.World()
     world.put()
-    world.engine.create_error = fakes.refusal(kind, "not here")
+    world.engine.create_error = answers.refusal(kind, "not here")
     with pytest.raises(kind):
         await reconcile(world)
     assert world.status.phase is Phase.PENDING
@@ -369,14 +369,15 @@ async def test_a_missing_api_or_namespace_keeps_it_waiting(kind: type[errors.Api
 @pytest.mark.parametrize(
     ("error", "reason", "condition"),
     [
-        pytest.param(fakes.refusal(errors.Invalid, "bad"), "ConfigurationError",
+        pytest.param(answers.refusal(errors.Invalid, "bad"), "ConfigurationError",
                      "PipelineCreationFailed", id="invalid"),
-        pytest.param(fakes.refusal(errors.BadRequest, "denied"), "ConfigurationError",
+        pytest.param(answers.refusal(errors.BadRequest, "denied"), "ConfigurationError",
                      "PipelineCreationFailed", id="denied"),
-        pytest.param(fakes.refusal(errors.Forbidden, "exceeded quota: q"), "ResourceExhausted",
+        pytest.param(answers.refusal(errors.Forbidden, "exceeded quota: q"), "ResourceExhausted",
                      "QuotaExceeded", id="quota"),
-        pytest.param(fakes.refusal(errors.Forbidden, "no"), "Forbidden", "RBACDenied", id="rights"),
-        pytest.param(fakes.refusal(errors.Forbidden, "going", "NamespaceTerminating"),
+        pytest.param(answers.refusal(errors.Forbidden, "no"), "Forbidden",
+                     "RBACDenied", id="rights"),
+        pytest.param(answers.refusal(errors.Forbidden, "going", "NamespaceTerminating"),
                      "ConfigurationError", "PipelineCreationFailed", id="terminating"),
     ],
 )  # fmt: skip
@@ -397,7 +398,7 @@ async def test_a_refusal_for_good_fails_it(
 async def test_a_place_that_is_closed_as_a_whole_keeps_it_waiting() -> None:
     world = fakes.World()
     world.put()
-    world.engine.create_error = world.engine.read_error = fakes.refusal(errors.Forbidden, "no")
+    world.engine.create_error = world.engine.read_error = answers.refusal(errors.Forbidden, "no")
     world.engine.shut = "no role there"
     with pytest.raises(errors.Forbidden):
         await reconcile(world)
@@ -413,7 +414,7 @@ async def test_a_place_that_is_closed_as_a_whole_keeps_it_waiting() -> None:
 async def test_a_refusal_of_a_place_that_has_just_opened_keeps_it_waiting() -> None:
     world = fakes.World()
     world.put()
-    world.engine.create_error = fakes.refusal(errors.Forbidden, "no")
+    world.engine.create_error = answers.refusal(errors.Forbidden, "no")
     world.engine.shut_before = "closed until now"
     with pytest.raises(errors.Forbidden):
         await reconcile(world)
@@ -428,7 +429,7 @@ async def test_a_refusal_of_a_place_that_has_just_opened_keeps_it_waiting() -> N
 async def test_a_create_that_is_forbidden_is_no_failure_while_the_place_is_not_known() -> None:
     world = fakes.World()
     world.put()
-    world.engine.create_error = fakes.refusal(errors.Forbidden, "no")
+    world.engine.create_error = answers.refusal(errors.Forbidden, "no")
     world.engine.read_error = errors.TransportError("away")
     with pytest.raises(errors.TransportError):
         await reconcile(world)
@@ -514,7 +515,7 @@ async def test_a_cancelled_one_waits_for_the_api_that_may_hold_its_run(
     world = fakes.World()
     world.put(spec=CANCEL, metadata=CLAIMED)
     world.engine.not_installed = world.engine.shut = "no Tekton"
-    world.engine.read_error, world.engine.away = fakes.refusal(error), away
+    world.engine.read_error, world.engine.away = answers.refusal(error), away
     assert await reconcile(world) == LOOK_AGAIN
     assert world.status.phase is Phase.PENDING
     said = world.said(ConditionType.ENGINE_AVAILABLE)
@@ -529,7 +530,7 @@ async def test_a_cancelled_one_waits_for_the_api_that_may_hold_its_run(
 async def test_a_cancelled_one_asks_again_when_its_run_cannot_be_read() -> None:
     world = fakes.World()
     world.put(spec=CANCEL, metadata=CLAIMED)
-    for error in (fakes.refusal(errors.EndpointMissing), errors.TransportError("away")):
+    for error in (answers.refusal(errors.EndpointMissing), errors.TransportError("away")):
         world.engine.read_error = error
         with pytest.raises(type(error)):
             await reconcile(world)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import fakes
+from tests.unit.reconciler import answers, fakes
 from tests.unit.reconciler.test_running import LOCK, SUCCESS, later
 from tests.unit.reconciler.test_stopped import (
     CANCEL,
@@ -24,8 +24,8 @@ from workflowexecution.runtime.controller import Result
 pytestmark = pytest.mark.looptime
 
 DELETE = f"delete {LOCK}"
-WEBHOOK = fakes.refusal(errors.ServerError, "failed calling webhook: connection refused")
-POLICY = fakes.refusal(errors.Forbidden, "runs are immutable here")
+WEBHOOK = answers.refusal(errors.ServerError, "failed calling webhook: connection refused")
+POLICY = answers.refusal(errors.Forbidden, "runs are immutable here")
 PATIENCE_S = stopping.GRACE_S + stopping.FORCED_S
 FORCED = {
     names.ANNOTATION_CANCEL_CAUSE: "user",
@@ -251,8 +251,8 @@ async def test_an_overdue_run_is_deleted_after_a_minute_of_refusals() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        fakes.refusal(errors.Conflict),
-        fakes.refusal(errors.Throttled),
+        answers.refusal(errors.Conflict),
+        answers.refusal(errors.Throttled),
         errors.ServerError(errors.Refusal(status=503)),
         errors.TransportError("lost"),
     ],

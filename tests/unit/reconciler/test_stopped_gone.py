@@ -7,7 +7,7 @@ import contextlib
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import fakes
+from tests.unit.reconciler import answers, fakes
 from tests.unit.reconciler.test_running import LOCK, SUCCESS, later
 from tests.unit.reconciler.test_stopped import (
     CANCEL,
@@ -147,7 +147,7 @@ async def test_what_has_to_end_is_deleted_though_nothing_can_be_written_of_it(br
     it.world.clock.advance(900)
     it.has(timeout="1m")
     await it.reconcile()
-    refused = fakes.refusal(errors.Forbidden, "not allowed")
+    refused = answers.refusal(errors.Forbidden, "not allowed")
     if broken == "pods":
         it.world.engine.pods_error = refused
     else:
@@ -174,7 +174,7 @@ async def test_nothing_is_deleted_before_a_write_that_is_only_to_be_made_again(
     await it.reconcile()
     it.world.clock.advance(stopping.GRACE_S + stopping.FORCED_S)
     it.has(timeout="1m", marks=it.marks())
-    it.world.writer.status_error = fakes.refusal(error)
+    it.world.writer.status_error = answers.refusal(error)
     with pytest.raises(error):
         await it.reconcile()
     assert f"delete {LOCK}" not in it.world.journal

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import fakes
+from tests.unit.reconciler import answers, fakes
 from workflowexecution.api import names, tekton
 from workflowexecution.domain import locking
 from workflowexecution.reconciler import surplus
@@ -102,10 +102,10 @@ async def test_a_target_is_taken_while_a_copy_works_on_it(
 @pytest.mark.parametrize(
     ("error", "deletes"),
     [
-        pytest.param(fakes.refusal(errors.Forbidden), 1, id="refused"),
-        pytest.param(fakes.refusal(errors.ServerError), 1, id="webhook"),
-        pytest.param(fakes.refusal(errors.Conflict), 0, id="conflict"),
-        pytest.param(fakes.refusal(errors.Throttled), 0, id="throttled"),
+        pytest.param(answers.refusal(errors.Forbidden), 1, id="refused"),
+        pytest.param(answers.refusal(errors.ServerError), 1, id="webhook"),
+        pytest.param(answers.refusal(errors.Conflict), 0, id="conflict"),
+        pytest.param(answers.refusal(errors.Throttled), 0, id="throttled"),
         pytest.param(errors.ServerError(errors.Refusal(status=503)), 0, id="gateway"),
     ],
 )
@@ -132,7 +132,7 @@ async def test_a_copy_is_deleted_when_it_may_not_be_told_to_end(
 async def test_refusals_count_anew_once_a_run_was_told() -> None:
     made = world(builders.run(condition=OVER), copy())
     for _ in range(2):
-        made.engine.change_error = fakes.refusal(errors.Forbidden)
+        made.engine.change_error = answers.refusal(errors.Forbidden)
         with pytest.raises(errors.Forbidden):
             await surplus.stop(made.tools, made.sync(), [copy()])
         made.engine.change_error = None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import fakes
+from tests.unit.reconciler import answers, fakes
 from workflowexecution.api import names, tekton
 from workflowexecution.domain import locking
 from workflowexecution.reconciler import sweeper
@@ -170,7 +170,7 @@ async def test_a_run_of_nobody_that_may_not_be_told_to_end_is_deleted(
     run = builders.run(condition=condition)
     it = Swept(run)
     it.world.engine.working = {run.uid}
-    it.world.engine.change_error = fakes.refusal(errors.ServerError, "failed calling webhook")
+    it.world.engine.change_error = answers.refusal(errors.ServerError, "failed calling webhook")
     for _ in range(2):
         assert DELETE not in await it.sweep()
         assert it.world.metrics.counted == []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import fakes
+from tests.unit.reconciler import answers, fakes
 from workflowexecution.api import names
 from workflowexecution.api.status import ConditionStatus, ConditionType, Phase
 from workflowexecution.domain import locking
@@ -23,7 +23,7 @@ CLAIMED = {"finalizers": [names.FINALIZER], "labels": LABELS}
 NEW = {"finalizers": [names.FINALIZER]}
 CANCELLED = {"cancel": {"requestedBy": "ann", "reason": "wrong target"}}
 REFUSED = {"parameters": {"TARGET_RESOURCE": "x"}}
-QUOTA = fakes.refusal(errors.Forbidden, "exceeded quota: q")
+QUOTA = answers.refusal(errors.Forbidden, "exceeded quota: q")
 LOOK_AGAIN = Result(requeue_after_s=10.0, priority=queue.Priority.LOW)
 
 ENDS = [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import fakes
+from tests.unit.reconciler import answers, fakes
 from workflowexecution.api.status import ConditionReason, ConditionStatus, ConditionType
 from workflowexecution.domain import status
 from workflowexecution.reconciler import tools
@@ -42,7 +42,7 @@ async def test_observer_hears_of_a_status_that_stands() -> None:
 
 async def test_observer_hears_nothing_of_a_status_that_is_refused() -> None:
     it = Heard()
-    it.world.writer.error = fakes.refusal(errors.Conflict)
+    it.world.writer.error = answers.refusal(errors.Conflict)
     with pytest.raises(errors.Conflict):
         await tools.write(it.tools, it.case, status.pending(it.case.status, it.case.moment, [NOTE]))
     assert it.listener.heard == []

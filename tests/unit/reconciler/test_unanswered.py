@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from tests import builders
-from tests.unit.reconciler import fakes
+from tests.unit.reconciler import answers, fakes
 from tests.unit.reconciler.audited import ALL, Bed
 from workflowexecution.api import names
 from workflowexecution.api import workflowexecution as api
@@ -91,7 +91,7 @@ class One:
 
 
 @pytest.mark.parametrize(
-    "error", [LOST, fakes.refusal(errors.ServerError)], ids=["transport", "server"]
+    "error", [LOST, answers.refusal(errors.ServerError)], ids=["transport", "server"]
 )
 async def test_status_without_an_answer_is_told_once_the_cache_has_it(error: Exception) -> None:
     it = One()
@@ -160,7 +160,7 @@ async def test_refused_retry_leaves_the_first_in_doubt() -> None:
 @pytest.mark.parametrize("kind", [errors.Conflict, errors.Throttled, errors.Invalid])
 async def test_refusal_leaves_no_doubt(kind: type[errors.ApiError]) -> None:
     it = One(**RUNNING)
-    await it.lose(it.ended(), fakes.refusal(kind), taken=False)
+    await it.lose(it.ended(), answers.refusal(kind), taken=False)
     assert len(it.tools.unanswered) == 0
 
 

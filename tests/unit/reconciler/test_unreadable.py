@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import fakes
+from tests.unit.reconciler import answers, fakes
 from tests.unit.reconciler.test_running import FAILED, FAILURE, LOCK, Running
 from tests.unit.reconciler.test_stopped import CANCEL, Stopping
 from workflowexecution.api.status import ConditionStatus, ConditionType, Phase
@@ -54,8 +54,8 @@ async def test_what_is_left_of_a_run_that_is_gone_is_waited_for_unread(which: st
 async def test_a_run_that_may_be_neither_changed_nor_read_is_waited_for() -> None:
     it = Stopping(spec=CANCEL)
     it.has()
-    it.world.engine.change_error = fakes.refusal(errors.Forbidden, "no role there")
-    it.world.engine.read_error = fakes.refusal(errors.Unreadable, "no role there")
+    it.world.engine.change_error = answers.refusal(errors.Forbidden, "no role there")
+    it.world.engine.read_error = answers.refusal(errors.Unreadable, "no role there")
     assert await it.reconcile() == UNWATCHED
     assert it.world.said(AVAILABLE).status is ConditionStatus.FALSE
 
@@ -63,7 +63,7 @@ async def test_a_run_that_may_be_neither_changed_nor_read_is_waited_for() -> Non
 async def test_a_write_that_is_forbidden_is_no_read_that_is() -> None:
     it = Running()
     it.show(FAILURE, FAILED)
-    it.world.writer.status_error = fakes.refusal(errors.Forbidden, "not allowed")
+    it.world.writer.status_error = answers.refusal(errors.Forbidden, "not allowed")
     with pytest.raises(errors.Forbidden):
         await it.reconcile()
     assert it.world.journal.count("status") == 1

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.reconciler import fakes
+from tests.unit.reconciler import answers
 from tests.unit.reconciler.test_running import BUSY, LOCK, ONE, later
 from tests.unit.reconciler.test_stop_refused import DELETE, POLICY, WEBHOOK, end_of_deleted
 from tests.unit.reconciler.test_stopped import CONFIRMED, GOING_ON, RESOLVING, Stopping
@@ -40,7 +40,7 @@ class Unresolved(Stopping):
 
 
 @pytest.mark.parametrize(
-    "error", [WEBHOOK, POLICY, fakes.refusal(errors.Conflict), errors.TransportError("lost")]
+    "error", [WEBHOOK, POLICY, answers.refusal(errors.Conflict), errors.TransportError("lost")]
 )
 async def test_a_stall_is_warned_of_though_the_nudge_fails(error: errors.ClusterError) -> None:
     it = Unresolved(error)
@@ -141,7 +141,7 @@ async def test_words_on_a_run_stay_when_a_nudge_finds_that_it_is_gone() -> None:
         await it.waits(1)
     said = it.world.status.failure_details
     it.world.engine.live.clear()
-    it.world.engine.change_error = fakes.refusal(errors.NotFound)
+    it.world.engine.change_error = answers.refusal(errors.NotFound)
     await it.waits(60)
     assert said is not None
     assert it.world.status.failure_details == said

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import fakes, test_running
+from tests.unit.reconciler import answers, fakes, test_running
 from tests.unit.reconciler.test_running import (
     DONE,
     FAILED,
@@ -37,7 +37,7 @@ def run(condition: tuple[str, str, str] | None = None, **metadata: Any) -> tekto
 
 async def test_an_api_that_is_gone_is_no_deletion() -> None:
     it = Running()
-    it.world.engine.read_error = fakes.refusal(errors.EndpointMissing, "no such API")
+    it.world.engine.read_error = answers.refusal(errors.EndpointMissing, "no such API")
     it.world.engine.not_installed = "the API is gone"
     assert await it.reconcile() == AWAY
     assert it.world.said(ConditionType.ENGINE_AVAILABLE).message == "the API is gone"
@@ -50,7 +50,7 @@ async def test_an_api_that_is_gone_is_no_deletion() -> None:
 
 async def test_a_run_that_may_not_be_read_is_no_deletion() -> None:
     it = Running()
-    it.world.engine.read_error = fakes.refusal(errors.Forbidden, "no")
+    it.world.engine.read_error = answers.refusal(errors.Forbidden, "no")
     it.world.engine.shut = "no role there"
     assert await it.reconcile() == AWAY
     assert it.world.said(ConditionType.ENGINE_AVAILABLE).message == "no role there"
@@ -59,7 +59,7 @@ async def test_a_run_that_may_not_be_read_is_no_deletion() -> None:
 
 async def test_an_api_that_is_away_for_a_moment_is_asked_again() -> None:
     it = Running()
-    it.world.engine.read_error = fakes.refusal(errors.EndpointMissing, "no such API")
+    it.world.engine.read_error = answers.refusal(errors.EndpointMissing, "no such API")
     with pytest.raises(errors.EndpointMissing):
         await it.reconcile()
     assert it.phase() is Phase.RUNNING

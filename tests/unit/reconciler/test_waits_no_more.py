@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import fakes, test_deleted
+from tests.unit.reconciler import answers, fakes, test_deleted
 from workflowexecution.api import names
 from workflowexecution.api.status import ConditionType, Phase
 from workflowexecution.domain import locking
@@ -96,7 +96,7 @@ def keep_waiting(world: fakes.World, by: str) -> None:
     world.policy = fakes.World(suspend=by == SUSPENDED).policy
     engine.away = "no Tekton" if by == ENGINE else ""
     engine.live = {LOCK: builders.run(owner="other", condition=over)} if by == LOCKED else {}
-    broken = fakes.refusal(errors.ServerError, "failed calling webhook")
+    broken = answers.refusal(errors.ServerError, "failed calling webhook")
     engine.create_error = broken if by == CREATED else None
 
 
@@ -142,7 +142,7 @@ async def tried_in_vain(*, waits: bool) -> fakes.World:
     world = fakes.World()
     world.put()
     start = pending.Start(world.tools)
-    world.engine.create_error = fakes.refusal(errors.ServerError, "failed calling webhook")
+    world.engine.create_error = answers.refusal(errors.ServerError, "failed calling webhook")
     with pytest.raises(errors.ServerError):
         await start.reconcile(world.case())
     if waits:
