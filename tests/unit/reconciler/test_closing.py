@@ -8,7 +8,7 @@ import pytest
 
 from tests import builders
 from tests.unit.reconciler import fakes, test_deleted
-from tests.unit.reconciler.test_running import DONE, FAILED, FAILURE, ONE, SUCCESS, Running, later
+from tests.unit.reconciler.mirrored import DONE, FAILED, FAILURE, ONE, SUCCESS, Running, later
 from tests.unit.reconciler.test_stopped import Stopping
 from tests.unit.reconciler.test_waits_no_more import said
 from workflowexecution.api.status import Phase

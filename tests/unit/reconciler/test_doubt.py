@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import answers, fakes, test_running
+from tests.unit.reconciler import answers, fakes, mirrored
 from workflowexecution.api import tekton
 from workflowexecution.api.status import ConditionStatus, ConditionType, Outcome, Phase
 from workflowexecution.runtime import errors
@@ -27,10 +27,10 @@ def task(**said: Any) -> tekton.TaskRun:  # noqa: ANN401 - raw JSON
 
 
 async def ended(child: tekton.TaskRun, **engine: Any) -> fakes.World:  # noqa: ANN401 - of the fake
-    it = test_running.Running()
+    it = mirrored.Running()
     for name, value in engine.items():
         setattr(it.world.engine, name, value)
-    it.show(test_running.SUCCESS, child)
+    it.show(mirrored.SUCCESS, child)
     await it.reconcile()
     assert (it.phase(), it.world.status.outcome) == (Phase.COMPLETED, Outcome.SUCCESS)
     return it.world
@@ -73,9 +73,9 @@ async def test_pods_that_cannot_be_read_hold_no_success_and_are_said_to_be_unkno
 
 
 async def test_a_run_that_was_deleted_after_its_success_is_told_by_what_was_seen() -> None:
-    it = test_running.Running()
+    it = mirrored.Running()
     killed = builders.step("proxy", exit_code=137, reason="OOMKilled")
-    run = builders.run(condition=test_running.SUCCESS, status=test_running.ONE)
+    run = builders.run(condition=mirrored.SUCCESS, status=mirrored.ONE)
     it.world.engine.gone[fakes.UID] = run
     it.world.engine.cached_tasks = (task(sidecars=[killed]),)
     await it.reconcile()

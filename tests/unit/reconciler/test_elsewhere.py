@@ -10,8 +10,8 @@ from structlog import testing
 
 from tests import builders
 from tests.unit.reconciler import fakes, test_deleted
+from tests.unit.reconciler.mirrored import REF, Running
 from tests.unit.reconciler.test_deleted import finalizers
-from tests.unit.reconciler.test_running import REF, Running
 from tests.unit.reconciler.test_vanished import AWAY
 from workflowexecution.api import names
 from workflowexecution.api.status import ConditionStatus, ConditionType, Phase

@@ -8,7 +8,7 @@ import pytest
 
 from tests import builders
 from tests.unit.reconciler import fakes, test_deleted
-from tests.unit.reconciler.test_running import DONE, FAILED, FAILURE, ONE, REF, SUCCESS, Running
+from tests.unit.reconciler.mirrored import DONE, FAILED, FAILURE, ONE, REF, SUCCESS, Running
 from workflowexecution.api.status import Phase
 
 pytestmark = pytest.mark.looptime

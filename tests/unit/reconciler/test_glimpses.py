@@ -10,7 +10,7 @@ import pytest
 
 from tests import builders
 from tests.unit.reconciler import answers, fakes
-from tests.unit.reconciler.test_running import DONE, FAILED, FAILURE, LOCK, later
+from tests.unit.reconciler.mirrored import DONE, FAILED, FAILURE, LOCK, later
 from tests.unit.reconciler.test_stopped import GOING_ON, Stopping
 from workflowexecution.api import tekton
 from workflowexecution.domain import foresight

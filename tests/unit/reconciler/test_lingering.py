@@ -9,7 +9,7 @@ import pytest
 
 from tests import builders
 from tests.unit.reconciler import answers, fakes
-from tests.unit.reconciler.test_running import FAILURE, LOCK, ONE, REF, later
+from tests.unit.reconciler.mirrored import FAILURE, LOCK, ONE, REF, later
 from tests.unit.reconciler.test_stopped import (
     CANCEL,
     CANCELLED,

@@ -6,7 +6,7 @@ import pytest
 
 from tests import builders
 from tests.unit.reconciler import answers, fakes
-from tests.unit.reconciler.test_running import LOCK, SUCCESS, later
+from tests.unit.reconciler.mirrored import LOCK, SUCCESS, later
 from tests.unit.reconciler.test_stopped import (
     CANCEL,
     CANCELLED,

@@ -8,7 +8,7 @@ import pytest
 
 from tests import builders
 from tests.unit.reconciler import fakes
-from tests.unit.reconciler.test_running import (
+from tests.unit.reconciler.mirrored import (
     BUSY,
     FAILURE,
     LOCK,

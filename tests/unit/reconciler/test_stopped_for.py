@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests import builders
-from tests.unit.reconciler.test_running import DONE, FAILED, FAILURE, ONE, REF, SUCCESS
+from tests.unit.reconciler.mirrored import DONE, FAILED, FAILURE, ONE, REF, SUCCESS
 from tests.unit.reconciler.test_stopped import (
     CANCEL,
     CANCELLED,

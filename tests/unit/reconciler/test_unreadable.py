@@ -6,7 +6,7 @@ import pytest
 
 from tests import builders
 from tests.unit.reconciler import answers, fakes
-from tests.unit.reconciler.test_running import FAILED, FAILURE, LOCK, Running
+from tests.unit.reconciler.mirrored import FAILED, FAILURE, LOCK, Running
 from tests.unit.reconciler.test_stopped import CANCEL, Stopping
 from workflowexecution.api.status import ConditionStatus, ConditionType, Phase
 from workflowexecution.reconciler import pending, running

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.unit.reconciler import answers
-from tests.unit.reconciler.test_running import BUSY, LOCK, ONE, later
+from tests.unit.reconciler.mirrored import BUSY, LOCK, ONE, later
 from tests.unit.reconciler.test_stop_refused import DELETE, POLICY, WEBHOOK, end_of_deleted
 from tests.unit.reconciler.test_stopped import CONFIRMED, GOING_ON, RESOLVING, Stopping
 from workflowexecution.api import names

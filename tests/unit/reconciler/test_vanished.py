@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import answers, fakes, test_running
-from tests.unit.reconciler.test_running import (
+from tests.unit.reconciler import answers, fakes, mirrored
+from tests.unit.reconciler.mirrored import (
     DONE,
     FAILED,
     FAILURE,
@@ -86,7 +86,7 @@ async def test_a_run_that_the_cache_lacks_is_mirrored_from_the_server(
 ) -> None:
     it = Running(pipelineRunRef=ref)
     it.world.engine.live[REF["name"]] = run()
-    await test_running.later()
+    await mirrored.later()
     assert await it.reconcile() == UNWATCHED
     assert it.world.status.progress == "0/1"
 
@@ -94,7 +94,7 @@ async def test_a_run_that_the_cache_lacks_is_mirrored_from_the_server(
 async def test_a_run_whose_labels_were_taken_off_is_known_by_its_uid() -> None:
     it = Running()
     it.world.engine.live[REF["name"]] = run(labels={})
-    await test_running.later()
+    await mirrored.later()
     assert await it.reconcile() == UNWATCHED
 
 
