@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import fakes, test_deleted
+from tests.unit.reconciler import deletions, fakes
 from tests.unit.reconciler.mirrored import DONE, FAILED, FAILURE, ONE, SUCCESS, Running, later
 from tests.unit.reconciler.test_stopped import Stopping
 from tests.unit.reconciler.test_waits_no_more import said
@@ -94,13 +94,13 @@ async def test_an_engine_that_is_back_when_the_run_is_gone_is_not_said_to_be_awa
 
 
 async def test_a_success_that_its_deletion_finds_says_so_too() -> None:
-    made = test_deleted.deleted_at(31)
+    made = deletions.deleted_at(31)
     status = made.writer.stored[fakes.KEY]["status"]
     made.writer.stored[fakes.KEY]["status"] = status | {
         "conditions": [told("Progressing", "False", "Stalled")]
     }
     made.engine.show(builders.run(condition=SUCCESS))
-    await test_deleted.reconcile(made)
+    await deletions.reconcile(made)
     assert made.status.phase is Phase.COMPLETED
     assert said(made.status)["Progressing"] == ("Unknown", "Completed")
 
@@ -110,7 +110,7 @@ async def test_a_success_that_its_deletion_finds_says_so_too() -> None:
 async def test_a_failure_that_comes_with_a_deletion_says_so_too(
     *, was_over: bool, gone: bool
 ) -> None:
-    made = test_deleted.deleted_at(31)
+    made = deletions.deleted_at(31)
     status = made.writer.stored[fakes.KEY]["status"]
     made.writer.stored[fakes.KEY]["status"] = status | {
         "conditions": [
@@ -124,7 +124,7 @@ async def test_a_failure_that_comes_with_a_deletion_says_so_too(
         made.engine.gone[fakes.UID] = run
     else:
         made.engine.show(run)
-    await test_deleted.reconcile(made)
+    await deletions.reconcile(made)
     assert made.status.phase is Phase.FAILED
     now = said(made.status)
     assert now["Progressing"] == ("Unknown", "Completed")

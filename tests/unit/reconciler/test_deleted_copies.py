@@ -8,7 +8,7 @@ import pytest
 
 from tests import builders
 from tests.unit.reconciler import answers, fakes
-from tests.unit.reconciler.test_deleted import GONE_SOON, LOCK, finalizers, reconcile, world
+from tests.unit.reconciler.deletions import GONE_SOON, LOCK, finalizers, reconcile, world
 from workflowexecution.domain import stopping
 from workflowexecution.reconciler import failures
 from workflowexecution.runtime import errors

@@ -9,9 +9,9 @@ import pytest
 from structlog import testing
 
 from tests import builders
-from tests.unit.reconciler import fakes, test_deleted
+from tests.unit.reconciler import deletions, fakes
+from tests.unit.reconciler.deletions import finalizers
 from tests.unit.reconciler.mirrored import REF, Running
-from tests.unit.reconciler.test_deleted import finalizers
 from tests.unit.reconciler.test_vanished import AWAY
 from workflowexecution.api import names
 from workflowexecution.api.status import ConditionStatus, ConditionType, Phase
@@ -101,14 +101,14 @@ async def test_an_ended_one_keeps_its_finalizer_and_that_is_logged_once() -> Non
 async def test_a_deleted_one_is_let_go_when_it_is_given_up_and_that_is_told(
     said: dict[str, Any],
 ) -> None:
-    made, failing = test_deleted.world(said), failures.Failures()
+    made, failing = deletions.world(said), failures.Failures()
 
     async def fails() -> None:
         with pytest.raises(errors.ClusterError, match="Its run was made in namespace 'former'"):
-            await test_deleted.reconcile(made, failing)
+            await deletions.reconcile(made, failing)
 
     if said["phase"] == "Running":
-        await test_deleted.reconcile(made, failing)
+        await deletions.reconcile(made, failing)
         assert made.status.phase is Phase.FAILED
         assert made.status.requires_manual_review
         assert "what has become of its run is not known" in str(made.status.message)
@@ -119,7 +119,7 @@ async def test_a_deleted_one_is_let_go_when_it_is_given_up_and_that_is_told(
         made.clock.advance(30)
     assert made.metrics.counted == []
     assert finalizers(made) == [names.FINALIZER]
-    assert await test_deleted.reconcile(made, failing) == Result()
+    assert await deletions.reconcile(made, failing) == Result()
     assert finalizers(made) is None
     ((_, kind, reason, message),) = made.events.said
     assert (reason, kind) == ("CleanupFailed", "Warning")
@@ -128,11 +128,11 @@ async def test_a_deleted_one_is_let_go_when_it_is_given_up_and_that_is_told(
 
 
 async def test_what_carries_its_name_and_labels_here_is_ended_with_it_first() -> None:
-    made = test_deleted.world(WORKS | {"phase": "Failed"})
+    made = deletions.world(WORKS | {"phase": "Failed"})
     copy = builders.run(condition=("True", "Succeeded", ""), metadata={"uid": "another"})
-    made.engine.live[test_deleted.LOCK] = copy
-    assert await test_deleted.reconcile(made) == test_deleted.LATER
-    assert made.journal == ["read", test_deleted.DELETE]
+    made.engine.live[deletions.LOCK] = copy
+    assert await deletions.reconcile(made) == deletions.LATER
+    assert made.journal == ["read", deletions.DELETE]
     assert finalizers(made) == [names.FINALIZER]
 
 
@@ -247,17 +247,17 @@ async def test_a_deleted_pending_one_is_given_up_and_that_is_told() -> None:
         with pytest.raises(
             errors.ClusterError, match="A run of it may have been made in namespace 'former'"
         ):
-            await test_deleted.reconcile(made, failing)
+            await deletions.reconcile(made, failing)
 
     await fails()
     made.clock.advance(600)
-    await test_deleted.reconcile(made, failing)
+    await deletions.reconcile(made, failing)
     assert "whether a run of it was created is not known" in str(made.status.message)
     for _ in range(2):
         await fails()
         made.clock.advance(30)
     assert finalizers(made) == [names.FINALIZER]
-    await test_deleted.reconcile(made, failing)
+    await deletions.reconcile(made, failing)
     assert finalizers(made) is None
     assert made.metrics.counted == ["deletion_given_up"]
 
@@ -266,5 +266,5 @@ async def test_one_that_had_ended_without_a_run_goes_at_once_when_it_is_deleted(
     made = fakes.World(deletion_give_up_s=600.0)
     ended_before = {"phase": "Failed", "completionTime": builders.stamp(-1)}
     made.put(metadata=CLAIMED | {"deletionTimestamp": builders.stamp()}, status=ended_before)
-    assert await test_deleted.reconcile(made) == Result()
+    assert await deletions.reconcile(made) == Result()
     assert finalizers(made) is None

@@ -7,7 +7,7 @@ import datetime
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import fakes, test_deleted
+from tests.unit.reconciler import deletions, fakes
 from tests.unit.reconciler.mirrored import DONE, FAILED, FAILURE, ONE, REF, SUCCESS, Running
 from workflowexecution.api.status import Phase
 
@@ -96,9 +96,9 @@ async def test_an_end_that_nobody_saw_is_not_before_a_start_a_moment_ahead_eithe
 
 async def test_the_end_of_a_deleted_one_is_not_before_its_start() -> None:
     running = {"phase": "Running", "startTime": builders.stamp(), "pipelineRunRef": REF}
-    made = test_deleted.world(running)
+    made = deletions.world(running)
     made.writer.stored[fakes.KEY]["metadata"]["deletionTimestamp"] = builders.stamp(40)
     early = {"completionTime": builders.stamp(-3600)}
     made.engine.show(builders.run(condition=SUCCESS, status=early))
-    await test_deleted.reconcile(made)
+    await deletions.reconcile(made)
     assert (made.status.phase, made.status.completion_time) == (Phase.COMPLETED, at(60))

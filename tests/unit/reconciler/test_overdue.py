@@ -11,8 +11,8 @@ import pytest
 import structlog.testing
 
 from tests import builders
-from tests.unit.reconciler import answers, fakes, test_deleted
-from tests.unit.reconciler.test_deleted import (
+from tests.unit.reconciler import answers, deletions, fakes
+from tests.unit.reconciler.deletions import (
     AT_ONCE,
     CHANGE,
     DELETE,
@@ -47,14 +47,14 @@ class Life:
     def __init__(
         self, said: dict[str, Any] | None = None, *, for_s: float = LONG_S, claimed: bool = True
     ) -> None:
-        self.world = test_deleted.world(said)
+        self.world = deletions.world(said)
         if claimed:
             self.world.writer.stored[fakes.KEY]["metadata"]["labels"] = CLAIM
         self.world.clock.advance(for_s - 60)
         self.failing = failures.Failures()
 
     async def once(self) -> Result:
-        return await test_deleted.reconcile(self.world, self.failing)
+        return await deletions.reconcile(self.world, self.failing)
 
     async def fails(self, error: errors.ClusterError, *, for_s: float) -> None:
         """It fails, over and over, for some time."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import builders
-from tests.unit.reconciler import answers, fakes, test_deleted
+from tests.unit.reconciler import answers, deletions, fakes
 from workflowexecution.api import names
 from workflowexecution.api.status import ConditionType, Phase
 from workflowexecution.domain import locking
@@ -77,7 +77,7 @@ async def test_one_that_is_deleted_waits_no_more(by: str, answer: str) -> None:
     world.engine.live.clear()
     metadata = world.writer.stored[fakes.KEY]["metadata"]
     metadata |= {"deletionTimestamp": builders.stamp(), "finalizers": [names.FINALIZER]}
-    await test_deleted.reconcile(world)
+    await deletions.reconcile(world)
     assert world.status.phase is Phase.FAILED
     assert said(world.status)[by] == (answer, "Completed")
 
@@ -131,7 +131,7 @@ async def test_one_that_is_deleted_is_not_said_to_have_no_run_while_nobody_knows
     metadata = world.writer.stored[fakes.KEY]["metadata"]
     metadata |= {"deletionTimestamp": builders.stamp()}
     world.clock.advance(700)
-    await test_deleted.reconcile(world)
+    await deletions.reconcile(world)
     assert world.status.phase is Phase.FAILED
     assert said(world.status)[LOCKED] == ("False", "Releasing")
     assert "whether a run of it was created is not known" in str(world.status.message)
@@ -171,7 +171,7 @@ async def test_its_create_waits_no_more_and_says_what_it_failed_of(
     else:
         metadata = world.writer.stored[fakes.KEY]["metadata"]
         metadata |= {"deletionTimestamp": builders.stamp()}
-        await test_deleted.reconcile(world)
+        await deletions.reconcile(world)
     assert world.status.phase is end
     created = world.said(ConditionType.TEKTON_PIPELINE_CREATED)
     assert (created.status, created.reason) == ("False", reason)
