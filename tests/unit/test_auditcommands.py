@@ -13,7 +13,7 @@ import pytest
 
 from tests import builders
 from tests.unit.adapters import audits, fakes
-from tests.unit.adapters.test_auditstore import SETTLE_S, Bed
+from tests.unit.adapters.audittrails import SETTLE_S, Bed
 from workflowexecution import auditcommands, logs, settings
 from workflowexecution.adapters import auditclient
 from workflowexecution.api import names

@@ -1,4 +1,4 @@
-"""Records of which a store fails, among those that it takes."""
+"""Records that a store refuses or fails of, among those that it takes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import structlog.testing
 
 from tests.unit.adapters import audits
-from tests.unit.adapters.test_auditstore import Bed
+from tests.unit.adapters.audittrails import Bed
 from workflowexecution.adapters import auditlog, breaker
 from workflowexecution.adapters.auditclient import Failing, Outcome, Silent
 
@@ -29,6 +29,74 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
     monkeypatch.setattr(auditlog, "write", write)
     return monkeypatch
+
+
+async def test_a_bad_event_is_found_and_put_aside() -> None:
+    bed = Bed()
+    bed.store.bad = {"b"}
+    bed.offer("a", "b", "c", "d")
+    async with bed.running(1.0):
+        assert bed.store.rows == ["a", "c", "d"]
+    assert bed.store.batches == [["a", "b", "c", "d"], ["a", "b"], ["a"], ["b"], ["c", "d"]]
+    assert "refused b: 400 bad" in bed.listener.heard
+    assert (bed.trail.counts.refused, bed.trail.pending) == (1, 0)
+
+
+async def test_a_record_of_which_the_store_fails_keeps_no_other_one_back() -> None:
+    bed = Bed()
+    bed.store.poison = {"b"}
+    bed.offer(*"abcd")
+    async with bed.running(30.0):
+        assert sorted(bed.store.rows) == list("acd")
+        assert bed.trail.pending == 1
+        # Only while others go through is it to blame.
+        await asyncio.sleep(3600)
+        assert bed.trail.counts.refused == 0
+        # Nor does it tell anything of the store.
+        assert bed.trail.breaker_state is breaker.State.CLOSED
+        await bed.offer_each(20.0, times=24)
+        assert bed.trail.counts.refused == 0
+        await bed.offer_each(20.0, times=24)
+        assert bed.listener.heard.count("refused b: 500 choked") == 1
+        assert (bed.trail.counts.refused, bed.trail.pending) == (1, 0)
+
+
+async def test_a_record_that_was_stored_though_the_store_failed_of_it_is_not_refused() -> None:
+    bed = Bed()
+    bed.store.poison = {"a"}
+    async with bed.running():
+        bed.offer("a")
+        await bed.offer_each(5.0, times=120)
+        assert bed.trail.pending == 1
+        # What its tries have failed of until now is there after all.
+        bed.store.rows.append("a")
+        await bed.offer_each(5.0, times=120)
+    assert bed.store.rows.count("a") == 1
+    assert "recorded a" in bed.listener.heard
+    assert bed.trail.counts.refused == 0
+
+
+async def test_a_store_that_fails_of_everything_refuses_nothing() -> None:
+    bed = Bed()
+    bed.store.down = Failing("500", outcome=Outcome.UNKNOWN)
+    bed.offer(*"abcd")
+    async with bed.running(600.0):
+        # Two requests an attempt at most.
+        assert len(bed.store.batches) < 80
+        bed.store.down = None
+        await asyncio.sleep(60)
+    assert sorted(bed.store.rows) == list("abcd")
+    assert bed.trail.counts.refused == 0
+
+
+async def test_a_refused_record_beside_one_of_which_the_store_fails_is_put_aside() -> None:
+    bed = Bed()
+    bed.store.bad, bed.store.poison = {"a"}, {"b"}
+    bed.offer(*"abcd")
+    async with bed.running(30.0):
+        assert sorted(bed.store.rows) == list("cd")
+        assert "refused a: 400 bad" in bed.listener.heard
+        assert bed.trail.pending == 1
 
 
 async def test_a_record_that_fails_alone_delays_none_of_the_others() -> None:

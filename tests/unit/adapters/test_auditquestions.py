@@ -8,7 +8,7 @@ import pytest
 import structlog.testing
 
 from tests.unit.adapters import audits
-from tests.unit.adapters.test_auditstore import Bed
+from tests.unit.adapters.audittrails import Bed
 from workflowexecution.adapters import auditparcels, auditquestions
 from workflowexecution.adapters.auditclient import Failing, Outcome, Silent
 
@@ -16,6 +16,30 @@ pytestmark = pytest.mark.looptime
 
 CHOKED = Failing("query: 500 choked")
 SILENT = Silent("TimeoutError")
+
+
+async def test_a_question_of_which_the_store_fails_keeps_no_other_record_back() -> None:
+    bed = Bed(settle_s=0.0)
+    bed.store.unaskable = {"a": Failing("500 choked")}
+    bed.offer(*"abcd", doubtful=True)
+    async with bed.running(30.0):
+        assert sorted(bed.store.rows) == list("bcd")
+        await bed.offer_each(5.0, times=240)
+    assert "refused a: 500 choked" in bed.listener.heard
+    assert "a" not in bed.store.rows
+    assert bed.trail.pending == 0
+
+
+async def test_questions_of_which_the_store_fails_one_after_the_other_are_an_outage() -> None:
+    bed = Bed(settle_s=0.0)
+    bed.store.query_error = Failing("500")
+    bed.offer(*"abcd", doubtful=True)
+    async with bed.running(120.0):
+        assert len(bed.store.asked) == 2 * bed.trail.counts.failed_attempts
+        assert bed.store.batches == []
+        bed.store.query_error = None
+        await asyncio.sleep(60)
+    assert sorted(bed.store.rows) == list("abcd")
 
 
 @pytest.mark.parametrize("doubtful", [True, False])

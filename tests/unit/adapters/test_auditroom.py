@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.unit.adapters.test_auditstore import Bed
+from tests.unit.adapters.audittrails import Bed
 from workflowexecution.adapters.auditclient import Failing, Silent, Unavailable
 
 pytestmark = pytest.mark.looptime
