@@ -319,10 +319,13 @@ def _stop_of(
     if begun is None:
         return None
     why = ladder.why(begun)
+    known = case.status.failure_details
+    is_cancelled = known is not None and known.reason is FailureReason.CANCELLED
+    if why == stopping.outlived(stopping.LINGER_S) and not is_cancelled:
+        # One that was told to end has longer: this one had come to its own end, and a cancel that
+        # was asked for by then has stopped nothing.
+        return None
     if case.execution.spec.cancel is not None:
         return stopping.Stop(stopping.Cause.USER, FailureReason.CANCELLED, why)
-    if why == stopping.outlived(stopping.LINGER_S):
-        # One that was told to end has longer: this one had come to its own end.
-        return None
     # The cause stood on the run: what was said of it is left, and no reason follows from that.
     return stopping.Stop(stopping.Cause.ORPHAN, FailureReason.UNKNOWN, why)

@@ -9,15 +9,14 @@ import pytest
 
 from tests import builders
 from tests.unit.reconciler import answers, fakes
-from tests.unit.reconciler.mirrored import FAILURE, LOCK, ONE, REF, later
+from tests.unit.reconciler.lingering import FORCED, WAITING, Lingering
+from tests.unit.reconciler.mirrored import FAILURE, LOCK, ONE, later
 from tests.unit.reconciler.test_stopped import (
     CANCEL,
-    CANCELLED,
     CANCELLED_RUN,
     CONFIRMED,
-    Stopping,
 )
-from workflowexecution.api import names, tekton
+from workflowexecution.api import tekton
 from workflowexecution.api.status import ConditionStatus, ConditionType, Outcome, Phase
 from workflowexecution.domain import stopping
 from workflowexecution.reconciler import running
@@ -28,28 +27,12 @@ from workflowexecution.runtime.controller import Result
 pytestmark = pytest.mark.looptime
 
 HEALTHY = ConditionType.PODS_HEALTHY
-WAITING = builders.step(ran=False, exit_code=1)
 LATE_TASK = ("False", "TaskRunTimeout", "the task took too long")
 WAITED = {
     "type": "PodsHealthy", "status": "False", "reason": "PodsWaiting", "message": "m",
     "lastTransitionTime": builders.stamp(-600),
 }  # fmt: skip
-FORCED = {
-    names.ANNOTATION_CANCEL_CAUSE: "user",
-    names.ANNOTATION_CANCEL_REQUESTED_AT: builders.stamp(1),
-    names.ANNOTATION_CANCEL_FORCED_AT: builders.stamp(2),
-}
 EVICTED = {"reason": "Evicted", "metadata": {"creationTimestamp": builders.stamp(9)}}
-
-
-class Lingering(Stopping):
-    """A failed run whose pod has not begun, and might."""
-
-    def __init__(self, **parts: Any) -> None:  # noqa: ANN401 - as Stopping
-        super().__init__(**parts)
-        condition = ("False", "CreateContainerConfigError", "configmap x not found")
-        self.children = (builders.task(condition=condition, steps=[WAITING]),)
-        self.world.engine.working = {REF["uid"]}
 
 
 async def test_what_is_known_is_written_down_at_first_sight() -> None:
@@ -177,42 +160,6 @@ async def test_completion_is_the_end_of_the_run_and_not_the_failure(*, seen_gone
     # A run that nobody has seen since has its end when its absence is noticed.
     ended = builders.NOW + datetime.timedelta(seconds=30)
     assert now.completion_time == (ended if seen_gone else it.world.clock.now())
-
-
-async def test_cancelled_run_that_lingered_is_confirmed_when_it_is_gone() -> None:
-    it = Lingering(spec=CANCEL)
-    it.has(CANCELLED_RUN, marks={names.ANNOTATION_CANCEL_CAUSE: "user"})
-    await it.reconcile()
-    it.world.engine.gone = dict(it.world.engine.cached)
-    it.vanish()
-    await it.reconcile()
-    said = it.world.said(CONFIRMED)
-    assert (said.status, said.message) == (ConditionStatus.TRUE, CANCELLED)
-    assert it.world.status.outcome == Outcome.CANCELLED
-
-
-@pytest.mark.parametrize("seen_gone", [True, False])
-@pytest.mark.parametrize("told", [True, False], ids=["told-to-end", "ended-by-itself"])
-async def test_run_that_is_deleted_for_what_it_has_left_was_stopped_if_it_was_told_to_end(
-    *, told: bool, seen_gone: bool
-) -> None:
-    """Also where the program begins anew, and has not seen it."""
-    it = Lingering()
-    marks = FORCED | {names.ANNOTATION_CANCEL_CAUSE: "deadline"} if told else {}
-    it.has(CANCELLED_RUN if told else FAILURE, marks=marks)
-    await it.reconcile()
-    it.world.clock.advance(stopping.FORCED_S if told else stopping.LINGER_S)
-    await later()
-    await it.reconcile()
-    assert f"delete {LOCK}" in it.world.journal
-    it.world.engine.gone = dict(it.world.engine.cached) if seen_gone else {}
-    it.vanish()
-    it.mirror = running.Mirror(it.world.tools)
-    assert await it.reconcile() == Result()
-    said = it.world.said(CONFIRMED)
-    answer = ("True", "Cancelled") if told else ("False", "Completed")
-    assert (said.status, said.reason) == answer
-    assert it.phase() is Phase.FAILED
 
 
 async def test_run_that_lingers_no_more_ends_by_itself() -> None:
