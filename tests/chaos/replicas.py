@@ -158,16 +158,13 @@ class Replica:
 
     async def obey(self, **order: float) -> None:
         """Have it block its loop, or move its clock, as soon as a signal does not kill it."""
-        while not controller.listening(self.folder, self.program.process.pid).exists():
-            self.look()
-            await asyncio.sleep(_LOOK_EVERY_S)
-        pid = self.program.process.pid
+        pid = await self._listening()
         controller.orders(self.folder, pid).write_text(json.dumps(order))
         self.signal(signal.SIGUSR2)
 
     async def rest(self, *, leads: bool) -> Rest:
-        """What it holds now."""
-        pid = self.program.process.pid
+        """What it holds now, or as soon as a signal does not kill it."""
+        pid = await self._listening()
         place = controller.census(self.folder, pid)
         place.unlink(missing_ok=True)
         self.signal(signal.SIGUSR1)
@@ -175,6 +172,13 @@ class Replica:
             while not place.exists():  # noqa: ASYNC110 - another process writes it
                 await asyncio.sleep(_LOOK_EVERY_S)
         return _rest(pid, "leader" if leads else "standby", json.loads(place.read_text()))
+
+    async def _listening(self) -> int:
+        """Its process, once that takes signals: those of this suite would end it before."""
+        while not controller.listening(self.folder, self.program.process.pid).exists():
+            self.look()
+            await asyncio.sleep(_LOOK_EVERY_S)
+        return self.program.process.pid
 
     def troubles(self) -> Iterator[str]:
         """What its logs say that they never should, and have not said when last asked."""
