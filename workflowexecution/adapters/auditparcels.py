@@ -120,6 +120,7 @@ class Parcel:
     stead, first failed."""
     _began: float = 0.0
     _pause_s: float = 1.0
+    _is_told: bool = False
 
     @property
     def is_hopeless(self) -> bool:
@@ -168,6 +169,16 @@ class Parcel:
         self.is_suspect, self.share = True, 1
         self._rest(now)
 
+    def tell(self) -> None:
+        """Say once that the store fails of it alone, if it does; for who sees that others pass."""
+        if self.is_suspect and not self._is_told:
+            self._is_told = True
+            _log.warning(
+                "Audit store fails of an event alone: it is tried by itself",
+                event_key=self.event.key,
+                error=self.why,
+            )
+
     def _rest(self, now: float) -> None:
         self.ripe_at = max(self.ripe_at, now + self._pause_s)
         self._pause_s = min(self._pause_s * 2, MAX_PAUSE_S)
@@ -176,11 +187,6 @@ class Parcel:
         if not self.is_suspect:
             self.is_suspect = True
             self._begin(seen, now)
-            _log.warning(
-                "Audit store fails of an event alone: it is tried by itself",
-                event_key=self.event.key,
-                error=self.why,
-            )
         elif now - self._began >= SPAN_S and seen.passed - then.passed >= MIN_PASSED:
             self.failures += seen.is_well_since(then)
             self._begin(seen, now)

@@ -51,6 +51,8 @@ class Questions:
         """The correlation of the first question that has failed since one was answered."""
         self._are_away = False
         """Whether questions about two correlations have failed, and none was answered since."""
+        self._why_away = ""
+        """What the last of these that is no suspect failed of, in the attempt at hand."""
         self._is_told = False
         """Whether the log says so."""
         self._refused = False
@@ -81,7 +83,7 @@ class Questions:
             auditclient.Unavailable: nothing can be told now.
         """
         failing: dict[str, Failing] = {}
-        self.unasked = set()
+        self.unasked, self._why_away = set(), ""
         failed_of: set[str] = set()
         unknown_in_a_row = 0
         before = self._seen.answered
@@ -117,6 +119,8 @@ class Questions:
             parcel.doubtful = False
             if there:
                 self._found(parcel)
+        if self._seen.answered == before:
+            self._tell()
         return failing
 
     def _answered(self) -> None:
@@ -125,20 +129,33 @@ class Questions:
             _log.info("Audit store answers questions again")
         self._failed_about, self._are_away, self._is_told = "", False, False
 
+    def _tell(self) -> None:
+        """Say once that no question is answered.
+
+        Not before the attempt is over: one of the next may be answered, of a store that fails by
+        chance.
+        """
+        if self._why_away and not self._is_told:
+            self._is_told = True
+            _log.warning(
+                "Audit store answers no question: records in doubt wait", error=self._why_away
+            )
+
     def _failed(self, parcel: Parcel, error: Failing, now: float) -> None:
         """Note that the store failed of a question."""
         self._failed_about = self._failed_about or _about(parcel)
         self._are_away |= _about(parcel) != self._failed_about
         # A suspect's tells nothing of the store.
         tells = not parcel.is_suspect
-        if tells and self._are_away and not self._is_told:
-            self._is_told = True
-            _log.warning("Audit store answers no question: records in doubt wait", error=str(error))
+        if tells and self._are_away:
+            self._why_away = str(error)
         # Silence does even so: each attempt ends with it. So does what fails where no question is
         # answered: then all who are asked for are suspects soon.
         is_silent = isinstance(error, auditclient.Silent)
         self._seen.unanswered += tells or self._are_away or is_silent
         parcel.failed(among=1, seen=self._seen, now=now, why=str(error), asked=True)
+        if not self._are_away:
+            parcel.tell()
 
     def _alike(self, parcel: Parcel, left: list[Parcel], now: float) -> list[Parcel]:
         """Those of the others that the store may fail of with this one; they go behind, too."""

@@ -13,13 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from workflowexecution.adapters import (
-    auditclient,
-    auditlog,
-    auditparcels,
-    auditquestions,
-    breaker,
-)
+from workflowexecution.adapters import auditclient, auditlog, auditparcels, auditquestions, breaker
 from workflowexecution.domain import auditevent
 from workflowexecution.runtime import waiting
 
@@ -303,6 +297,7 @@ class HttpTrail:
                 among, now = len(portion), self._clock()
                 for parcel in portion:
                     parcel.failed(among=among, seen=self._seen, now=now, why=str(error))
+                    parcel.tell()
                 failures.append(error)
                 if self._seen.passed == passed_before and len(failures) == auditparcels.IN_A_ROW:
                     break

@@ -8,7 +8,7 @@ import pytest
 import structlog.testing
 
 from tests.unit.adapters import audits
-from tests.unit.adapters.audittrails import Bed
+from tests.unit.adapters.audittrails import SETTLE_S, Bed
 from workflowexecution.adapters import auditparcels, auditquestions
 from workflowexecution.adapters.auditclient import Failing, Outcome, Silent
 
@@ -219,11 +219,36 @@ async def test_a_store_that_answers_no_question_is_told_once_and_so_is_its_retur
             await bed.offer_each(60.0, times=10)
             bed.store.query_error = None
             await asyncio.sleep(120)
-    about = [(it["log_level"], it["event"], it.get("error")) for it in logs if "quest" in str(it)]
-    assert about == [
+    # Nor is it said of each record that the store fails of it alone.
+    told = [it for it in logs if "quest" in str(it) or "of an event" in it["event"]]
+    assert [(it["log_level"], it["event"], it.get("error")) for it in told] == [
         ("warning", "Audit store answers no question: records in doubt wait", str(error)),
         ("info", "Audit store answers questions again", None),
     ]
+
+
+async def test_a_store_that_fails_of_questions_by_chance_is_hardly_told_to_answer_none() -> None:
+    bed = Bed(batch_size=100, buffer_size=1000)
+    bed.store.chances = (0.0, 0.5)
+    bed.offer(*(f"x{number}" for number in range(800)), doubtful=True)
+    with structlog.testing.capture_logs() as logs:
+        async with bed.running(SETTLE_S):
+            await bed.offer_each(1.0, times=100)
+    assert sum("no question" in it["event"] for it in logs) < 10
+
+
+async def test_a_record_that_fails_alone_is_told_once_other_questions_are_answered_again() -> None:
+    bed = Bed(settle_s=0.0)
+    bed.store.query_error = CHOKED
+    bed.offer("x", "y", "z", doubtful=True)
+    with structlog.testing.capture_logs() as logs:
+        async with bed.running():
+            await bed.offer_each(20.0, times=20)
+            assert "fails of an event" not in str(logs)
+            bed.store.query_error, bed.store.unaskable = None, {"y": CHOKED}
+            await bed.offer_each(20.0, times=20)
+    keys = [it["event_key"] for it in logs if "of an event" in it["event"]]
+    assert keys == [audits.event("y").key]
 
 
 async def test_no_record_is_put_aside_while_every_question_meets_silence() -> None:
