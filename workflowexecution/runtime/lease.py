@@ -123,8 +123,8 @@ class View:
 
     A lease may be taken when it has been seen unchanged for as long as it says itself; a lease that
     is deleted or emptied, or whose holder somebody has wiped out, still counts as held until then,
-    since its holder may not know it yet. Only a lease that was given back, or that nobody was ever
-    seen to hold, is free at once.
+    since its holder may not know it yet. Only a lease that was given back, or on which nothing was
+    ever seen that a holder writes, is free at once.
 
     A record is this process's own by holder and time of acquisition: a process of the same name,
     as the one before a restart, is another one.
@@ -149,7 +149,7 @@ class View:
         self._seen_at = float("-inf")
         self._acquired = ""
         self._may_be_held = False
-        """Whether a holder was seen, or for how long one holds it, and no giving back since."""
+        """Whether anything was seen that a holder has written, and no giving back since."""
         self.record = Record()
         """As it was seen last."""
         self.version = ""
@@ -170,10 +170,10 @@ class View:
         self.version = version
         if (uid, record) != (self._uid, self.record):
             self._uid, self.record, self._seen_at = uid, record, self._now()
-        if record.holder or record.duration_s > _RELEASED_S:
-            self._may_be_held = True
-        elif record.duration_s == _RELEASED_S:
+        if not record.holder and record.duration_s == _RELEASED_S:
             self._may_be_held = False
+        elif record != Record():
+            self._may_be_held = True
 
     def missed(self) -> None:
         """Take note that no lease is there; what was seen before still counts."""

@@ -70,8 +70,8 @@ class TestTaking:
     @pytest.mark.parametrize(
         ("spec", "wait_s"),
         [
-            pytest.param({}, 0, id="empty"),
-            pytest.param(dict.fromkeys(("holderIdentity", "renewTime")), 0, id="nulls"),
+            pytest.param({}, 15, id="holder-and-duration-wiped-out"),
+            pytest.param(dict.fromkeys(("holderIdentity", "renewTime")), 15, id="nulls"),
             pytest.param({"holderIdentity": "", "leaseDurationSeconds": 1}, 0, id="given-back"),
             pytest.param({"holderIdentity": "x"}, 15, id="no-duration"),
             pytest.param({"holderIdentity": "x", "leaseDurationSeconds": 40}, 40, id="long"),
@@ -87,6 +87,13 @@ class TestTaking:
         bench.put(**{"renewTime": long_ago, **spec, "leaseTransitions": 7})
         assert await bench.replica("a").leads() == pytest.approx(wait_s, abs=0.1)
         assert bench.spec["leaseTransitions"] == 8
+
+    async def test_it_is_taken_at_once_when_nothing_on_it_shows_a_holder(
+        self, bench: Bench
+    ) -> None:
+        bench.put()
+        assert await bench.replica("a").leads() == pytest.approx(0, abs=0.1)
+        assert bench.spec["leaseTransitions"] == 1
 
     async def test_what_others_put_on_it_stays(self, bench: Bench) -> None:
         bench.put()

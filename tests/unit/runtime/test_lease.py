@@ -125,6 +125,26 @@ def test_view_waits_for_a_lease_that_is_emptied_while_it_is_held() -> None:
 
 
 @pytest.mark.parametrize(
+    ("record", "wait_s"),
+    [
+        pytest.param(lease.Record(), 0, id="wholly"),
+        pytest.param(
+            lease.Record(duration_s=1, renew_time=TEXT, transitions=3), 0, id="given-back"
+        ),
+        pytest.param(lease.Record(acquire_time=TEXT), 15, id="but-for-its-acquisition"),
+        pytest.param(lease.Record(renew_time=TEXT), 15, id="but-for-its-renewal"),
+        pytest.param(lease.Record(transitions=3), 15, id="but-for-its-transitions"),
+    ],
+)
+def test_view_that_begins_with_an_emptied_lease_waits_for_one_that_shows_a_holder(
+    record: lease.Record, wait_s: float
+) -> None:
+    seen = view(Clock(100.0))
+    seen.saw(obj(record))
+    assert seen.wait_s == wait_s
+
+
+@pytest.mark.parametrize(
     "answer",
     [{}, {"metadata": None}, {"metadata": {}}, {"metadata": []}],
     ids=str,
