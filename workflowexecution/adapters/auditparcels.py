@@ -75,6 +75,17 @@ class Seen:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is kept, and how long is waited; durations in seconds."""
+
+    buffer_size: int
+    batch_size: int
+    flush_interval_s: float
+    max_retries: int
+    settle_s: float
+
+
 @dataclass(slots=True)
 class Counts:
     """What became of events since the start, for metrics."""

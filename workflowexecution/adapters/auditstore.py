@@ -8,7 +8,7 @@ end what it may still be doing with it.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import math
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -39,17 +39,6 @@ class Store(auditquestions.Finder, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much is kept, and how long is waited; durations in seconds."""
-
-    buffer_size: int
-    batch_size: int
-    flush_interval_s: float
-    max_retries: int
-    settle_s: float
-
-
 class HttpTrail:
     """The `AuditTrail` into a Data Storage.
 
@@ -65,7 +54,7 @@ class HttpTrail:
         self,
         *,
         store: Store,
-        limits: Limits,
+        limits: auditparcels.Limits,
         clock: Callable[[], float],
     ) -> None:
         """Send through this store.
@@ -87,6 +76,8 @@ class HttpTrail:
         self._changed = asyncio.Event()
         self._turned_away = False
         self._stopped = asyncio.Event()
+        self._was_sent = False
+        """Whether the attempt at hand, or the last one, has sent anything; else it only asked."""
         self._quiet_at = clock() + limits.settle_s
         self.counts = auditparcels.Counts()
 
@@ -237,7 +228,7 @@ class HttpTrail:
                     return False
                 if left == 0 or self._stopped.is_set():
                     _log.warning("Audit batch failed", events=len(self._sending), error=str(error))
-                    return False
+                    return self._stopped.is_set() and self._kept_waiting(error)
             else:
                 return True
             left -= 1
@@ -254,6 +245,15 @@ class HttpTrail:
         alone = all(it.is_suspect for it in tried)
         return alone and self._breaker.is_closed and isinstance(error, auditclient.Failing)
 
+    def _kept_waiting(self, error: auditclient.Unavailable) -> bool:
+        """Whether any in no doubt came while others were asked for in vain; only those go then."""
+        if self._was_sent or not isinstance(error, auditclient.Failing):
+            return False
+        for parcel in (*self._sending.values(), *self._waiting.values()):
+            if parcel.doubtful:
+                parcel.ripe_at = math.inf
+        return any(not it.doubtful for it in self._waiting.values())
+
     async def _round(self) -> None:
         """One attempt: clear the doubts, then send what is missing.
 
@@ -263,6 +263,7 @@ class HttpTrail:
         if not self._sending:
             # Nothing was asked, so nothing is known about the store.
             return
+        self._was_sent = False
         try:
             await self._attempt()
         except auditclient.Unavailable:
@@ -310,7 +311,7 @@ class HttpTrail:
         Raises:
             auditclient.Unavailable: not now; they know whether they are in doubt.
         """
-        sent_at = self._clock()
+        sent_at, self._was_sent = self._clock(), True
         try:
             await self._store.send([it.event.document for it in parcels])
         except auditclient.Unavailable as error:

@@ -172,7 +172,7 @@ def build_sender(settings: Settings, store: auditclient.AuditClient) -> auditsto
     wished = settings.datastorage
     return auditstore.HttpTrail(
         store=store,
-        limits=auditstore.Limits(
+        limits=auditparcels.Limits(
             buffer_size=wished.buffer.buffer_size,
             batch_size=wished.buffer.batch_size,
             flush_interval_s=wished.buffer.flush_interval,

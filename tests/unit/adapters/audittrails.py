@@ -8,7 +8,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from tests.unit.adapters import audits
-from workflowexecution.adapters import auditclient, auditstore
+from workflowexecution.adapters import auditclient, auditparcels, auditstore
 from workflowexecution.adapters.auditclient import Failing, Outcome, Rejected
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Bed:
         self.store = FakeStore()
         self.trail = auditstore.HttpTrail(
             store=self.store,
-            limits=auditstore.Limits(**(settled | limits)),
+            limits=auditparcels.Limits(**(settled | limits)),
             clock=asyncio.get_running_loop().time,
         )
         self.listener = audits.Listener()

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.unit.adapters.audittrails import Bed
-from workflowexecution.adapters.auditclient import Unavailable
+from workflowexecution.adapters.auditclient import Failing, Outcome, Silent, Unavailable
 
 pytestmark = pytest.mark.looptime
 
@@ -67,3 +67,34 @@ async def test_a_stop_tries_a_store_that_is_not_there_once() -> None:
     bed.trail.stop()
     await asyncio.wait_for(task, 1)
     assert (bed.store.batches, bed.trail.pending) == ([list("abc")], 3)
+
+
+@pytest.mark.parametrize("error", [Failing("500"), Silent("TimeoutError")], ids=["fails", "silent"])
+async def test_a_stop_while_others_are_asked_for_in_vain_sends_what_is_in_no_doubt(
+    error: Failing,
+) -> None:
+    bed = Bed(settle_s=0.0)
+    bed.store.query_error, bed.store.silent_s = error, 3.0
+    bed.offer("x", "y", doubtful=True)
+    task = asyncio.create_task(bed.trail.run())
+    await asyncio.sleep(2)
+    bed.offer(*"abcdefgh")
+    bed.trail.stop()
+    # The rest of the questions that are under way, and no others.
+    await asyncio.wait_for(task, 6)
+    assert bed.store.rows == list("abcdefgh")
+    assert bed.trail.pending == 2
+
+
+async def test_a_stop_while_others_are_asked_for_sends_once_what_the_store_does_not_take() -> None:
+    bed = Bed(settle_s=0.0)
+    bed.store.query_error, bed.store.silent_s = Failing("500"), 5.0
+    bed.store.down = Failing("500", outcome=Outcome.NOTHING)
+    bed.offer("x", "y", doubtful=True)
+    task = asyncio.create_task(bed.trail.run())
+    await asyncio.sleep(3)
+    bed.offer(*"abcdefgh")
+    bed.trail.stop()
+    await asyncio.wait_for(task, 30)
+    assert bed.store.batches == [list("abcd")]
+    assert bed.trail.pending == 10
