@@ -100,6 +100,7 @@ async def _clear(stage: Stage) -> None:
             await api.delete(kind, namespace, name, gracePeriodSeconds=0)
             await api.patch(kind, namespace, name, {"metadata": {"finalizers": None}})
     await stage.storage.table.clear()
+    stage.judged.clear()
     for replica in stage.replicas:
         replica.ends.clear()
 

@@ -50,6 +50,7 @@ class Stage:
         disturbed: replicas that may have lost their lease by what a round did to them.
         jumped: replicas whose clock was moved in this life.
         levels: what a process holds at rest, by its role.
+        judged: the rows that the last verdict has seen, by their ids; the store has them still.
     """
 
     world: World
@@ -65,6 +66,7 @@ class Stage:
     disturbed: set[int] = field(default_factory=set)
     jumped: set[int] = field(default_factory=set)
     levels: dict[str, Rest] = field(default_factory=dict)
+    judged: set[str] = field(default_factory=set)
     cooldown_s: int = -1
     news: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -88,6 +88,13 @@ class TestExits:
         assert told([end(tmp_path, 0, "")], stopped=True) == []
         assert len(told([end(tmp_path, 0, "")])) == 1
 
+    def test_one_that_is_told_to_stop_before_it_listens_ends_by_the_signal(
+        self, tmp_path: Path
+    ) -> None:
+        assert told([end(tmp_path, -15, "")], stopped=True) == []
+        assert len(told([end(tmp_path, -15, "")])) == 1
+        assert len(told([end(tmp_path, -15, LEADING)], stopped=True)) == 1
+
     @pytest.mark.parametrize("code", [2, 70, 97, -6])
     def test_other_codes_are_told(self, tmp_path: Path, code: int, lost: str) -> None:
         assert len(told([end(tmp_path, code, lost)])) == 1

@@ -13,7 +13,9 @@ from tests.chaos.checks import exits, leadership, outcomes, records, runs
 from tests.chaos.checks.evidence import Evidence
 
 if TYPE_CHECKING:
+    from tests.chaos.checks.evidence import JsonObject
     from tests.chaos.round import Round
+    from tests.chaos.stage import Stage
     from tests.integration.audit import AuditLog
 
 
@@ -48,8 +50,7 @@ def of_processes(played: Round) -> list[str]:
 async def _found(played: Round, log: AuditLog) -> Evidence:
     stage = played.stage
     requests = log.requests()
-    rows = await stage.storage.table.all()
-    await stage.storage.table.clear()
+    rows = await _new_rows(stage)
     return Evidence(
         plan=played.plan,
         world=stage.world,
@@ -63,6 +64,19 @@ async def _found(played: Round, log: AuditLog) -> Evidence:
         holder=played.holder,
         jumped=bool(stage.jumped),
     )
+
+
+async def _new_rows(stage: Stage) -> list[JsonObject]:
+    """What has been stored since the last verdict; it stays until the next.
+
+    Who comes to lead with a cache that is late asks the store about records of the last round: a
+    store that had lost them would be sent them again.
+    """
+    table, judged = stage.storage.table, stage.judged
+    rows = [it for it in await table.all() if it["event_id"] not in judged]
+    await table.remove(judged)
+    stage.judged = {it["event_id"] for it in rows}
+    return rows
 
 
 def _is_frozen(played: Round) -> bool:

@@ -84,6 +84,11 @@ class Table:
         """Take all rows away."""
         await self._pool.execute("TRUNCATE audit_events")
 
+    async def remove(self, ids: Iterable[str]) -> None:
+        """Take these rows away."""
+        statement = "DELETE FROM audit_events WHERE event_id = ANY($1::uuid[])"
+        await self._pool.execute(statement, [*ids])
+
     async def insert(self, rows: Sequence[Row]) -> list[str]:
         """Store all rows or none; returns the ids that they got."""
         ids = [uuid.uuid4() for _ in rows]

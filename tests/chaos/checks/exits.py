@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KILLED, STOPPED = -9, 0
+TERMINATED = -15
+"""How one ends that is told to stop before it takes the signal: it has said nothing by then."""
 FAILED, ALARMED = 1, -14
 """How a process ends that has lost the lease: by itself, or by the watchdog's thread; by the alarm
 of the kernel."""
@@ -55,7 +57,7 @@ def wrong(ends: Iterable[End], *, killed: int, stopped: bool) -> Iterator[str]:
             killed -= 1
             if killed < 0:
                 yield f"a controller was killed that nobody killed: {it.log.name}"
-        elif it.code == STOPPED:
+        elif it.code == STOPPED or (it.code == TERMINATED and not it.log.read_bytes()):
             if not stopped:
                 yield f"a controller ended well that nobody had stopped: {it.log.name}"
         elif not has_lost(it):
