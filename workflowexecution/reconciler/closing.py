@@ -49,7 +49,7 @@ _NOT_CREATED = status.Note(
 
 def begun(before: Status) -> Sequence[status.Note]:
     """What is to be said of what kept an execution waiting whose run is there."""
-    return [note for note in _BEGUN if before.condition(note.type) is not None]
+    return _of_said(before, _BEGUN)
 
 
 def lifted(before: Status, now: status.Note) -> Sequence[status.Note]:
@@ -65,8 +65,7 @@ def lifted(before: Status, now: status.Note) -> Sequence[status.Note]:
         status.Note(ConditionType.SUSPENDED, suspended, now.reason),
         status.Note(ConditionType.RESOURCE_LOCKED, ConditionStatus.UNKNOWN, now.reason),
     )
-    said = (it for it in others if before.condition(it.type) is not None)
-    return [it for it in said if it.type is not now.type]
+    return [it for it in _of_said(before, others) if it.type is not now.type]
 
 
 def answered(before: Status, moment: status.Moment) -> Status:
@@ -118,3 +117,8 @@ def _over(before: Status, words: str, kinds: Sequence[_Kind] = _OVER) -> list[st
         for kind, it, answer, well in said
         if it is not None and it.status is not well
     ]
+
+
+def _of_said(before: Status, notes: Sequence[status.Note]) -> Sequence[status.Note]:
+    """Those about conditions that were ever said."""
+    return [note for note in notes if before.condition(note.type) is not None]

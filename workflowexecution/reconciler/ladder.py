@@ -261,9 +261,9 @@ async def _change(
         try:
             await tools.engine.change(key, run, changes)
         except errors.ApiError as error:
-            live = await tools.engine.read(run.name)
+            live = await common.read_run(tools, run)
             # Of one that had ended before it was asked, that is not why.
-            if live is not None and live.uid == run.uid and (run.is_done or not live.is_done):
+            if live is not None and (run.is_done or not live.is_done):
                 return _noted(tools, run, kind, error)
     tools.refused.forget(_place(run, kind))
     return None

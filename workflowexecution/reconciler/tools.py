@@ -175,14 +175,24 @@ def elsewhere(tools: Tools, seen: view.Execution) -> str:
     return f"{run} made in {place}: execution.namespace is {here!r}"
 
 
+async def read_run(tools: Tools, run: tekton.PipelineRun) -> tekton.PipelineRun | None:
+    """The run as the server has it; None once it is gone, be there another of its name or not.
+
+    Raises:
+        ClusterError: nothing is known.
+    """
+    live = await tools.engine.read(run.name)
+    return live if live is not None and live.uid == run.uid else None
+
+
 async def read_unended(tools: Tools, run: tekton.PipelineRun) -> tekton.PipelineRun | None:
     """The run as the server has it; None once it has ended or is gone.
 
     Raises:
         ClusterError: nothing is known.
     """
-    live = await tools.engine.read(run.name)
-    return live if live is not None and live.uid == run.uid and not live.is_done else None
+    live = await read_run(tools, run)
+    return None if live is None or live.is_done else live
 
 
 def engine_missing(why: str) -> status.Note:

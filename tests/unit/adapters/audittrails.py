@@ -7,6 +7,7 @@ import contextlib
 import random
 from typing import TYPE_CHECKING, Any
 
+from tests.unit import background
 from tests.unit.adapters import audits
 from workflowexecution.adapters import auditclient, auditparcels, auditstore
 from workflowexecution.adapters.auditclient import Failing, Outcome, Rejected
@@ -106,11 +107,5 @@ class Bed:
 
     @contextlib.asynccontextmanager
     async def running(self, for_s: float = 0.0) -> AsyncIterator[None]:
-        task = asyncio.create_task(self.trail.run())
-        try:
-            await asyncio.sleep(for_s)
+        async with background.running(self.trail.run(), for_s=for_s):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task

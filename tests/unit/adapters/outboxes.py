@@ -8,6 +8,7 @@ import errno
 from typing import TYPE_CHECKING, Any
 
 from tests.fake import objects
+from tests.unit import background
 from tests.unit.adapters import audits, fakes
 from workflowexecution.adapters import auditlog, drain, outbox
 from workflowexecution.domain import auditevent
@@ -129,11 +130,5 @@ class Bed:
 
     @contextlib.asynccontextmanager
     async def draining(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self.drain.run())
-        await asyncio.sleep(1)
-        try:
+        async with background.running(self.drain.run(), for_s=1):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from tests import builders
+from tests.unit import background
 from tests.unit.reconciler import fakes
 from workflowexecution.api import names
 from workflowexecution.api.status import ConditionStatus, ConditionType
@@ -153,11 +153,5 @@ class Bed:
 
     @contextlib.asynccontextmanager
     async def sweeping(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self.auditor.sweep())
-        await asyncio.sleep(0.5)
-        try:
+        async with background.running(self.auditor.sweep(), for_s=0.5):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
